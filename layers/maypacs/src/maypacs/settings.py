@@ -1,0 +1,81 @@
+"""Settings of the functions: frozen, read once from a mapping that is passed in, loud when missing.
+
+On AWS `template.yaml` sets them; on a private node the host does. A test compares the names here with the template.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from maypacs.errors import SettingsError
+
+#: Binary bytes of an answer or a request through the gateway: 6 MB of Lambda payload, less base64 and headers.
+GATEWAY_INLINE_LIMIT = 4_400_000
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    index_table: str
+    """MAYPACS_INDEX_TABLE: name of the DynamoDB table of the image index, or ``sqlite:/path`` of a file."""
+    accounts_table: str
+    """MAYPACS_ACCOUNTS_TABLE: the same for accounts, keys, grants, edges, audit."""
+    archive_bucket: str
+    """MAYPACS_ARCHIVE_BUCKET"""
+    inbox_bucket: str
+    """MAYPACS_INBOX_BUCKET"""
+    secrets: str
+    """MAYPACS_SECRETS: path of a JSON file (node), or the ARN of a Secrets Manager secret of the same JSON."""
+    limits: Literal["gateway", "none"] = "gateway"
+    """MAYPACS_LIMITS: ``gateway`` = what API Gateway and Lambda carry; ``none`` = a node that takes and gives any size."""
+    inline_limit: int = GATEWAY_INLINE_LIMIT
+    """MAYPACS_INLINE_LIMIT: the largest answer body, in bytes, that is not a redirect to /blobs/."""
+    blobs: Literal["hmac", "cloudfront"] = "cloudfront"
+    """MAYPACS_BLOBS: who checks the signature of /blobs/ URLs: the node's host (hmac) or CloudFront (RSA)."""
+    uploads: Literal["hmac", "presigned"] = "presigned"
+    """MAYPACS_UPLOADS: upload grants point to the node's /uploads/ (hmac) or to S3 (presigned)."""
+    s3_endpoint: str | None = None
+    """MAYPACS_S3_ENDPOINT: another S3 than AWS's."""
+    dynamodb_endpoint: str | None = None
+    """MAYPACS_DYNAMODB_ENDPOINT: another DynamoDB-compatible engine."""
+    trust_forwarded: bool = False
+    """MAYPACS_TRUST_FORWARDED: 1 = X-Forwarded-* and Forwarded come from a proxy of ours and name the public URL."""
+    cors_origins: tuple[str, ...] = ("*",)
+    """MAYPACS_CORS_ORIGINS: comma list of origins of other viewers; credentials are never cookies, so * leaks nothing."""
+
+    @classmethod
+    def read(cls, environ: Mapping[str, str]) -> Settings:
+        """Raises SettingsError that names what is missing or malformed."""
+
+        def required(name: str) -> str:
+            value = environ.get(name, "")
+            if not value:
+                raise SettingsError(f"the setting {name} is missing")
+            return value
+
+        def choice(name: str, allowed: tuple[str, ...], default: str) -> str:
+            value = environ.get(name) or default
+            if value not in allowed:
+                raise SettingsError(f"the setting {name} must be one of {', '.join(allowed)}")
+            return value
+
+        try:
+            inline_limit = int(environ.get("MAYPACS_INLINE_LIMIT") or GATEWAY_INLINE_LIMIT)
+        except ValueError:
+            raise SettingsError("the setting MAYPACS_INLINE_LIMIT must be a number of bytes") from None
+        return cls(
+            index_table=required("MAYPACS_INDEX_TABLE"),
+            accounts_table=required("MAYPACS_ACCOUNTS_TABLE"),
+            archive_bucket=required("MAYPACS_ARCHIVE_BUCKET"),
+            inbox_bucket=required("MAYPACS_INBOX_BUCKET"),
+            secrets=required("MAYPACS_SECRETS"),
+            limits=choice("MAYPACS_LIMITS", ("gateway", "none"), "gateway"),  # type: ignore[arg-type]
+            inline_limit=inline_limit,
+            blobs=choice("MAYPACS_BLOBS", ("hmac", "cloudfront"), "cloudfront"),  # type: ignore[arg-type]
+            uploads=choice("MAYPACS_UPLOADS", ("hmac", "presigned"), "presigned"),  # type: ignore[arg-type]
+            s3_endpoint=environ.get("MAYPACS_S3_ENDPOINT") or None,
+            dynamodb_endpoint=environ.get("MAYPACS_DYNAMODB_ENDPOINT") or None,
+            trust_forwarded=choice("MAYPACS_TRUST_FORWARDED", ("0", "1"), "0") == "1",
+            cors_origins=tuple(o.strip() for o in environ.get("MAYPACS_CORS_ORIGINS", "*").split(",") if o.strip()),
+        )
