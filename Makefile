@@ -1,0 +1,60 @@
+# The verbs of the project. `make help` lists them.
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+NPM_CI := npm ci --no-audit --no-fund --loglevel=error
+
+.PHONY: help setup run test check format bench lock clean
+
+help: ## list the verbs
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+
+setup: $(VENV)/.python-ready frontend/dist/.built ## the venv at .venv and the front-end build; idempotent
+
+$(VENV)/.python-ready: requirements/dev.lock requirements/no-deps.lock layers/maypacs/pyproject.toml edge-forwarder/pyproject.toml infra/node/pyproject.toml
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "MayPACS needs Python 3.11 or newer: make setup PYTHON=python3.12")'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.lock
+	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r requirements/no-deps.lock
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e layers/maypacs -e edge-forwarder -e infra/node
+	touch $@
+
+frontend/node_modules/.ready: frontend/package-lock.json
+	cd frontend && $(NPM_CI)
+	touch $@
+
+frontend/dist/.built: frontend/node_modules/.ready $(shell find frontend/src frontend/public frontend/index.html frontend/vite.config.ts -type f 2>/dev/null)
+	cd frontend && npm run --silent build
+	touch $@
+
+run: setup ## a durable private node and one edge, with a sample study; Ctrl-C stops it
+	$(BIN)/python -m maypacs_node.demo --data data
+
+test: setup ## every test that this machine can run; says what is missing
+	@bash tests/run.sh
+
+check: setup ## lint, types, import contracts, template
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy layers/maypacs/src edge-forwarder/src infra/node/src
+	for f in functions/*/handler.py; do $(BIN)/mypy --no-namespace-packages $$f || exit 1; done
+	$(BIN)/lint-imports
+	$(BIN)/cfn-lint template.yaml infra/*.yaml
+	cd frontend && npm run --silent check
+
+format: setup ## let the tools put the code in shape
+	$(BIN)/ruff check --fix . ; $(BIN)/ruff format .
+	cd frontend && npm run --silent format
+
+bench: setup ## the table of docs/benchmarks.md, measured here
+	$(BIN)/python -m tests.bench
+
+lock: ## make the lock files anew (needs uv)
+	cd requirements && for f in runtime edge dev; do uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --no-annotate -q $$f.in -o $$f.lock; done
+	cd requirements && uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --no-deps -q no-deps.in -o no-deps.lock
+	cd requirements && uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --no-annotate -q ministack.in -o ministack.lock
+
+clean: ## what can be rebuilt (never the data)
+	rm -rf $(VENV) .venv-* frontend/dist frontend/node_modules tests/contract/node_modules .mypy_cache .ruff_cache .pytest_cache build

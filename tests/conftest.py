@@ -1,0 +1,37 @@
+"""Fixtures that every suite shares."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+OWN_SAMPLES = ROOT / "samples"
+#: A larger collection than the repository carries; used whole whenever it is there.
+SHARED_SAMPLES = Path(os.environ.get("MAYPACS_SAMPLES", ROOT.parent / "shared" / "samples"))
+
+
+def sample_files() -> list[Path]:
+    """Every sample DICOM file at hand (and files that only pretend to be), in a stable order."""
+    files = sorted(p for p in OWN_SAMPLES.rglob("*") if p.is_file() and p.suffix not in {".md", ".csv", ".py", ".toml"})
+    if SHARED_SAMPLES.is_dir():
+        files += sorted(
+            p
+            for p in SHARED_SAMPLES.rglob("*")
+            if p.is_file() and p.suffix not in {".md", ".csv", ".hl7"} and "hl7" not in p.parts
+        )
+    return files
+
+
+def sample_id(path: Path) -> str:
+    for root in (SHARED_SAMPLES, OWN_SAMPLES):
+        if path.is_relative_to(root):
+            return path.relative_to(root).as_posix()
+    return path.name
+
+
+@pytest.fixture(scope="session")
+def root() -> Path:
+    return ROOT
