@@ -1,0 +1,37 @@
+#!/usr/bin/env bash
+# Every suite that this machine can run, the quick ones side by side. In CI (CI=true) a missing tool is a failure.
+set -u -o pipefail
+cd "$(dirname "$0")/.."
+export TCP_NODELAY=1 # dcmtk: Nagle and delayed ACK cost ~50 ms an instance otherwise
+
+missing=()
+have() { # have TOOL PACKAGE SUITE
+  command -v "$1" >/dev/null && return 0
+  missing+=("$3 needs '$1': apt-get install $2")
+  return 1
+}
+failed=()
+run() { # run NAME COMMAND...
+  local name=$1 start=$SECONDS
+  shift
+  echo "── $name"
+  "$@" || failed+=("$name")
+  echo "── $name: $((SECONDS - start)) s"
+}
+
+run "unit, functional, contract" .venv/bin/pytest -q -n 2 --dist loadgroup tests/unit tests/functional tests/contract
+run "front end" npm --prefix frontend run --silent test
+have storescu dcmtk "tests/e2e (the edge)" && run "e2e" .venv/bin/pytest -q -n 2 --dist loadfile -m "not browser" tests/e2e
+have chromium chromium "tests/e2e/browser" && run "browser" .venv/bin/pytest -q -m browser tests/e2e
+run "deploy" .venv/bin/pytest -q tests/deploy
+
+if ((${#missing[@]})); then
+  printf '\nNot run, since something is missing here:\n'
+  printf '  %s\n' "${missing[@]}"
+  [ "${CI:-}" = true ] && failed+=("missing tools")
+fi
+if ((${#failed[@]})); then
+  printf '\nFailed: %s\n' "${failed[*]}"
+  exit 1
+fi
+printf '\nAll suites passed.\n'
