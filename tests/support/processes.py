@@ -1,0 +1,175 @@
+"""Real processes for the end-to-end tests and the benchmarks: a node, an edge, dcmtk's tools, Orthanc."""
+
+from __future__ import annotations
+
+import os
+import re
+import select
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Self
+
+ROOT = Path(__file__).resolve().parents[2]
+BIN = ROOT / ".venv" / "bin"
+
+#: dcmtk and Orthanc: without it Nagle and delayed ACK cost ~50 ms an instance.
+QUICK_TCP = {**os.environ, "TCP_NODELAY": "1"}
+
+
+def free_port() -> int:
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        port: int = s.getsockname()[1]
+        return port
+
+
+def wait_until(condition: Callable[[], object], *, seconds: float = 30, what: str = "condition") -> None:
+    """Polls until the condition holds; an AssertionError names what never came."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > deadline:
+            raise AssertionError(f"after {seconds:.0f} s still not: {what}")
+        time.sleep(0.05)
+
+
+class Child:
+    """A child process with its output in a file; stopped, hard if need be, at the end of the block."""
+
+    def __init__(self, command: Sequence[str | Path], *, log: Path, env: dict[str, str] | None = None) -> None:
+        self.command = [str(word) for word in command]
+        self.log = log
+        self.env = env or dict(os.environ)
+        self.process: subprocess.Popen[str] | None = None
+
+    def start(self, ready: str, *, seconds: float = 60) -> str:
+        """Starts it and returns the first output line that matches ``ready``."""
+        file: IO[str] = self.log.open("a")
+        self.process = subprocess.Popen(
+            self.command, stdout=subprocess.PIPE, stderr=file, text=True, env=self.env, cwd=ROOT, start_new_session=True
+        )
+        file.close()
+        assert self.process.stdout is not None
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            if select.select([self.process.stdout], [], [], 0.2)[0]:
+                line = self.process.stdout.readline()
+                if re.search(ready, line):
+                    return line
+                if line:
+                    with self.log.open("a") as log:
+                        log.write(line)
+            if self.process.poll() is not None:
+                break
+        self.kill()
+        raise AssertionError(f"{self.command[0]} did not become ready:\n{self.log.read_text()[-3000:]}")
+
+    def stop(self, *, seconds: float = 20) -> int:
+        """SIGTERM, then the exit code; an AssertionError when it does not end by itself."""
+        assert self.process is not None
+        self.process.terminate()
+        try:
+            return self.process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            self.kill()
+            raise AssertionError(f"{self.command[0]} did not stop within {seconds} s") from None
+        finally:
+            self._close()
+
+    def kill(self) -> None:
+        """kill -9 of the whole process group, as a power cut would."""
+        if self.process is not None:
+            try:
+                os.killpg(self.process.pid, signal.SIGKILL)
+            except ProcessLookupError:
+                pass
+            self.process.wait()
+            self._close()
+
+    def _close(self) -> None:
+        if self.process is not None and self.process.stdout is not None:
+            self.process.stdout.close()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self.process is not None and self.process.poll() is None:
+            if kind is None:
+                self.stop()
+            else:
+                self.kill()
+        self._close()
+
+
+class Node(Child):
+    """``maypacs up``, with what its command line can do."""
+
+    def __init__(self, data: Path, *, port: int | None = None, limits: str = "none", workers: int = 2) -> None:
+        self.data = data
+        self.port = port or free_port()
+        data.mkdir(parents=True, exist_ok=True)
+        super().__init__(
+            [BIN / "maypacs", "up", "--data", data, "--port", str(self.port), "--limits", limits]
+            + ["--workers", str(workers)],
+            log=data.with_suffix(".log"),
+        )
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def __enter__(self) -> Self:
+        self.start(r"^ready http://")
+        return self
+
+    def command(self, *words: str) -> str:
+        done = subprocess.run(
+            [BIN / "maypacs", *words, "--data", str(self.data)], capture_output=True, text=True, cwd=ROOT, timeout=60
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout.strip()
+
+    def archive(self, name: str = "hosp1", role: str = "admin") -> str:
+        """Makes an archive and returns an API key for it."""
+        self.command("archive", "add", name)
+        return self.command("key", "add", "--archive", name, "--role", role)
+
+
+class Edge(Child):
+    """``maypacs-edge run``, enrolled with a node."""
+
+    def __init__(self, folder: Path, node: Node, *, archive: str = "hosp1", ae_title: str = "MAYEDGE") -> None:
+        self.folder = folder
+        self.config = folder / "edge.toml"
+        self.ae_title = ae_title
+        self.port = free_port()
+        folder.mkdir(parents=True, exist_ok=True)
+        if not self.config.exists():
+            code = node.command("edge", "code", "--archive", archive)
+            subprocess.run(
+                [BIN / "maypacs-edge", "enroll", "--url", node.url, "--code", code, "--config", self.config]
+                + ["--aet", ae_title, "--port", str(self.port)],
+                check=True,
+                cwd=ROOT,
+                capture_output=True,
+                timeout=60,
+            )
+        super().__init__([BIN / "maypacs-edge", "run", "--config", self.config], log=folder / "edge.log")
+
+    def __enter__(self) -> Self:
+        self.start(r"^ready ")
+        return self
+
+    def send(self, *paths: Path, extra: Sequence[str] = ()) -> subprocess.CompletedProcess[str]:
+        """dcmtk's storescu, every file or folder in one association."""
+        return subprocess.run(
+            ["storescu", "-aec", self.ae_title, "+sd", "+r", *extra, "127.0.0.1", str(self.port), *map(str, paths)],
+            env=QUICK_TCP,
+            capture_output=True,
+            text=True,
+            timeout=300,
+        )
