@@ -46,13 +46,22 @@ class Child:
         self.env = env or dict(os.environ)
         self.process: subprocess.Popen[str] | None = None
 
+    def spawn(self, *, stdout: int | IO[str] | None = None) -> subprocess.Popen[str]:
+        with self.log.open("a") as log:
+            self.process = subprocess.Popen(
+                self.command,
+                stdout=stdout or log,
+                stderr=log,
+                text=True,
+                env=self.env,
+                cwd=ROOT,
+                start_new_session=True,
+            )
+        return self.process
+
     def start(self, ready: str, *, seconds: float = 60) -> str:
         """Starts it and returns the first output line that matches ``ready``."""
-        file: IO[str] = self.log.open("a")
-        self.process = subprocess.Popen(
-            self.command, stdout=subprocess.PIPE, stderr=file, text=True, env=self.env, cwd=ROOT, start_new_session=True
-        )
-        file.close()
+        self.process = self.spawn(stdout=subprocess.PIPE)
         assert self.process.stdout is not None
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
@@ -113,8 +122,8 @@ class Node(Child):
         self.port = port or free_port()
         data.mkdir(parents=True, exist_ok=True)
         super().__init__(
-            [BIN / "maypacs", "up", "--data", data, "--port", str(self.port), "--limits", limits]
-            + ["--workers", str(workers)],
+            [BIN / "maypacs", "up", "--data", data]
+            + ["--port", str(self.port), "--limits", limits, "--workers", str(workers)],
             log=data.with_suffix(".log"),
         )
 

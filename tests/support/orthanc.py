@@ -1,0 +1,64 @@
+"""Debian's Orthanc with its DICOMweb plugin: the peer of the benchmarks."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import time
+import urllib.request
+from pathlib import Path
+from typing import Self
+
+from tests.support.processes import QUICK_TCP, Child, free_port
+
+PLUGIN = Path("/usr/share/orthanc/plugins/libOrthancDicomWeb.so")
+
+
+def executable() -> str | None:
+    """Path of Orthanc, when it and its plugin are installed."""
+    found = shutil.which("Orthanc", path="/usr/sbin:/usr/bin:/usr/local/sbin")
+    return found if found and PLUGIN.exists() else None
+
+
+class Orthanc(Child):
+    def __init__(self, folder: Path) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self.http_port, self.dicom_port = free_port(), free_port()
+        config = folder / "orthanc.json"
+        config.write_text(
+            json.dumps(
+                {
+                    "Name": "peer",
+                    "StorageDirectory": str(folder / "storage"),
+                    "IndexDirectory": str(folder / "storage"),
+                    "HttpPort": self.http_port,
+                    "DicomPort": self.dicom_port,
+                    "DicomAet": "ORTHANC",
+                    "RemoteAccessAllowed": False,
+                    "AuthenticationEnabled": False,
+                    "DefaultEncoding": "Utf8",
+                    "DicomCheckCalledAet": False,
+                    "Plugins": [str(PLUGIN)],
+                    "DicomWeb": {"Enable": True, "Root": "/dicom-web/"},
+                }
+            )
+        )
+        program = executable()
+        assert program, "Orthanc is not installed: apt-get install orthanc orthanc-dicomweb"
+        super().__init__([program, config], log=folder / "orthanc.log", env=QUICK_TCP)
+
+    @property
+    def root(self) -> str:
+        return f"http://127.0.0.1:{self.http_port}/dicom-web"
+
+    def __enter__(self) -> Self:
+        self.spawn()
+        deadline = time.monotonic() + 30
+        while time.monotonic() < deadline:
+            try:
+                urllib.request.urlopen(f"http://127.0.0.1:{self.http_port}/system", timeout=2).close()
+                return self
+            except OSError:
+                time.sleep(0.1)
+        self.kill()
+        raise AssertionError("Orthanc did not start:\n" + self.log.read_text()[-2000:])
