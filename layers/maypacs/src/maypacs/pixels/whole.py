@@ -1,0 +1,90 @@
+"""An instance that is in memory as a whole: its frames as stored, decoded, drawn, or as Explicit VR Little Endian."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from maypacs.dicom import frames as frame_tables
+from maypacs.dicom import header as headers
+from maypacs.errors import DicomError, FrameNotFoundError, PixelError
+from maypacs.pixels import image as images
+from maypacs.pixels.decode import BIG_ENDIAN, NATIVE, decode_frame, little_endian, native_bytes
+from maypacs.pixels.image import ImagePixel
+from maypacs.pixels.render import Rendering, render_frame
+
+if TYPE_CHECKING:
+    from maypacs.pixels.decode import Array
+
+
+class WholeInstance:
+    """Raises PixelError wherever the pixels cannot be had, with the reason."""
+
+    def __init__(self, data: bytes, header: headers.Header | None = None) -> None:
+        self.data = data
+        self.header = header or headers.parse_header(data)
+        self.attributes = self.header.dataset
+        self.transfer_syntax_uid = self.header.transfer_syntax_uid
+
+    @cached_property
+    def pixel(self) -> ImagePixel:
+        return images.image_pixel(self.attributes)
+
+    @cached_property
+    def frame_table(self) -> frame_tables.FrameTable:
+        try:
+            table = frame_tables.frame_table(self.data, self.header)
+        except PixelError:
+            raise
+        except DicomError as error:
+            raise PixelError(str(error)) from None
+        if table is None:
+            raise PixelError("the instance has no pixel data")
+        return table
+
+    def stored_frame(self, number: int) -> bytes:
+        """The bytes of one frame (1-based): native samples, or the fragments joined. Raises FrameNotFoundError."""
+        found = self.frame_table.locate(number)
+        raw = self.data[found.offset : found.offset + found.length]
+        return frame_tables.defragment(raw, found) if found.fragmented else bytes(raw)
+
+    def decode(self, number: int) -> tuple[Array, str]:
+        if number < 1:
+            raise FrameNotFoundError("frames are counted from 1")
+        return decode_frame(self.stored_frame(number), self.pixel, self.transfer_syntax_uid)
+
+    def render(self, number: int, rendering: Rendering) -> bytes:
+        array, photometric = self.decode(number)
+        return render_frame(
+            array,
+            photometric,
+            self.pixel,
+            self.attributes,
+            frame=number,
+            rendering=rendering,
+            resolve=lambda uri: resolve_bulk(self.data, uri),
+        )
+
+    def native_frame(self, number: int) -> tuple[bytes, str]:
+        """One frame as Explicit VR Little Endian holds it, and its photometric interpretation."""
+        return native_frame_bytes(self.stored_frame(number), self.pixel, self.transfer_syntax_uid)
+
+
+def native_frame_bytes(frame: bytes, pixel: ImagePixel, transfer_syntax_uid: str) -> tuple[bytes, str]:
+    """A stored frame as Explicit VR Little Endian holds it: exactly rows x columns x samples x bytes, no padding."""
+    if transfer_syntax_uid in NATIVE:
+        if len(frame) < pixel.frame_bytes:
+            raise PixelError(f"the frame has {len(frame)} bytes, {pixel.frame_bytes} are needed")
+        if transfer_syntax_uid == BIG_ENDIAN:
+            frame = little_endian(frame, pixel)
+        return frame[: pixel.frame_bytes], pixel.photometric
+    # Lossy YBR is given as RGB: what a decoder makes of it; lossless YBR stays what it is.
+    as_rgb = transfer_syntax_uid.startswith("1.2.840.10008.1.2.4.5")
+    array, photometric = decode_frame(frame, pixel, transfer_syntax_uid, as_rgb=as_rgb)
+    return native_bytes(array, pixel), photometric
+
+
+def resolve_bulk(data: bytes, uri: str) -> bytes:
+    """The bytes that a BulkDataURI of this instance names."""
+    _, _, path = uri.partition("/bulkdata/")
+    return bytes(headers.locate_bulk(data, path))
