@@ -315,8 +315,9 @@ def render(table: Table, slices: int) -> str:
         "",
         f"Made by `make bench` on {date.today().isoformat()}: {os.cpu_count()} cores, {platform.machine()}, "  # noqa: DTZ011
         f"Python {platform.python_version()}; client, servers and storage on one machine;",
-        f"a CT of {slices} slices of 530 KB beside {STUDIES} small studies; default node (2 workers, no gateway limits).",
-        "Ratios are MayPACS against Debian's Orthanc in the same run; the limit is the same bytes taken from the node's object store by boto3.",
+        f"a CT of {slices} slices of 530 KB beside {STUDIES} small studies; a default node (2 workers,",
+        "no gateway limits). Ratios are MayPACS against Debian's Orthanc in the same run; the limit is the same bytes",
+        "taken from the node's object store by boto3.",
         "",
         "| work | unit | MayPACS | Orthanc | ratio | limit | goal | note |",
         "|---|---|---|---|---|---|---|---|",

@@ -17,7 +17,6 @@ import pydicom
 import pytest
 import requests
 from dicomweb_client.api import DICOMwebClient
-
 from samples.phantom import write_ct
 from tests.conftest import OWN_SAMPLES
 from tests.support.processes import QUICK_TCP, Edge, Node, wait_until
