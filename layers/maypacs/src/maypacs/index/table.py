@@ -113,7 +113,7 @@ class Table(Protocol):
         index: str | None = None,
         consistent: bool = False,
     ) -> Page:
-        """Rows of one partition in the order of ``sk`` (of ``gsk`` when ``index`` is BY_DATE, where ``pk`` means ``gpk``).
+        """Rows of one partition in the order of ``sk`` (``gsk`` when ``index`` is BY_DATE, where ``pk`` means ``gpk``).
 
         ``between`` is inclusive at both ends; not both of prefix and between. Follow ``Page.next`` for the rest: an
         adapter may cut a page anywhere. ``index`` together with ``consistent=True`` is a ValueError in every adapter:

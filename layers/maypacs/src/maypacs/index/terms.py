@@ -1,0 +1,113 @@
+"""What people search by: folded names, and the hint rows of a study (protocols: keys, search bounds).
+
+Hints are hints: a search checks every hit against the study row; ingest writes new ones first and removes stale ones
+after the study row.
+
+``{a}#T#pid#{value}``, ``{a}#T#acc#{value}``, ``{a}#T#pn#{token}``   sk ``{order}``
+``{a}#N#{2 letters}``   sk ``{folded whole name}#{study}``
+``{a}#M``               sk ``{yyyymm}``
+
+``order`` (`study_order`) is ``{date}{time}#{study}``, read in reverse: the very order of the by-date index, so that a
+list has one order whichever row drove the search.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from typing import Literal
+
+from maypacs.index.rows import ABSENT_MONTH, SCHEMA_VERSION, StudySummary
+from maypacs.index.table import Item
+from maypacs.uids import ArchiveId, Uid
+
+NO_DATE = "00000000"
+#: A value longer than any VR of a key allows is cut in a key; the study row tells the rest.
+_LONGEST_TERM = 128
+_LONGEST_NAME = 256
+_MARKS = re.compile("[\u0300-\u036f\u1ab0-\u1aff\u1dc0-\u1dff\u20d0-\u20ff\ufe20-\ufe2f]+")
+_LETTERS = str.maketrans({"đ": "d", "ð": "d", "ł": "l", "ø": "o", "ħ": "h", "ŧ": "t", "ı": "i", "æ": "ae", "œ": "oe"})
+#: What separates the parts of a name: component and group delimiters, space, comma, full stop, hyphens.
+_SEPARATORS = re.compile(r"[\^=\s,.\-\u2010-\u2015]+")
+_DROPPED = re.compile(r"['’ʼ`\0]+")
+
+
+def fold(text: str) -> str:
+    """Text as it is compared: no case, no accents, NFC and NFD alike, đ as d, one space where parts of a name meet.
+
+    Only marks that accent letters go; vowel signs of other scripts (Thai, Devanagari, kana's voicing) stay.
+    """
+    if text.isascii():
+        bare = text.lower()
+    else:
+        bare = _MARKS.sub("", unicodedata.normalize("NFKD", text.casefold())).casefold().translate(_LETTERS)
+        bare = unicodedata.normalize("NFC", bare)
+    return _SEPARATORS.sub(" ", _DROPPED.sub("", bare)).strip()
+
+
+def name_groups(pn: str) -> list[str]:
+    """The folded groups of a PN value (alphabetic, ideographic, phonetic), those that hold something."""
+    return [folded for folded in map(fold, pn.split("=")) if folded]
+
+
+def name_tokens(pn: str) -> frozenset[str]:
+    """The parts of a PN value that a person may search by, of every group."""
+    return frozenset(fold(pn).split())
+
+
+def study_order(date: str, time: str, first_arrival: str, study: Uid) -> str:
+    """The key by which lists are ordered, newest first when reversed; studies without a date come last, by arrival."""
+    return f"{date}{time:0<6}#{study}" if date else f"{NO_DATE}{first_arrival}#{study}"
+
+
+def order_of(study: StudySummary) -> str:
+    return study_order(study.study_date, study.study_time, study.first_arrival, study.study_instance_uid)
+
+
+def term_pk(archive_id: ArchiveId, kind: Literal["pid", "acc", "pn"], value: str) -> str:
+    return f"{archive_id}#T#{kind}#{value[:_LONGEST_TERM]}"
+
+
+def names_pk(archive_id: ArchiveId, folded_prefix: str) -> str:
+    """The partition of names that start so; at least two characters tell it, shorter names have one of their own."""
+    return f"{archive_id}#N#{folded_prefix[:2]}"
+
+
+def months_pk(archive_id: ArchiveId) -> str:
+    return f"{archive_id}#M"
+
+
+def by_date_pk(archive_id: ArchiveId, month: str) -> str:
+    return f"{archive_id}#D#{month}"
+
+
+def hint_rows(study: StudySummary) -> list[Item]:
+    """Every term, name and month row of a study. Equal rows twice are one row; their order is no promise."""
+    archive_id, order = study.archive_id, order_of(study)
+    groups = list(dict.fromkeys(group for pn in study.patient_names for group in name_groups(pn)))
+    hint = {
+        "v": SCHEMA_VERSION,
+        "study": study.study_instance_uid,
+        "order": order,
+        "names": [group[:_LONGEST_NAME] for group in groups],
+        "modalities": list(study.modalities),
+    }
+    keys: dict[tuple[str, str], None] = {}
+    for value in map(plain, study.patient_ids):
+        if value:
+            keys[term_pk(archive_id, "pid", value), order] = None
+    for value in map(plain, study.accession_numbers):
+        if value:
+            keys[term_pk(archive_id, "acc", value), order] = None
+    for group in groups:
+        for token in group.split():
+            keys[term_pk(archive_id, "pn", token), order] = None
+        keys[names_pk(archive_id, group), f"{group[:_LONGEST_NAME]}#{study.study_instance_uid}"] = None
+    rows: list[Item] = [{"pk": pk, "sk": sk, **hint} for pk, sk in keys]
+    rows.append({"pk": months_pk(archive_id), "sk": study.study_date[:6] or ABSENT_MONTH, "v": SCHEMA_VERSION})
+    return rows
+
+
+def plain(value: str) -> str:
+    """A text value without the padding of its encoding."""
+    return value.strip(" \0")
