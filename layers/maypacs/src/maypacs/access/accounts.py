@@ -8,6 +8,7 @@
 | `{archive}#A` | `user#{user}` | a pointer, for the archive's list; what it says is checked against the user  |
 
 Keys and edges: `keys.py`, `edges.py`. Pointers are written first and removed last: what works is always listed.
+Rows of no use after a while carry ``ttl`` (seconds since 1970): an engine may drop them then, nothing relies on it.
 """
 
 from __future__ import annotations

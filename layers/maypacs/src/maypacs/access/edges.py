@@ -69,13 +69,14 @@ def add_enrolment_code(
             "created_by": created_by,
             "expires_at": expires_at,
             "state": "open",
+            "ttl": expires_at + 86_400,
         }
     )
     return EnrolmentCode(code, archive_id, expires_at)
 
 
 def enrol(accounts: Table, code: str, *, name: str = "", version: str = "", clock: Clock = time.time) -> Enrolment:
-    """Uses the code up and makes the edge. Raises UnauthenticatedError, the same for unknown, used and expired codes."""
+    """Uses the code up and makes the edge. Raises UnauthenticatedError: the same for unknown, used and expired ones."""
     refused = UnauthenticatedError("the enrolment code is not valid: ask for a new one")
     pk = f"code#{digest(_normalised(code))}"
     item = accounts.get(pk, "0")
