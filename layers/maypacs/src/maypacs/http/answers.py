@@ -70,7 +70,11 @@ def not_modified(if_none_match: str | None, etag: str) -> bool:
 
 def conditional(answer: Answer, etag: str, if_none_match: str | None) -> Answer:
     """The answer with its ETag, or 304 when the client has it already."""
-    headers = {"ETag": quoted(etag), "Cache-Control": "private, no-cache", "Vary": "Accept, Accept-Encoding, Authorization"}
+    headers = {
+        "ETag": quoted(etag),
+        "Cache-Control": "private, no-cache",
+        "Vary": "Accept, Accept-Encoding, Authorization",
+    }
     if answer.status == 200 and not_modified(if_none_match, etag):
         return Answer(304, headers)
     return answer.with_headers(headers)

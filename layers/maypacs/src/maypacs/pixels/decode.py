@@ -179,7 +179,9 @@ def _compressed(frame: bytes, image: ImagePixel, transfer_syntax_uid: str, *, as
             _log.debug("decoder failed", exc_info=True)
             continue
         return array, str(meta["photometric_interpretation"])
-    raise PixelError(f"no decoder reads this frame of {transfer_syntax_uid} ({', '.join(failures) or 'none is installed'})")
+    raise PixelError(
+        f"no decoder reads this frame of {transfer_syntax_uid} ({', '.join(failures) or 'none is installed'})"
+    )
 
 
 def _plugins(decoder: Any, syntax: str) -> list[str]:

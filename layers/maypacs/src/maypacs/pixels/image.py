@@ -161,7 +161,10 @@ def lut_of(attributes: Attributes, sequence: str, frame: int, resolve: Resolve) 
 
 def palette(attributes: Attributes, resolve: Resolve) -> Palette:
     """Raises PixelError when a table is missing."""
-    for data, segmented in ((("00281201", "00281202", "00281203"), False), (("00281221", "00281222", "00281223"), True)):
+    for data, segmented in (
+        (("00281201", "00281202", "00281203"), False),
+        (("00281221", "00281222", "00281223"), True),
+    ):
         luts = [_lut(attributes, f"0028110{n}", tag, resolve) for n, tag in enumerate(data, start=1)]
         if all(luts):
             red, green, blue = (lut for lut in luts if lut is not None)

@@ -172,16 +172,16 @@ def apply_window(values: Array, window: Window) -> Array:
     return np.rint(np.clip(np.nan_to_num(scaled), 0.0, 1.0) * 255.0).astype(np.uint8)
 
 
-def _modality(
-    attributes: Attributes, pixel: ImagePixel, frame: int, resolve: Resolve
-) -> Callable[[Array], Array]:
+def _modality(attributes: Attributes, pixel: ImagePixel, frame: int, resolve: Resolve) -> Callable[[Array], Array]:
     import numpy as np
 
     lut = images.lut_of(attributes, "00283000", frame, resolve)
     if lut is not None:
         table = _lut_values(lut)
         first = _signed_first(lut, signed=pixel.signed)
-        return lambda values: table[np.clip(np.rint(values).astype(np.int64) - first, 0, len(table) - 1)].astype(np.float64)
+        return lambda values: table[np.clip(np.rint(values).astype(np.int64) - first, 0, len(table) - 1)].astype(
+            np.float64
+        )
     linear = images.rescale(attributes, frame)
     if linear is None:
         return lambda values: values
@@ -217,7 +217,9 @@ def _lut_values(lut: Lut) -> Array:
         return np.frombuffer(lut.values, "u1", lut.entries).astype(np.int64)
     if not lut.values:
         raise PixelError("a look-up table without data")
-    return np.frombuffer(lut.values, "u1" if lut.bits <= 8 else "<u2", -1 if lut.bits <= 8 else len(lut.values) // 2).astype(np.int64)
+    return np.frombuffer(
+        lut.values, "u1" if lut.bits <= 8 else "<u2", -1 if lut.bits <= 8 else len(lut.values) // 2
+    ).astype(np.int64)
 
 
 def _palette_colour(array: Array, palette: images.Palette) -> Array:
