@@ -1,0 +1,404 @@
+"""The byte walker: a data set of any transfer syntax straight into the DICOM JSON model, without decoding pixels.
+
+PS3.5 clause 7 (data elements, sequences), 6.2.2 (UN), annex A. Written for hostile input: every length is checked
+against what encloses it, nesting, elements and inlined bytes are bounded, nothing is copied that stays bulk data.
+"""
+
+from __future__ import annotations
+
+import struct
+from base64 import b64encode
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from maypacs.dicom.charsets import CharacterSet
+from maypacs.dicom.dictionary import private_vr, public_vr
+from maypacs.dicom.values import BINARY_VRS, NUMBER_FORMATS, TEXT_CONVERTERS, WORD_BYTES, swap_words, unpack_numbers
+from maypacs.errors import HeaderError
+
+#: DICOM JSON: tag (8 hex digits) -> {"vr": …, "Value" | "InlineBinary" | "BulkDataURI": …}
+Dataset = dict[str, Any]
+
+UNDEFINED = 0xFFFFFFFF
+ITEM, ITEM_DELIMITER, SEQUENCE_DELIMITER = 0xFFFEE000, 0xFFFEE00D, 0xFFFEE0DD
+PIXEL_TAGS = frozenset((0x7FE00010, 0x7FE00008, 0x7FE00009))
+PIXEL_DATA = 0x7FE00010
+
+#: Sequences within sequences. PS3.5 has no limit; JSON writers have (orjson: 254 levels, of which a sequence takes 3).
+MAX_DEPTH = 80
+#: Elements and items of one instance: 15,000 frames with 60 functional-group attributes each fit.
+MAX_ELEMENTS = 1_000_000
+#: A value above this is bulk data whatever its VR (UIDs, PN and sequences aside).
+MAX_INLINE_VALUE = 1 << 20
+#: Values above 256 bytes are inlined up to this sum; then they are bulk data too.
+MAX_INLINE_TOTAL = 32 << 20
+
+_SHORT_VRS = ("AE", "AS", "AT", "CS", "DA", "DS", "DT", "FD", "FL", "IS", "LO", "LT", "PN", "SH", "SL", "SS", "ST", "TM", "UI", "UL", "US")  # fmt: skip
+_LONG_VRS = ("OB", "OD", "OF", "OL", "OV", "OW", "SQ", "SV", "UC", "UN", "UR", "UT", "UV")
+#: VR bytes -> (VR, has a 32-bit length)
+VRS = {**{vr.encode(): (vr, False) for vr in _SHORT_VRS}, **{vr.encode(): (vr, True) for vr in _LONG_VRS}}
+#: Values of these stay inline whatever their size: PS3.18 Table F.3.1-1 gives them no BulkDataURI.
+_NEVER_BULK = frozenset(("AE", "AS", "AT", "CS", "DA", "DT", "LO", "PN", "SH", "SQ", "TM", "UI"))
+
+
+class PrefixTooShortError(HeaderError):
+    """The data are a prefix of the instance and end before the header does. ``needed``: at least so many bytes."""
+
+    needs_more = True
+
+    def __init__(self, needed: int) -> None:
+        super().__init__(f"the header goes on after these bytes: at least {needed} are needed")
+        self.needed = needed
+
+
+@dataclass(frozen=True, slots=True)
+class BulkValue:
+    """Where the value of a ``BulkDataURI`` lies, in bytes from the start of the file."""
+
+    offset: int
+    length: int
+    vr: str
+    word: int = 1  #: bytes of a word to reverse: the data set is big endian; 1 = nothing to do
+
+
+@dataclass(frozen=True, slots=True)
+class PixelData:
+    """Pixel Data, Float or Double Float Pixel Data of the instance itself (not an icon's)."""
+
+    tag: int
+    offset: int  #: first byte of the value; encapsulated: the item of the basic offset table
+    length: int  #: bytes of the value that are there; encapsulated: with all item headers, without the last delimiter
+    encapsulated: bool
+    vr: str
+    declared_length: int  #: as the file says; more than ``length`` when the file is truncated; 0xFFFFFFFF = undefined
+
+
+@dataclass(slots=True)
+class _Level:
+    """What the elements of one data set (the instance or an item) share."""
+
+    explicit: bool
+    charset: CharacterSet
+    pixel_representation: int
+    depth: int
+    path: str
+
+
+class Walker:
+    """One walk over one instance. ``data`` may be a prefix of ``total`` bytes that reaches the pixel data's header."""
+
+    def __init__(self, data: bytes, *, total: int, big_endian: bool, threshold: int) -> None:
+        self.data = data
+        self.have = len(data)
+        self.total = total
+        self.order = ">" if big_endian else "<"
+        self.threshold = threshold
+        self.warnings: dict[str, None] = {}
+        self.bulk: dict[str, BulkValue] = {}
+        self.bulk_elements: list[tuple[Dataset, str]] = []  #: elements that wait for their BulkDataURI, and its path
+        self.pixel_data: PixelData | None = None
+        self.complete = True
+        self._elements = 0
+        self._inlined = 0
+        self._header = struct.Struct(self.order + "HH2sH")
+        self._implicit_header = struct.Struct(self.order + "HHI")
+        self._uint32 = struct.Struct(self.order + "I")
+
+    # -- reading with bounds -----------------------------------------------------------------------------------------
+
+    def _check(self, end: int) -> None:
+        """Bytes up to ``end`` must be here."""
+        if end > self.have:
+            if end <= self.total:
+                raise PrefixTooShortError(end)
+            raise HeaderError(f"the data set ends at byte {self.total} inside an element")
+
+    def _count(self) -> None:
+        self._elements += 1
+        if self._elements > MAX_ELEMENTS:
+            raise HeaderError(f"more than {MAX_ELEMENTS} elements")
+
+    # -- data sets ---------------------------------------------------------------------------------------------------
+
+    def walk(self, offset: int, *, explicit: bool) -> Dataset:
+        """The data set from ``offset`` to the end of the file."""
+        level = _Level(explicit, CharacterSet((), self.warnings), 0, 0, "")
+        dataset, _ = self._dataset(offset, self.total, level, undefined=False)
+        return dataset
+
+    def _dataset(self, pos: int, end: int, level: _Level, *, undefined: bool) -> tuple[Dataset, int]:
+        out: Dataset = {}
+        creators: dict[int, str] = {}
+        last_tag = -1
+        ordered = True
+        data, unpack = self.data, self._header.unpack_from
+        while pos < end:
+            if pos + 8 > end or pos + 8 > self.have:
+                if level.depth == 0 and self._is_trailing_padding(pos, end):
+                    break
+                if pos + 8 > end:
+                    raise HeaderError(f"{end - pos} bytes at byte {pos} are no element")
+                self._check(pos + 8)
+            group, element, vr_bytes, length = unpack(data, pos)
+            tag = group << 16 | element
+            if group == 0xFFFE:
+                if tag == ITEM_DELIMITER and undefined:
+                    return self._finished(out, ordered), pos + 8
+                if tag == SEQUENCE_DELIMITER and undefined:
+                    self.warnings["an item ends with the delimiter of its sequence"] = None
+                    return self._finished(out, ordered), pos
+                if tag == ITEM:
+                    raise HeaderError(f"an item outside a sequence at byte {pos}")
+                self.warnings["a delimiter without a beginning was skipped"] = None
+                pos += 8
+                continue
+            if tag == 0 and level.depth == 0 and self._is_trailing_padding(pos, end):
+                break
+            value, vr = pos + 8, ""
+            known = VRS.get(vr_bytes) if level.explicit else None
+            if known is not None:
+                vr = known[0]
+                if known[1]:
+                    if value + 4 > end:
+                        raise HeaderError(f"the data set ends at byte {end} inside an element")
+                    self._check(value + 4)
+                    length = self._uint32.unpack_from(data, value)[0]
+                    value += 4
+            elif level.explicit and vr_bytes.isalpha() and vr_bytes.isupper():
+                self.warnings["an element with an unknown VR was read as UN"] = None
+                vr, value, length = self._unknown_vr(pos, end, length)
+            else:
+                length = self._uint32.unpack_from(data, pos + 4)[0]
+                if level.explicit:
+                    self.warnings["an element without a VR was read as implicit VR"] = None
+            self._elements += 1
+            if self._elements > MAX_ELEMENTS:
+                raise HeaderError(f"more than {MAX_ELEMENTS} elements")
+            inner_explicit = level.explicit
+            if vr == "" or vr == "UN":
+                inner_explicit = False
+                vr = self._resolve_vr(tag, vr, creators) if tag != PIXEL_DATA else "OW"
+                if "|" in vr:
+                    vr = self._resolve_ambiguous(vr, out, level)
+            if tag in PIXEL_TAGS:
+                converted, pos = self._pixels(tag, vr, value, length, end, level)
+            elif length == UNDEFINED:
+                converted, pos = self._undefined(tag, vr, value, end, inner_explicit, level)
+            else:
+                pos = value + length
+                if pos > end:
+                    raise HeaderError(f"the value of ({group:04X},{element:04X}) goes {pos - end} bytes past its end")
+                if element == 0 or group <= 2:
+                    continue
+                converted = self._defined(tag, vr, value, length, inner_explicit, level)
+            if tag <= last_tag:
+                ordered = False
+            last_tag = tag
+            out[f"{group:04X}{element:04X}"] = converted
+            if tag == 0x00080005:
+                level.charset = CharacterSet(_strings(converted), self.warnings)
+            elif tag == 0x00280103:
+                level.pixel_representation = (converted.get("Value") or [level.pixel_representation])[0]
+            elif group & 1 and 0x10 <= element <= 0xFF:
+                creators[group << 8 | element] = "".join(_strings(converted)[:1])
+            if not self.complete:
+                break
+        else:
+            if undefined:
+                raise HeaderError(f"an item of undefined length has no end before byte {end}")
+        return self._finished(out, ordered), pos
+
+    def _finished(self, out: Dataset, ordered: bool) -> Dataset:
+        if ordered:
+            return out
+        self.warnings["elements are not in ascending order"] = None
+        return dict(sorted(out.items()))
+
+    def _is_trailing_padding(self, pos: int, end: int) -> bool:
+        """Zeros up to the end of the file: written by disk images and by hand."""
+        if self.have < end or self.data[pos:end].strip(b"\0"):
+            return False
+        self.warnings["zeros follow the data set"] = None
+        return True
+
+    # -- VRs ---------------------------------------------------------------------------------------------------------
+
+    def _unknown_vr(self, pos: int, end: int, short: int) -> tuple[str, int, int]:
+        """A VR younger than this code has a 32-bit length (PS3.5 7.1.2); an invented one more often 16 bits."""
+        if short == 0 and pos + 12 <= min(end, self.have):
+            length = self._uint32.unpack_from(self.data, pos + 8)[0]
+            if 0 < length <= end - pos - 12:
+                return "UN", pos + 12, length
+        return "UN", pos + 8, short
+
+    def _resolve_vr(self, tag: int, vr: str, creators: dict[int, str]) -> str:
+        group, element = tag >> 16, tag & 0xFFFF
+        if not group & 1:
+            return public_vr(tag) or "UN"
+        if 0x10 <= element <= 0xFF:
+            return "LO"
+        creator = creators.get(group << 8 | element >> 8)
+        return (private_vr(creator, tag) if creator else None) or "UN"
+
+    def _resolve_ambiguous(self, vr: str, out: Dataset, level: _Level) -> str:
+        if vr == "US|SS":
+            return "SS" if level.pixel_representation == 1 else "US"
+        descriptor = out.get("00283002", {}).get("Value")
+        return "US" if descriptor and descriptor[0] == 1 else "OW"
+
+    # -- values ------------------------------------------------------------------------------------------------------
+
+    def _defined(self, tag: int, vr: str, value: int, length: int, explicit: bool, level: _Level) -> Dataset:
+        if length == 0:
+            return {"vr": vr}
+        convert = TEXT_CONVERTERS.get(vr)
+        if convert is not None:
+            if length > 256 and self._too_large_to_inline(vr, length):
+                return self._bulk(tag, vr, value, length, level)
+            self._check(value + length)
+            values = convert(self.data[value : value + length], level.charset)
+            return {"vr": vr, "Value": values} if values else {"vr": vr}
+        if vr in NUMBER_FORMATS:
+            if length > 256 and self._too_large_to_inline(vr, length):
+                return self._bulk(tag, vr, value, length, level)
+            self._check(value + length)
+            raw = self.data[value : value + length]
+            numbers = unpack_numbers(vr, raw, self.order)
+            if numbers is not None:
+                return {"vr": vr, "Value": numbers}
+            self.warnings["a number of an impossible length was read as UN"] = None
+            return {"vr": "UN", "InlineBinary": b64encode(raw).decode("ascii")}
+        if vr == "SQ":
+            return self._defined_sequence(tag, value, length, explicit, level)
+        if length > self.threshold or (length > 256 and self._too_large_to_inline(vr, length)):
+            return self._bulk(tag, vr, value, length, level)
+        self._check(value + length)
+        raw = self.data[value : value + length]
+        if self.order == ">" and vr in WORD_BYTES:
+            raw = swap_words(raw, WORD_BYTES[vr])
+        return {"vr": vr, "InlineBinary": b64encode(raw).decode("ascii")}
+
+    def _too_large_to_inline(self, vr: str, length: int) -> bool:
+        if vr in _NEVER_BULK:
+            return False
+        if length > MAX_INLINE_VALUE or self._inlined + length > MAX_INLINE_TOTAL:
+            return True
+        self._inlined += length
+        return False
+
+    def _bulk(self, tag: int, vr: str, value: int, length: int, level: _Level) -> Dataset:
+        path = f"{level.path}{tag:08X}"
+        word = WORD_BYTES.get(vr) or NUMBER_FORMATS.get(vr, (1,))[0]
+        self.bulk[path] = BulkValue(value, length, vr, word if self.order == ">" else 1)
+        element: Dataset = {"vr": vr}
+        self.bulk_elements.append((element, path))
+        return element
+
+    # -- sequences ---------------------------------------------------------------------------------------------------
+
+    def _defined_sequence(self, tag: int, value: int, length: int, explicit: bool, level: _Level) -> Dataset:
+        items, _ = self._sequence(tag, value, value + length, explicit, level, undefined=False)
+        return {"vr": "SQ", "Value": items} if items else {"vr": "SQ"}
+
+    def _undefined(self, tag: int, vr: str, value: int, end: int, explicit: bool, level: _Level) -> tuple[Dataset, int]:
+        """PS3.5 6.2.2: UN of undefined length is a sequence in implicit VR; so is, by habit, any VR but the binary ones."""
+        if vr in BINARY_VRS and vr != "UN":
+            after, last = self._fragments(value, end)
+            return self._bulk(tag, vr, value, last - value, level), after
+        items, after = self._sequence(tag, value, end, explicit, level, undefined=True)
+        return ({"vr": "SQ", "Value": items} if items else {"vr": "SQ"}), after
+
+    def _sequence(
+        self, tag: int, pos: int, end: int, explicit: bool, level: _Level, *, undefined: bool
+    ) -> tuple[list[Dataset], int]:
+        if level.depth >= MAX_DEPTH:
+            raise HeaderError(f"sequences are nested more than {MAX_DEPTH} deep")
+        items: list[Dataset] = []
+        prefix = f"{level.path}{tag:08X}/"
+        while pos < end:
+            if pos + 8 > end:
+                raise HeaderError(f"{end - pos} bytes at byte {pos} are no item")
+            self._check(pos + 8)
+            group, element, length = self._implicit_header.unpack_from(self.data, pos)
+            found = group << 16 | element
+            pos += 8
+            if found == SEQUENCE_DELIMITER:
+                if undefined:
+                    return items, pos
+                self.warnings["a sequence of known length has a delimiter too"] = None
+                continue
+            if found != ITEM:
+                raise HeaderError(f"({group:04X},{element:04X}) at byte {pos - 8} where an item was expected")
+            self._count()
+            item_end = end if length == UNDEFINED else pos + length
+            if item_end > end:
+                raise HeaderError(f"an item at byte {pos - 8} goes {item_end - end} bytes past its sequence")
+            inner = _Level(
+                self._is_explicit(pos, item_end, explicit),
+                level.charset,
+                level.pixel_representation,
+                level.depth + 1,
+                f"{prefix}{len(items)}/",
+            )
+            item, pos = self._dataset(pos, item_end, inner, undefined=length == UNDEFINED)
+            items.append(item)
+        if undefined:
+            raise HeaderError(f"a sequence of undefined length has no end before byte {end}")
+        return items, pos
+
+    def _is_explicit(self, pos: int, end: int, assumed: bool) -> bool:
+        """An item may be in implicit VR within explicit VR (PS3.5 6.2.2), never the other way round."""
+        if not assumed or pos + 8 > end:
+            return assumed
+        self._check(pos + 8)
+        vr = self.data[pos + 4 : pos + 6]
+        return vr in VRS or (vr.isalpha() and vr.isupper()) or self.data[pos : pos + 2] in (b"\xfe\xff", b"\xff\xfe")
+
+    # -- pixel data --------------------------------------------------------------------------------------------------
+
+    def _pixels(self, tag: int, vr: str, value: int, length: int, end: int, level: _Level) -> tuple[Dataset, int]:
+        """Always bulk data. Truncated native pixels of the instance itself are kept, with a warning."""
+        encapsulated = length == UNDEFINED
+        if length == 0:
+            return {"vr": vr}, value
+        if encapsulated:
+            vr = "OB"
+            if level.depth == 0 and self.have < self.total:
+                self.complete = False
+                after = last = self.total
+            else:
+                after, last = self._fragments(value, end)
+        else:
+            after = last = value + length
+            if after > end:
+                if level.depth:
+                    raise HeaderError(f"the pixel data of an icon go {after - end} bytes past its end")
+                self.warnings["the pixel data are truncated"] = None
+                after = last = end
+            if level.depth == 0 and after > self.have:
+                self.complete = False
+        if level.depth == 0:
+            self.pixel_data = PixelData(tag, value, last - value, encapsulated, vr, length)
+        return self._bulk(tag, vr, value, last - value, level), after
+
+    def _fragments(self, pos: int, end: int) -> tuple[int, int]:
+        """Over the items of an encapsulated value: (first byte after it, end of the last item)."""
+        while pos + 8 <= end:
+            self._check(pos + 8)
+            group, element, length = self._implicit_header.unpack_from(self.data, pos)
+            found = group << 16 | element
+            if found == SEQUENCE_DELIMITER:
+                return pos + 8, pos
+            if found != ITEM or length == UNDEFINED:
+                break
+            if pos + 8 + length > end:
+                self.warnings["the pixel data are truncated"] = None
+                return end, end
+            pos += 8 + length
+        self.warnings["the pixel data have no end"] = None
+        return end, min(pos, end)
+
+
+def _strings(element: Dataset) -> Sequence[str]:
+    return [value if isinstance(value, str) else "" for value in element.get("Value", ())]
