@@ -1,0 +1,119 @@
+"""Child processes that never outlive us: death signals, pid files, stopping in order, free ports."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+
+_PR_SET_PDEATHSIG = 1
+_LIBC = ctypes.CDLL(None, use_errno=True) if hasattr(ctypes, "CDLL") else None
+
+
+def _set_death_signal(number: int) -> None:
+    if _LIBC is not None and hasattr(_LIBC, "prctl"):
+        _LIBC.prctl(_PR_SET_PDEATHSIG, number, 0, 0, 0)
+
+
+def spawn(
+    command: Sequence[str],
+    *,
+    env: Mapping[str, str],
+    cwd: Path,
+    log: Path | None = None,
+    death_signal: int = signal.SIGTERM,
+) -> subprocess.Popen[bytes]:
+    """A child in a session of its own (Ctrl-C of a terminal reaches us alone), signalled by the kernel when we die.
+
+    Call it from the thread that lives as long as the process: the kernel watches the thread, not the process.
+    """
+    parent = os.getpid()
+
+    def before_exec() -> None:
+        _set_death_signal(death_signal)
+        if os.getppid() != parent:  # we died between fork and prctl
+            os._exit(1)
+
+    output = log.open("ab") if log else None
+    try:
+        return subprocess.Popen(
+            list(command),
+            env=dict(env),
+            cwd=cwd,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            start_new_session=True,
+            preexec_fn=before_exec,
+        )
+    finally:
+        if output:
+            output.close()
+
+
+def stop(process: subprocess.Popen[bytes], *, seconds: float = 10) -> None:
+    """SIGTERM, then SIGKILL after a while; returns when the process is gone."""
+    if process.poll() is None:
+        with suppress(ProcessLookupError):
+            process.terminate()
+        try:
+            process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            process.kill()
+    process.wait()
+
+
+def is_running(pid: int, marker: str) -> bool:
+    """Whether ``pid`` is a live process whose command line holds ``marker`` (pids are reused)."""
+    try:
+        command = Path(f"/proc/{pid}/cmdline").read_bytes()
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except OSError:
+        return False
+    return state != "Z" and marker.encode() in command
+
+
+def stop_leftover(pid_file: Path, marker: str, *, seconds: float = 10) -> bool:
+    """Stops the process that a killed predecessor left behind, if it still runs. True when there was one."""
+    try:
+        pid = int(pid_file.read_text())
+    except (OSError, ValueError):
+        return False
+    found = is_running(pid, marker)
+    number = signal.SIGTERM
+    deadline = time.monotonic() + seconds
+    while is_running(pid, marker):
+        with suppress(ProcessLookupError):
+            os.kill(pid, number)
+        if time.monotonic() > deadline:
+            number = signal.SIGKILL
+        time.sleep(0.05)
+    pid_file.unlink(missing_ok=True)
+    return found
+
+
+def port_is_free(port: int, host: str = "127.0.0.1") -> bool:
+    with socket.socket() as probe:
+        # As servers do: a port in TIME_WAIT is free, one that somebody listens on is not.
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError:
+            return False
+        return True
+
+
+def free_port(host: str = "127.0.0.1", *, taken: frozenset[int] = frozenset(), above: int = 20000) -> int:
+    """A port below the kernel's ephemeral range, so that no outgoing connection takes it between now and the bind."""
+    start = above + (os.getpid() * 37 + time.monotonic_ns() // 1000) % 11000
+    for offset in range(11000):
+        port = above + (start - above + offset) % 11000
+        if port not in taken and port_is_free(port, host):
+            return port
+    raise OSError("no free port")
