@@ -13,7 +13,7 @@ from maypacs.access.keys import PREFIX, find_key
 from maypacs.access.policy import Decision, decide
 from maypacs.access.principals import Action, Principal, Role
 from maypacs.access.scoped import ScopedTable
-from maypacs.access.tokens import TokenKeys
+from maypacs.access.tokens import AccessToken, TokenKeys
 from maypacs.errors import ForbiddenError, NotFoundError, UnauthenticatedError
 from maypacs.index.table import Table
 from maypacs.uids import ArchiveId, Uid, archive_id
@@ -52,6 +52,10 @@ class Gatekeeper:
             return self._key_principal(credential)
         token = self.tokens.verify(credential, now=self._clock())
         return self._user_principal(token.user, token.epoch)
+
+    def session_of(self, headers: Mapping[str, str]) -> AccessToken:
+        """The access token itself, for logging out. Raises UnauthenticatedError, for API keys too."""
+        return self.tokens.verify(bearer(headers), now=self._clock())
 
     def workspace(self, principal: Principal, action: Action, archive: str, study: Uid | None = None) -> Workspace:
         """The archive, scoped, if the principal may do that in it.

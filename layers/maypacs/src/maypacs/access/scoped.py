@@ -29,6 +29,11 @@ class ScopedTable:
     def consumed(self, value: Consumed) -> None:
         self._table.consumed = value
 
+    @property
+    def concurrency(self) -> int:
+        """How many calls at once the engine gains from (1: none)."""
+        return int(getattr(self._table, "concurrency", 1))
+
     def get(self, pk: str, sk: str, *, consistent: bool = True) -> Item | None:
         self._check(pk)
         item = self._table.get(pk, sk, consistent=consistent)

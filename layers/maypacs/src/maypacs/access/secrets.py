@@ -5,9 +5,11 @@
 | `token_keys` | two Ed25519 keys (JWK, RFC 8037): the first signs access tokens, both are accepted           |
 | `blob_key`   | hex: HMAC of /blobs/ URLs (node)                                                             |
 | `upload_key` | hex: HMAC of /uploads/ URLs (node)                                                           |
-| `pack_key`   | hex: from which each archive's boundary key is derived. Never changes: packs could not be joined |
+| `pack_key`   | hex: keys the boundaries of packs. It never changes: old and new packs could not be joined   |
 | `cursor_key` | hex: HMAC of the dashboard's search cursors                                                  |
-| `cloudfront_key_id`, `cloudfront_private_key` | AWS alone: the signer of /blobs/ URLs, PEM; added by the operator   |
+
+On AWS the operator adds the signer of /blobs/ URLs: `cloudfront_key_id`, `cloudfront_private_key` (PEM, RSA-2048) and
+`cloudfront_origin` (https://host of the distribution).
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Which route a method and a path belong to; for frameworks that leave that to API Gateway, and for tests of both apps."""
+"""Which route a path belongs to: for a framework that leaves that to API Gateway, and for tests of both apps."""
 
 from __future__ import annotations
 

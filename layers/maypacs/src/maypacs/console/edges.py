@@ -1,0 +1,116 @@
+"""What edges call, and how people enrol them."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+
+from maypacs import uploads
+from maypacs.access import accounts, edges
+from maypacs.access.lockout import ADDRESS, Lockout
+from maypacs.access.principals import Action
+from maypacs.console.request import Json, Request
+from maypacs.errors import NotFoundError
+from maypacs.pack import grammar
+from maypacs.uids import uid
+
+MAX_BOUNDARIES = 100
+
+
+def add_enrolment_code(request: Request) -> Json:
+    name = request.text("name", "")
+    principal, archive_id = request.manage("enrolment code")
+    made = edges.add_enrolment_code(request.runtime.accounts, archive_id, name=name, created_by=str(principal))
+    return {"code": made.code, "archive": made.archive_id, "expires_at": made.expires_at}
+
+
+def list_edges(request: Request) -> Json:
+    _, archive_id = request.manage()
+    return {
+        "edges": [
+            {
+                "edge": edge.edge_id,
+                "archive": archive_id,
+                "name": edge.name,
+                "version": edge.version,
+                "enrolled_at": edge.enrolled_at,
+            }
+            for edge in edges.list_edges(request.runtime.accounts, archive_id)
+        ]
+    }
+
+
+def remove_edge(request: Request) -> None:
+    edge = request.parameters["edge"]
+    _, archive_id = request.manage(f"edge removed: {edge[:32]}")
+    edges.remove_edge(request.runtime.accounts, archive_id, edge)
+    request.runtime.gatekeeper.forget()
+
+
+def enrol(request: Request) -> Json:
+    """The code is the credential; guesses are counted by address."""
+    code, name, version = request.text("code"), request.text("name", ""), request.text("version", "")
+    table = request.runtime.accounts
+    lockout = Lockout(table, time.time)
+    lockout.attempt(ADDRESS, request.address)
+    enrolment = edges.enrol(table, code, name=name, version=version)
+    lockout.succeeded(ADDRESS, request.address, forget=False)
+    archive_id = enrolment.edge.archive_id
+    archive = accounts.find_archive(table, archive_id)
+    return {
+        "edge": enrolment.edge.edge_id,
+        "key": enrolment.key.key,
+        "archive": archive_id,
+        "archive_name": archive.name if archive else archive_id,
+        "limits": {
+            "pack_bytes": grammar.MAX_BYTES,
+            "pack_instances": grammar.MAX_INSTANCES,
+            "own_pack_above": request.runtime.settings.inline_limit,
+            "object_bytes": uploads.MAX_OBJECT_BYTES,
+            "grant_seconds": uploads.GRANT_SECONDS,
+        },
+    }
+
+
+def boundaries(request: Request) -> Json:
+    """The boundary that packs of a study must have to be taken as they are (protocols: pack grammar)."""
+    _, workspace = request.open(Action.STORE)
+    studies = request.texts("study_instance_uids", at_most=MAX_BOUNDARIES)
+    return {"boundaries": {study: workspace.store.boundary(uid(study)) for study in studies}}
+
+
+def grant_upload(request: Request) -> Json:
+    principal, workspace = request.open(Action.STORE)
+    granted = uploads.grant_upload(
+        workspace,
+        request.runtime.accounts,
+        request.runtime.upload_granter,
+        principal,
+        length=request.integer("length"),
+        sha256_hex=request.text("sha256"),
+        content_type=request.text("content_type"),
+        arrival=request.optional_text("arrival"),
+    )
+    grant = granted.grant
+    return {
+        "arrival": granted.arrival,
+        "url": grant.url,
+        "method": grant.method,
+        "headers": dict(grant.headers),
+        "expires_at": grant.expires,
+    }
+
+
+def upload_status(request: Request) -> Json:
+    _, workspace = request.open(Action.STORE)
+    status = uploads.upload_status(workspace, request.runtime.accounts, request.parameters["arrival"])
+    if status.state == "unknown":
+        raise NotFoundError("no such upload")
+    return dataclasses.asdict(status)
+
+
+def upload_statuses(request: Request) -> Json:
+    _, workspace = request.open(Action.STORE)
+    asked = request.texts("arrivals", at_most=uploads.MAX_STATUSES)
+    statuses = (uploads.upload_status(workspace, request.runtime.accounts, arrival) for arrival in asked)
+    return {"uploads": [dataclasses.asdict(status) for status in statuses]}

@@ -1,0 +1,134 @@
+"""Uploads to the inbox: grants, and what became of them.
+
+A grant is a row of the accounts table, ``{archive}#U#{arrival}`` / ``grant``: it ties an arrival id to the principal
+who got it, so that a retry reuses the id and nobody else can. The receipt that ingest writes is a row of the index
+(`rows.receipt_pk`). Arrival ids are ULIDs made here: their order is the order of arrival (protocols: instances).
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from ulid import ULID
+
+from maypacs.access.accounts import Clock
+from maypacs.access.principals import Principal
+from maypacs.archive.grants import UploadGrant, UploadGranter
+from maypacs.errors import BadRequestError, ConflictError, NotFoundError, ObjectNotFoundError, TooLargeError
+from maypacs.index.rows import receipt_pk
+from maypacs.index.table import Absent, Table
+from maypacs.workspace import Workspace
+
+#: One PUT of S3.
+MAX_OBJECT_BYTES = 5 * 2**30
+MAX_STATUSES = 100
+GRANT_SECONDS = 900
+_SHA256 = re.compile(r"[0-9a-f]{64}\Z")
+_CONTENT_TYPE = re.compile(r"[A-Za-z0-9!#$&^_.+/;=\" -]{3,200}\Z")
+_MEDIA_TYPES = frozenset(
+    {
+        "multipart/related",
+        "application/dicom",
+        "application/zip",
+        "application/x-tar",
+        "application/octet-stream",
+    }
+)
+
+UploadState = Literal["pending", "indexed", "partial", "quarantined", "unknown"]
+
+
+@dataclass(frozen=True, slots=True)
+class Granted:
+    arrival: str
+    grant: UploadGrant
+
+
+@dataclass(frozen=True, slots=True)
+class UploadStatus:
+    arrival: str
+    state: UploadState
+    in_inbox: bool = False  #: of a pending one: the object is there and waits
+    reason: str | None = None
+    instances: int = 0
+    conflicts: Sequence[Mapping[str, Any]] = ()
+    failures: Sequence[Mapping[str, Any]] = ()
+
+
+def grant_upload(
+    workspace: Workspace,
+    accounts: Table,
+    granter: UploadGranter,
+    principal: Principal,
+    *,
+    length: int,
+    sha256_hex: str,
+    content_type: str,
+    arrival: str | None = None,
+    clock: Clock = time.time,
+) -> Granted:
+    """A grant to PUT these bytes once; with ``arrival`` a fresh one for the same upload.
+
+    Raises BadRequestError, TooLargeError, NotFoundError (an arrival that is not this principal's), ConflictError (an
+    arrival granted for other bytes).
+    """
+    if length < 1:
+        raise BadRequestError("length: the number of bytes is needed")
+    if length > MAX_OBJECT_BYTES:
+        raise TooLargeError(f"one upload has at most {MAX_OBJECT_BYTES} bytes")
+    if not _SHA256.match(sha256_hex):
+        raise BadRequestError("sha256: 64 lower-case hex digits are needed")
+    media_type = content_type.partition(";")[0].strip().lower()
+    if media_type not in _MEDIA_TYPES or not _CONTENT_TYPE.match(content_type):
+        raise BadRequestError(f"content_type: one of {', '.join(sorted(_MEDIA_TYPES))} is needed")
+    row = {"by": str(principal), "length": length, "sha256": sha256_hex, "content_type": content_type}
+    if arrival is None:
+        arrival = str(ULID.from_timestamp(clock()))
+        key = {"pk": _grant_pk(workspace, arrival), "sk": "grant", "v": 1, "granted_at": int(clock())}
+        accounts.put({**key, **row}, condition=Absent())
+    else:
+        arrival = _ulid(arrival)
+        known = accounts.get(_grant_pk(workspace, arrival), "grant")
+        if known is None or known["by"] != row["by"]:
+            raise NotFoundError("no upload of that arrival id was granted to you")
+        if {name: known[name] for name in row} != row:
+            raise ConflictError("that arrival id was granted for other bytes: ask for a new one")
+    grant = granter.grant(workspace.store.upload_key(arrival), length, sha256_hex, content_type)
+    return Granted(arrival, grant)
+
+
+def upload_status(workspace: Workspace, accounts: Table, arrival: str) -> UploadStatus:
+    """What became of an upload of this archive. Raises BadRequestError for what is no arrival id."""
+    arrival = _ulid(arrival)
+    receipt = workspace.table.get(receipt_pk(workspace.archive_id, arrival), "0")
+    if receipt is not None:
+        return UploadStatus(
+            arrival,
+            receipt["state"],
+            reason=receipt.get("reason"),
+            instances=receipt.get("instances", 0),
+            conflicts=receipt.get("conflicts", ()),
+            failures=receipt.get("failures", ()),
+        )
+    if accounts.get(_grant_pk(workspace, arrival), "grant") is None:
+        return UploadStatus(arrival, "unknown")
+    try:
+        workspace.store.inbox.head(workspace.store.upload_key(arrival))
+    except ObjectNotFoundError:
+        return UploadStatus(arrival, "pending")
+    return UploadStatus(arrival, "pending", in_inbox=True)
+
+
+def _grant_pk(workspace: Workspace, arrival: str) -> str:
+    return f"{workspace.archive_id}#U#{arrival}"
+
+
+def _ulid(value: str) -> str:
+    try:
+        return str(ULID.from_str(value))
+    except ValueError:
+        raise BadRequestError("not an arrival id: a ULID is needed") from None
