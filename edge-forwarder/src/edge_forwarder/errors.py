@@ -1,0 +1,69 @@
+"""The error tree of the edge. No message carries a patient's data.
+
+EdgeError
+├── ConfigError             the configuration or credentials file is missing something; names it
+├── WireError               a peer broke the Upper Layer protocol; carries the abort reason (PS3.8 table 9-26)
+│   └── PeerGoneError       the connection ended or timed out
+├── SpoolError              the spool cannot take an instance
+│   └── SpoolFullError      ... because the disk, or the allowance, would be full: 0xA700
+├── UnreadableError         no UIDs can be read from a file: the cloud will quarantine it
+└── CloudError              the cloud did not do what was asked
+    ├── CloudAwayError      it could not be reached, or what answered is not it
+    ├── CloudBusyError      it asks for patience (429, 503); has retry_after in seconds
+    ├── UnauthorizedError   our key is not accepted (401, 403 on the API)
+    ├── GrantExpiredError   the granted URL is not accepted any more (403 on the upload)
+    └── RefusedError        it answered with another error; has the HTTP status
+"""
+
+from __future__ import annotations
+
+
+class EdgeError(Exception):
+    """Base of every error the edge raises on purpose."""
+
+
+class ConfigError(EdgeError): ...
+
+
+class WireError(EdgeError):
+    """A protocol violation; ``reason`` is the provider reason of the A-ABORT to send (PS3.8 9.3.8)."""
+
+    def __init__(self, message: str, reason: int = 0) -> None:
+        super().__init__(message)
+        self.reason = reason
+
+
+class PeerGoneError(WireError): ...
+
+
+class SpoolError(EdgeError): ...
+
+
+class SpoolFullError(SpoolError): ...
+
+
+class UnreadableError(EdgeError): ...
+
+
+class CloudError(EdgeError): ...
+
+
+class CloudAwayError(CloudError): ...
+
+
+class CloudBusyError(CloudError):
+    def __init__(self, message: str, retry_after: float | None = None) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
+class UnauthorizedError(CloudError): ...
+
+
+class GrantExpiredError(CloudError): ...
+
+
+class RefusedError(CloudError):
+    def __init__(self, message: str, status: int) -> None:
+        super().__init__(message)
+        self.status = status

@@ -1,0 +1,188 @@
+"""The keeper: one thread that takes each acknowledged instance into the journal and plans the packs.
+
+It works behind the receive path, so that no header is read before an answer is sent; if it dies with the process, the spool's
+files tell the next one everything.
+"""
+
+from __future__ import annotations
+
+import filecmp
+import queue
+import threading
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from functools import partial
+
+from ulid import ULID
+
+from edge_forwarder.errors import UnreadableError
+from edge_forwarder.journal import Journal, PackState
+from edge_forwarder.logs import Log
+from edge_forwarder.peek import Identity, identify
+from edge_forwarder.planner import ClosedPack, Planner, Received
+from edge_forwarder.spool import Spool, SpooledFile
+
+#: So many events share one journal transaction at most.
+_BATCH = 256
+
+
+@dataclass(frozen=True, slots=True)
+class _Stored:
+    file: SpooledFile
+    association: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Ended:
+    association: int
+
+
+class Keeper:
+    """Owns the planner; everybody else talks to it through `stored` and `ended`, from any thread."""
+
+    def __init__(
+        self, spool: Spool, journal: Journal, planner: Planner, submit: Callable[[str], None], log: Log
+    ) -> None:
+        self._spool, self._journal, self._planner, self._submit, self._log = spool, journal, planner, submit, log
+        self._events: queue.SimpleQueue[_Stored | _Ended | None] = queue.SimpleQueue()
+        self._thread = threading.Thread(target=self._run, name="keeper", daemon=True)
+        self._found: tuple[SpooledFile, ...] = ()
+        self._to_submit: list[str] = []
+
+    def start(self) -> None:
+        """Call it before anything new can arrive: what the spool holds now is taken up first."""
+        self._found = tuple(self._spool.files())
+        self._thread.start()
+
+    def stop(self, seconds: float = 10.0) -> None:
+        """Work off what is queued, then end."""
+        self._events.put(None)
+        self._thread.join(seconds)
+
+    def stored(self, file: SpooledFile, association: int) -> None:
+        self._events.put(_Stored(file, association))
+
+    def ended(self, association: int) -> None:
+        self._events.put(_Ended(association))
+
+    def _run(self) -> None:
+        self._guard(self._recover_journal)
+        for at in range(0, len(self._found), _BATCH):
+            self._guard(partial(self._recover_files, self._found[at : at + _BATCH]))
+        # Whoever sent these is gone: nothing more is coming that would be worth waiting for.
+        self._guard(lambda: self._settle(self._planner.close_all()))
+        if self._found:
+            self._log.info("took up what the spool held", instances=len(self._found))
+        self._found = ()
+        stopping = False
+        while not stopping:
+            batch, stopping = self._next_events()
+            self._guard(partial(self._work, batch))
+        self._guard(lambda: self._settle(self._planner.close_all()))
+
+    def _guard(self, work: Callable[[], None]) -> None:
+        """Whatever goes wrong with the journal or the disk, the files stay and the next start takes them up; say so."""
+        try:
+            with self._journal.transaction():
+                work()
+        except Exception as error:
+            self._log.error("the keeper could not do its work", why=f"{type(error).__name__}: {error}")
+        for pack in self._to_submit:
+            self._submit(pack)
+        self._to_submit.clear()
+
+    def _next_events(self) -> tuple[list[_Stored | _Ended], bool]:
+        due = self._planner.next_due()
+        timeout = None if due is None else max(0.0, due - time.monotonic())
+        batch: list[_Stored | _Ended] = []
+        try:
+            event = self._events.get(timeout=timeout)
+            while event is not None and len(batch) < _BATCH:
+                batch.append(event)
+                event = self._events.get_nowait()
+            if event is None:
+                return batch, True
+            batch.append(event)
+        except queue.Empty:
+            pass
+        return batch, False
+
+    def _recover_journal(self) -> None:
+        """Finish the deletions that an earlier process began, and pack what it had received but not packed."""
+        journal = self._journal
+        for pack in journal.packs(PackState.INDEXED):
+            for member in journal.members(pack.id):
+                self._spool.remove(member.name)
+            journal.forget_pack(pack.id)
+        here = {file.name for file in self._found}
+        waiting = journal.waiting_for_pack()
+        gone = [row.name for row in waiting if row.name not in here]
+        if gone:
+            self._log.error("files are gone from the spool", files=len(gone))
+            journal.forget_instances(gone)
+            journal.count("missing", len(gone))
+        for row in waiting:
+            if row.name not in here:
+                continue
+            if row.identity is None:
+                self._new_pack([row.name])
+            else:
+                self._settle(self._planner.add(Received(row.name, row.size, row.identity), time.monotonic()))
+
+    def _recover_files(self, files: Iterable[SpooledFile]) -> None:
+        """Take up acknowledged files that the journal does not know."""
+        for file in files:
+            if not self._journal.knows(file.name) and self._spool.path(file.name).exists():
+                self._take(_Stored(file, None))
+
+    def _work(self, events: Iterable[_Stored | _Ended]) -> None:
+        for event in events:
+            if isinstance(event, _Ended):
+                self._settle(self._planner.association_ended(event.association))
+            else:
+                self._take(event)
+        self._settle(self._planner.due(time.monotonic()))
+
+    def _take(self, event: _Stored) -> None:
+        file, journal = event.file, self._journal
+        identity: Identity | None = None
+        try:
+            identity = identify(self._spool.path(file.name))
+        except UnreadableError as error:
+            self._log.warning("no pack can hold an instance: it goes up as a file", why=str(error))
+        journal.count("received")
+        journal.count("received_bytes", file.size)
+        journal.set_fact("last_received_at", file.received_at)
+        if identity is not None and self._is_duplicate(file, identity):
+            self._spool.remove(file.name)
+            journal.count("duplicates")
+            return
+        journal.add_instance(file.name, file.size, identity)
+        if identity is None:
+            self._new_pack([file.name])
+        else:
+            journal.set_fact(f"last_received_at.{identity.modality or 'OT'}", file.received_at)
+            received = Received(file.name, file.size, identity, event.association)
+            self._settle(self._planner.add(received, time.monotonic()))
+
+    def _is_duplicate(self, file: SpooledFile, identity: Identity) -> bool:
+        """Whether the very same bytes wait in the spool already: then one of them is enough."""
+        path = self._spool.path(file.name)
+        for other in self._journal.same_sop(identity):
+            if other.size == file.size and other.name != file.name:
+                try:
+                    if filecmp.cmp(path, self._spool.path(other.name), shallow=False):
+                        return True
+                except OSError:
+                    continue
+        return False
+
+    def _settle(self, closed: Iterable[ClosedPack]) -> None:
+        for pack in closed:
+            self._new_pack([member.name for member in pack.members])
+
+    def _new_pack(self, names: list[str]) -> None:
+        pack = str(ULID())
+        self._journal.add_pack(pack, names)
+        self._to_submit.append(pack)

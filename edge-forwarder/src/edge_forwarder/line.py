@@ -1,0 +1,61 @@
+"""The line to the cloud: one shared pause while the cloud is away, busy, or does not know us."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+
+from edge_forwarder import retry
+from edge_forwarder.errors import CloudAwayError, CloudBusyError, CloudError, UnauthorizedError
+from edge_forwarder.journal import Journal
+from edge_forwarder.logs import Log
+
+#: A key that is not accepted is tried this often (seconds): a person has to act, but may undo what they did.
+_UNAUTHORIZED_PAUSE = 60.0
+
+
+class Line:
+    """Threads share it: `wait` before a request, `worked` or `failed` after it."""
+
+    def __init__(
+        self, journal: Journal, log: Log, longest: float, *, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._journal, self._log, self._longest, self._clock = journal, log, longest, clock
+        self._lock = threading.Lock()
+        self._failures = 0
+        self._until = 0.0
+        self._noted = 0.0
+
+    def pause_left(self) -> float:
+        """Seconds until the next request should be made."""
+        return max(0.0, self._until - self._clock())
+
+    def worked(self) -> None:
+        with self._lock:
+            was_down, self._failures, self._until = self._failures > 0, 0, 0.0
+            now = self._clock()
+            note, self._noted = was_down or now - self._noted > 1.0, now if now - self._noted > 1.0 else self._noted
+        if was_down:
+            self._log.info("the cloud answers again")
+        if note:
+            self._journal.set_fact("cloud_ok_at", time.time())
+            self._journal.set_fact("cloud_error", None)
+
+    def failed(self, error: CloudError) -> bool:
+        """Note a failure; True when it concerns every request, and not only the one that was made."""
+        self._journal.set_fact("cloud_error", str(error))
+        self._journal.set_fact("cloud_error_at", time.time())
+        if not isinstance(error, CloudAwayError | CloudBusyError | UnauthorizedError):
+            return False
+        with self._lock:
+            first = self._failures == 0
+            # Requests that were under way together fail together: they count once.
+            if self._clock() >= self._until:
+                self._failures += 1
+            asked = error.retry_after if isinstance(error, CloudBusyError) else None
+            longest = max(self._longest, _UNAUTHORIZED_PAUSE) if isinstance(error, UnauthorizedError) else self._longest
+            self._until = max(self._until, self._clock() + retry.pause(self._failures, longest, asked=asked))
+        if first:
+            self._log.warning("the cloud cannot take anything now", why=str(error))
+        return True

@@ -1,0 +1,117 @@
+"""The pack grammar, to the byte, streamed from the spool's files (protocols: pack grammar).
+
+A pack is ``multipart/related; type="application/dicom"``: for each part ``--B``, its media type with the transfer syntax, its
+exact length, its location, an empty line, one unmodified Part 10 file, CRLF; at the end ``--B--``, CRLF. It is never written
+to disk: its length and SHA-256 are computed by reading the files once, and the upload reads them again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+CHUNK: Final = 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One instance of a pack: its UIDs, its file, and the file's size in bytes."""
+
+    study_instance_uid: str
+    series_instance_uid: str
+    sop_instance_uid: str
+    transfer_syntax_uid: str
+    path: Path
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class Digest:
+    """What an upload grant covers: length in bytes and lower-case hex SHA-256 of the body."""
+
+    length: int
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class Body:
+    """A request body made of literals and files. ``boundary`` is empty for a single file."""
+
+    segments: tuple[bytes | Path, ...]
+    length: int
+    boundary: str = ""
+
+    @property
+    def content_type(self) -> str:
+        if not self.boundary:
+            return "application/dicom"
+        return f'multipart/related; type="application/dicom"; boundary={self.boundary}'
+
+    def chunks(self) -> Iterator[bytes]:
+        """The bytes, at most `CHUNK` at a time. Raises OSError."""
+        for segment in self.segments:
+            if isinstance(segment, bytes):
+                yield segment
+                continue
+            with segment.open("rb", buffering=0) as file:
+                while chunk := file.read(CHUNK):
+                    yield chunk
+
+    def digest(self) -> Digest:
+        """Raises OSError, also when the files are not as long as they were."""
+        sha, length = hashlib.sha256(), 0
+        for chunk in self.chunks():
+            sha.update(chunk)
+            length += len(chunk)
+        if length != self.length:
+            raise OSError("a spooled file changed its size")
+        return Digest(length, sha.hexdigest())
+
+    def boundary_occurs(self) -> bool:
+        """Whether ``--B`` occurs inside a part. Delimiter lines and headers cannot make one with a part: they end in LF."""
+        needle = b"--" + self.boundary.encode("ascii")
+        return any(_occurs(needle, segment) for segment in self.segments if isinstance(segment, Path))
+
+
+def _occurs(needle: bytes, path: Path) -> bool:
+    tail = b""
+    with path.open("rb", buffering=0) as file:
+        while chunk := file.read(CHUNK):
+            if needle in chunk or needle in tail + chunk[: len(needle)]:
+                return True
+            tail = chunk[-len(needle) + 1 :] if len(chunk) >= len(needle) else (tail + chunk)[-len(needle) + 1 :]
+    return False
+
+
+def pack(archive: str, parts: tuple[Part, ...], boundary: str) -> Body:
+    """The body of a pack."""
+    segments: list[bytes | Path] = []
+    length = 0
+    lead = b""
+    for part in parts:
+        head = lead + (
+            f"--{boundary}\r\n"
+            f"Content-Type: application/dicom; transfer-syntax={part.transfer_syntax_uid}\r\n"
+            f"Content-Length: {part.size}\r\n"
+            f"Content-Location: /dicomweb/{archive}/studies/{part.study_instance_uid}/series/{part.series_instance_uid}"
+            f"/instances/{part.sop_instance_uid}\r\n\r\n"
+        ).encode("ascii")
+        segments += [head, part.path]
+        length += len(head) + part.size
+        lead = b"\r\n"
+    end = f"\r\n--{boundary}--\r\n".encode("ascii")
+    return Body((*segments, end), length + len(end), boundary)
+
+
+def single(path: Path, size: int) -> Body:
+    """The body of one file that no pack can hold, for its UIDs cannot be read."""
+    return Body((path,), size)
+
+
+def other_boundary() -> str:
+    """A boundary of our own, for a study whose data contain the archive's: such a pack is not joinable, but right."""
+    return f"edge-{secrets.token_hex(20)}"

@@ -1,0 +1,154 @@
+"""The few values a pack needs from the head of a data set, read tolerantly and without decoding the rest.
+
+A walk over the first kilobytes for the two common encodings; pydicom for the others (big endian, deflated, or a sender whose
+data set is not what its presentation context said). What neither can read is for the cloud to quarantine.
+"""
+
+from __future__ import annotations
+
+import re
+import struct
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from edge_forwarder import part10
+from edge_forwarder.errors import UnreadableError
+
+HEAD_BYTES: Final = 64 * 1024
+IMPLICIT_LITTLE_ENDIAN: Final = "1.2.840.10008.1.2"
+EXPLICIT_BIG_ENDIAN: Final = "1.2.840.10008.1.2.2"
+DEFLATED: Final = frozenset({"1.2.840.10008.1.2.1.99", "1.2.840.10008.1.2.4.95"})
+
+_SOP_CLASS: Final = 0x00080016
+_SOP_INSTANCE: Final = 0x00080018
+_MODALITY: Final = 0x00080060
+_STUDY: Final = 0x0020000D
+_SERIES: Final = 0x0020000E
+_INSTANCE_NUMBER: Final = 0x00200013
+_WANTED: Final = frozenset({_SOP_CLASS, _SOP_INSTANCE, _MODALITY, _STUDY, _SERIES, _INSTANCE_NUMBER})
+
+_LONG_VRS: Final = frozenset(
+    {b"OB", b"OD", b"OF", b"OL", b"OV", b"OW", b"SQ", b"SV", b"UC", b"UN", b"UR", b"UT", b"UV"}
+)
+_UNDEFINED: Final = 0xFFFFFFFF
+_ITEM, _ITEM_END, _SEQUENCE_END = 0xFFFEE000, 0xFFFEE00D, 0xFFFEE0DD
+_UID: Final = re.compile(r"[0-9.]{1,64}")
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """What one instance is; UIDs trimmed of spaces and NULs, each matching ``[0-9.]{1,64}``."""
+
+    study_instance_uid: str
+    series_instance_uid: str
+    sop_instance_uid: str
+    sop_class_uid: str
+    transfer_syntax_uid: str
+    modality: str
+    instance_number: int
+
+
+def identify(path: Path) -> Identity:
+    """Read the identity of a spooled file. Raises UnreadableError, OSError."""
+    with path.open("rb") as file:
+        head = file.read(HEAD_BYTES)
+    syntax = part10.meta_value(head, 0x0010)
+    values: dict[int, bytes] = {}
+    if syntax != EXPLICIT_BIG_ENDIAN and syntax not in DEFLATED:
+        # A walk off the rails means that the data set is not what the presentation context said: pydicom may know better.
+        with suppress(struct.error, ValueError):
+            values = _walk(head, part10.dataset_offset(head), explicit=syntax != IMPLICIT_LITTLE_ENDIAN)
+    if not {_STUDY, _SERIES, _SOP_INSTANCE} <= values.keys():
+        values = _by_pydicom(path)
+    return _identity(values, head, syntax)
+
+
+def _identity(values: dict[int, bytes], head: bytes, syntax: str) -> Identity:
+    def uid(tag: int, name: str) -> str:
+        text = values.get(tag, b"").decode("ascii", "replace").strip(" \0")
+        if not _UID.fullmatch(text):
+            raise UnreadableError(f"no usable {name}")
+        return text
+
+    try:
+        number = int(values.get(_INSTANCE_NUMBER, b"").strip(b" \0") or b"0")
+    except ValueError:
+        number = 0
+    return Identity(
+        study_instance_uid=uid(_STUDY, "StudyInstanceUID"),
+        series_instance_uid=uid(_SERIES, "SeriesInstanceUID"),
+        sop_instance_uid=uid(_SOP_INSTANCE, "SOPInstanceUID"),
+        sop_class_uid=(values.get(_SOP_CLASS) or part10.meta_value(head, 0x0002).encode())
+        .decode("ascii", "replace")
+        .strip(" \0"),
+        transfer_syntax_uid=syntax,
+        modality=re.sub(r"[^A-Z0-9_ ]", "", values.get(_MODALITY, b"").decode("ascii", "ignore").upper()).strip()[:16],
+        instance_number=number,
+    )
+
+
+def _walk(head: bytes, at: int, *, explicit: bool) -> dict[int, bytes]:
+    """Top-level elements up to (0020,0013), whichever of the wanted are there. Raises struct.error or ValueError off the rails."""
+    found: dict[int, bytes] = {}
+    while at + 8 <= len(head):
+        tag, vr, length, at = _element_header(head, at, explicit=explicit)
+        if tag > _INSTANCE_NUMBER:
+            break
+        if length == _UNDEFINED:
+            at = _skip_sequence(head, at, explicit=explicit and vr != b"UN")
+            continue
+        if tag in _WANTED:
+            if at + length > len(head) or length > 256:
+                raise ValueError("a value too long to be what its tag says")
+            found[tag] = head[at : at + length]
+        at += length
+    return found
+
+
+def _element_header(head: bytes, at: int, *, explicit: bool) -> tuple[int, bytes, int, int]:
+    group, element = struct.unpack_from("<HH", head, at)
+    tag = group << 16 | element
+    if group == 0xFFFE or not explicit:
+        (length,) = struct.unpack_from("<I", head, at + 4)
+        return tag, b"", length, at + 8
+    vr = head[at + 4 : at + 6]
+    if vr in _LONG_VRS:
+        (length,) = struct.unpack_from("<I", head, at + 8)
+        return tag, vr, length, at + 12
+    if not vr.isalpha() or not vr.isupper():
+        raise ValueError("not explicit VR")
+    (length,) = struct.unpack_from("<H", head, at + 6)
+    return tag, vr, length, at + 8
+
+
+def _skip_sequence(head: bytes, at: int, *, explicit: bool) -> int:
+    """The offset after a sequence of undefined length whose value starts at ``at``; nesting is counted, not recursed."""
+    depth = 1
+    while depth:
+        tag, vr, length, at = _element_header(head, at, explicit=explicit)
+        if tag == _ITEM:
+            # The elements of an item are walked like any other: undefined lengths below end with their own delimiters.
+            depth += length == _UNDEFINED
+            at += 0 if length == _UNDEFINED else length
+        elif tag in (_ITEM_END, _SEQUENCE_END):
+            depth -= 1
+        elif length == _UNDEFINED:
+            if explicit and vr == b"UN":
+                raise ValueError("UN of undefined length inside a sequence: implicit VR within explicit")
+            depth += 1
+        else:
+            at += length
+    return at
+
+
+def _by_pydicom(path: Path) -> dict[int, bytes]:
+    import pydicom
+    from pydicom.tag import Tag
+
+    try:
+        dataset = pydicom.dcmread(path, specific_tags=[Tag(tag) for tag in sorted(_WANTED)], stop_before_pixels=True)
+        return {tag: str(dataset[tag].value).encode("ascii", "replace") for tag in _WANTED if tag in dataset}
+    except Exception as error:  # pydicom raises nearly anything on bytes that are not DICOM
+        raise UnreadableError(f"the data set cannot be walked ({type(error).__name__})") from None

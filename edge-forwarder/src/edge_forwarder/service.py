@@ -1,0 +1,98 @@
+"""The composition root: makes the parts, starts them in order, stops them in the opposite one."""
+
+from __future__ import annotations
+
+import signal
+import threading
+import time
+
+from edge_forwarder import __version__
+from edge_forwarder.cloud import Cloud
+from edge_forwarder.config import MIB, Config, load_credentials
+from edge_forwarder.journal import Journal
+from edge_forwarder.keeper import Keeper
+from edge_forwarder.line import Line
+from edge_forwarder.logs import Log
+from edge_forwarder.planner import Limits, Planner
+from edge_forwarder.receive import Listener, Receiver
+from edge_forwarder.spool import Spool
+from edge_forwarder.uploader import Uploader
+from edge_forwarder.watcher import Watcher
+
+
+class Service:
+    """One edge. Raises ConfigError or SpoolError when it cannot be made, OSError when the port is taken."""
+
+    def __init__(self, config: Config, log: Log) -> None:
+        self._config, self._log = config, log
+        credentials = load_credentials(config.credentials_file)
+        self.cloud = Cloud(config.cloud, credentials)
+        self.spool = Spool(
+            config.spool_folder, min_free_bytes=config.spool.min_free_mib * MIB, max_bytes=config.spool.max_mib * MIB
+        )
+        self.spool.open()
+        try:
+            self.journal = Journal.open(config.spool_folder / "journal.sqlite")
+            line = Line(self.journal, log, config.cloud.retry_max_seconds)
+            self.watcher = Watcher(
+                self.spool, self.journal, self.cloud, line, log, longest_pause=config.cloud.status_poll_seconds
+            )
+            self.uploader = Uploader(
+                config.cloud, credentials.archive, self.spool, self.journal, self.cloud, line, self.watcher, log
+            )
+            self.watcher.upload_again = self.uploader.submit
+            self.keeper = Keeper(self.spool, self.journal, Planner(_limits(config)), self.uploader.submit, log)
+            receiver = Receiver(config, self.spool, log, self.keeper.stored, self.keeper.ended, self._refused)
+            self.listener = Listener(receiver)
+        except BaseException:
+            self.spool.close()
+            raise
+
+    def start(self) -> None:
+        """The uploader first, for the keeper gives it work; the listener last, when everything behind it stands."""
+        self.journal.set_fact("started_at", time.time())
+        self.journal.set_fact("version", __version__)
+        self.journal.set_fact("port", self.listener.port)
+        self.watcher.start()
+        self.uploader.start()
+        self.keeper.start()
+        self.listener.start()
+        self._log.info("started", version=__version__, host=self.listener.host, port=self.listener.port)
+
+    def stop(self) -> None:
+        """Graceful: associations finish the message they are in, what was received is packed, uploads are left where they are."""
+        self.listener.stop(seconds=6.0)
+        self.keeper.stop(seconds=4.0)
+        self.uploader.stop(seconds=4.0)
+        self.watcher.stop(seconds=2.0)
+        self.cloud.close()
+        self.journal.close()
+        self.spool.close()
+        self._log.info("stopped")
+
+    def _refused(self) -> None:
+        self.journal.count("refused")
+        self.journal.set_fact("last_refused_at", time.time())
+
+
+def _limits(config: Config) -> Limits:
+    return Limits(
+        max_bytes=config.packing.max_mib * MIB,
+        max_instances=config.packing.max_instances,
+        max_open=config.packing.max_open,
+        quiet=config.packing.quiet_seconds,
+        quiet_by_modality=config.packing.quiet_seconds_by_modality,
+    )
+
+
+def run(config: Config, log: Log) -> None:
+    """Run until SIGTERM or SIGINT; prints ``ready AET@host:port`` on standard output when modalities may call."""
+    over = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: over.set())
+    service = Service(config, log)
+    service.start()
+    print(f"ready {config.edge.ae_title}@{service.listener.host}:{service.listener.port}", flush=True)  # noqa: T201
+    over.wait()
+    log.info("stopping")
+    service.stop()

@@ -1,0 +1,226 @@
+"""The spool: the folder that is the truth about what was received.
+
+``incoming/``   being written; emptied at start, for nothing in it was ever acknowledged
+``received/``   acknowledged: one Part 10 file an instance, written once, ``<ULID>~<calling AE title, quoted>.dcm``
+``attention/``  what the cloud would not take as it is (a conflict, a quarantine), with the reason, for a person
+``journal.sqlite``  can be deleted: it is rebuilt from ``received/``
+``lock``        held by the one process that works on this spool
+
+The order is temp, write, fsync, rename, fsync of the folder; only then may anybody say success.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import os
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+from urllib.parse import quote, unquote
+
+from ulid import ULID
+
+from edge_forwarder.errors import ConfigError, SpoolError, SpoolFullError
+
+#: While one instance is written, the disk is looked at again after so many bytes.
+_CHECK_EVERY: Final = 8 * 1024 * 1024
+_FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
+
+
+@dataclass(frozen=True, slots=True)
+class SpooledFile:
+    """One acknowledged instance. ``name`` is its file's name in ``received/``; ``size`` in bytes."""
+
+    name: str
+    size: int
+
+    @property
+    def calling_ae_title(self) -> str:
+        return unquote(self.name.removesuffix(".dcm").partition("~")[2])
+
+    @property
+    def received_at(self) -> float:
+        """Seconds since the epoch, by the clock of this machine when it began to arrive."""
+        return ULID.from_str(self.name[:26]).timestamp
+
+
+def free_bytes(folder: Path) -> int:
+    stat = os.statvfs(folder)
+    return stat.f_bavail * stat.f_frsize
+
+
+class Spool:
+    """The folder, its allowance and its lock. Threads may share it."""
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        min_free_bytes: int = 0,
+        max_bytes: int = 0,
+        free: Callable[[Path], int] = free_bytes,
+    ) -> None:
+        self.folder = folder
+        self.incoming = folder / "incoming"
+        self.received = folder / "received"
+        self.attention = folder / "attention"
+        self._min_free, self._max, self._free = min_free_bytes, max_bytes, free
+        self._lock = threading.Lock()
+        self._held = 0
+        self._process_lock: int | None = None
+        self._received_descriptor = -1
+
+    def open(self) -> None:
+        """Make the folders, take the lock, drop what was never acknowledged. Raises ConfigError, SpoolError."""
+        try:
+            for folder in (self.folder, self.incoming, self.received, self.attention):
+                folder.mkdir(parents=True, exist_ok=True, mode=0o750)
+            self._process_lock = os.open(self.folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640)
+            try:
+                fcntl.flock(self._process_lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise ConfigError(f"another process works on the spool {self.folder}") from None
+            for leftover in self.incoming.iterdir():
+                leftover.unlink()
+            self._received_descriptor = os.open(self.received, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        except OSError as error:
+            raise SpoolError(f"the spool {self.folder} cannot be opened: {error.strerror}") from None
+        self._held = sum(file.size for file in self.files()) + _size_below(self.attention)
+
+    def close(self) -> None:
+        if self._received_descriptor >= 0:
+            os.close(self._received_descriptor)
+            self._received_descriptor = -1
+        if self._process_lock is not None:
+            os.close(self._process_lock)
+            self._process_lock = None
+
+    @property
+    def held_bytes(self) -> int:
+        """What the spool holds, the instances being written included."""
+        return self._held
+
+    def files(self) -> Iterator[SpooledFile]:
+        """Every acknowledged instance that is still here, oldest first."""
+        for entry in sorted(os.scandir(self.received), key=lambda e: e.name):
+            if entry.name.endswith(".dcm") and entry.is_file():
+                yield SpooledFile(entry.name, entry.stat().st_size)
+
+    def path(self, name: str) -> Path:
+        return self.received / name
+
+    def begin(self, calling_ae_title: str) -> SpoolWriter:
+        """Start one instance. Raises SpoolFullError *before* the disk is full, SpoolError."""
+        self.check_room(0)
+        return SpoolWriter(self, f"{ULID()}~{quote(calling_ae_title, safe='')}.dcm")
+
+    def check_room(self, more: int) -> None:
+        if self._free(self.folder) - more < self._min_free:
+            raise SpoolFullError("the disk has less free space than the spool must leave")
+        if self._max and self._held + more >= self._max:
+            raise SpoolFullError("the spool holds as much as it may")
+
+    def remove(self, name: str) -> None:
+        """Delete a file that is not needed any more; one that is gone already is no error."""
+        path = self.path(name)
+        with contextlib.suppress(FileNotFoundError):
+            size = path.stat().st_size
+            path.unlink()
+            self.account(-size)
+
+    def set_aside(self, name: str, folder: str) -> None:
+        """Move a file to ``attention/<folder>/``; one that is gone already is no error."""
+        target = self.attention / folder
+        target.mkdir(exist_ok=True)
+        with contextlib.suppress(FileNotFoundError):
+            self.path(name).rename(target / name)
+
+    def account(self, difference: int) -> None:
+        with self._lock:
+            self._held += difference
+
+    def sync_received(self) -> None:
+        os.fsync(self._received_descriptor)
+
+
+class SpoolWriter:
+    """One instance on its way to the disk. Either `commit` or `discard` ends it."""
+
+    __slots__ = ("_descriptor", "_spool", "_temporary", "_until_check", "name", "size")
+
+    def __init__(self, spool: Spool, name: str) -> None:
+        self._spool, self.name, self.size = spool, name, 0
+        self._temporary = spool.incoming / name
+        self._until_check = _CHECK_EVERY
+        try:
+            self._descriptor = os.open(self._temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o640)
+        except OSError as error:
+            raise _spool_error(error) from None
+
+    def write(self, data: bytes | memoryview) -> None:
+        """Raises SpoolFullError, SpoolError; the writer must then be discarded."""
+        length = len(data)
+        self._until_check -= length
+        if self._until_check < 0:
+            self._spool.check_room(length)
+            self._until_check = _CHECK_EVERY
+        try:
+            done = os.write(self._descriptor, data)
+            while done < length:
+                done += os.write(self._descriptor, memoryview(data)[done:])
+        except OSError as error:
+            raise _spool_error(error) from None
+        self.size += length
+        self._spool.account(length)
+
+    def commit(self) -> SpooledFile:
+        """Make it durable. After this, and not before, the sender may be told success. Raises SpoolFullError, SpoolError."""
+        try:
+            os.fsync(self._descriptor)
+            os.close(self._descriptor)
+            self._descriptor = -1
+            os.rename(self._temporary, self._spool.received / self.name)
+            self._spool.sync_received()
+        except OSError as error:
+            raise _spool_error(error) from None
+        return SpooledFile(self.name, self.size)
+
+    def discard(self) -> None:
+        """Forget it: the sender was, or will be, told that it failed, or is gone."""
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1
+        with contextlib.suppress(OSError):
+            self._temporary.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            (self._spool.received / self.name).unlink(missing_ok=True)
+        self._spool.account(-self.size)
+        self.size = 0
+
+
+def _spool_error(error: OSError) -> SpoolError:
+    kind = SpoolFullError if error.errno in _FULL else SpoolError
+    return kind(f"the spool cannot be written: {os.strerror(error.errno or errno.EIO)}")
+
+
+def _size_below(folder: Path) -> int:
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+
+
+def is_locked(folder: Path) -> bool:
+    """Whether a process works on this spool now."""
+    try:
+        descriptor = os.open(folder / "lock", os.O_RDWR | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(descriptor)
+    return False

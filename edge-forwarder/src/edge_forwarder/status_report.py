@@ -1,0 +1,159 @@
+"""What `maypacs-edge status` shows: read from the spool and its journal, whether the service runs or not."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import sqlite3
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final
+
+from edge_forwarder.config import MIB, Config
+from edge_forwarder.journal import Journal, Queue
+from edge_forwarder.spool import SpooledFile, free_bytes, is_locked
+
+#: In the order in which an image passes through them.
+STATES: Final = ("received", "packed", "uploading", "failed", "sent", "indexed")
+_TOTALS: Final = ("received", "received_bytes", "uploads", "uploaded_bytes", "indexed", "duplicates", "set_aside")
+_TROUBLES: Final = ("refused", "missing", "failed_uploads")
+_TIMES: Final = ("last_received_at", "last_upload_at", "last_indexed_at", "last_refused_at", "started_at")
+
+
+def collect(config: Config, now: float | None = None) -> dict[str, Any]:
+    """Everything, as JSON values. Times and ages in seconds, sizes in bytes. Raises OSError, sqlite3.Error."""
+    now = time.time() if now is None else now
+    folder = config.spool_folder
+    queues, facts, known = _read_journal(folder / "journal.sqlite")
+    on_disk = _files(folder / "received")
+    unknown = [file for file in on_disk if file.name not in known]
+    states = {state: _queue(queues.get(state), now) for state in STATES}
+    # What the keeper has not taken up yet, or what waits for the service to start.
+    states["received"]["instances"] += len(unknown)
+    states["received"]["bytes"] += sum(file.size for file in unknown)
+    held = sum(file.size for file in on_disk)
+    free = free_bytes(folder) if folder.is_dir() else None
+    running = is_locked(folder)
+    low = free is not None and free < config.spool.min_free_mib * MIB
+    full = low or bool(config.spool.max_mib and held >= config.spool.max_mib * MIB)
+    return {
+        "running": running,
+        "ae_title": config.edge.ae_title,
+        "port": facts.get("port") if running else config.edge.port,
+        "queue": states,
+        "waiting": {
+            "instances": len(on_disk),
+            "bytes": held,
+            "oldest_age": round(now - on_disk[0].received_at, 1) if on_disk else None,
+        },
+        "attention": _attention(folder / "attention"),
+        "disk": {"free_bytes": free, "refusing": full},
+        "cloud": {
+            "url": config.cloud.url,
+            "last_ok_at": facts.get("cloud_ok_at"),
+            "error": facts.get("cloud_error"),
+            "error_at": facts.get("cloud_error_at"),
+            "reachable": running and facts.get("cloud_error") is None if facts.get("cloud_ok_at") else None,
+        },
+        "totals": {name: facts.get(name, 0) for name in (*_TOTALS, *_TROUBLES)},
+        "last_received_by_modality": {
+            name.partition(".")[2]: value
+            for name, value in sorted(facts.items())
+            if name.startswith("last_received_at.")
+        },
+        **{name: facts.get(name) for name in _TIMES},
+    }
+
+
+def _read_journal(path: Path) -> tuple[dict[str, Queue], dict[str, Any], set[str]]:
+    if not path.is_file():
+        return {}, {}, set()
+    with contextlib.suppress(sqlite3.DatabaseError):
+        journal = Journal.read_only(path)
+        try:
+            return journal.queues(), journal.facts(), journal.names()
+        finally:
+            journal.close()
+    return {}, {}, set()
+
+
+def _files(received: Path) -> list[SpooledFile]:
+    files = []
+    for path in sorted(received.glob("*.dcm")):
+        with contextlib.suppress(FileNotFoundError):  # deleted between the listing and now
+            files.append(SpooledFile(path.name, path.stat().st_size))
+    return files
+
+
+def _queue(queue: Queue | None, now: float) -> dict[str, Any]:
+    if queue is None:
+        return {"instances": 0, "bytes": 0, "packs": 0, "oldest_age": None}
+    age = round(now - SpooledFile(queue.oldest, 0).received_at, 1) if queue.oldest else None
+    return {"instances": queue.instances, "bytes": queue.bytes, "packs": queue.packs, "oldest_age": age}
+
+
+def _attention(folder: Path) -> list[dict[str, Any]]:
+    entries = []
+    for reason in sorted(folder.glob("*/reason.json")):
+        with contextlib.suppress(OSError, ValueError):
+            told = json.loads(reason.read_text(encoding="utf-8"))
+            files = len(list(reason.parent.glob("*.dcm")))
+            entries.append(
+                {"pack": reason.parent.name, "state": told["state"], "instances": files, "reasons": told["reasons"]}
+            )
+    return entries
+
+
+def as_text(report: dict[str, Any]) -> str:
+    """The same for people."""
+    cloud, waiting, disk = report["cloud"], report["waiting"], report["disk"]
+    running = f"listens as {report['ae_title']} on port {report['port']}" if report["running"] else "is not running"
+    lines = [f"The edge {running}."]
+    if cloud["error"]:
+        lines.append(f"Cloud {cloud['url']}: {cloud['error']} ({_moment(cloud['error_at'])}).")
+    elif cloud["last_ok_at"]:
+        lines.append(f"Cloud {cloud['url']}: answers (last at {_moment(cloud['last_ok_at'])}).")
+    else:
+        lines.append(f"Cloud {cloud['url']}: not asked yet.")
+    oldest = f", the oldest for {_duration(waiting['oldest_age'])}" if waiting["oldest_age"] is not None else ""
+    lines.append(f"Waiting: {waiting['instances']} images, {_size(waiting['bytes'])}{oldest}.")
+    for state, queue in report["queue"].items():
+        if queue["instances"]:
+            lines.append(f"  {state:<10}{queue['instances']:>8} images {_size(queue['bytes']):>10}")
+    if disk["free_bytes"] is not None:
+        note = "; NEW IMAGES ARE REFUSED (A700) until there is room" if disk["refusing"] else ""
+        lines.append(f"Disk: {_size(disk['free_bytes'])} free{note}.")
+    totals = report["totals"]
+    lines.append(
+        f"Since the journal began: {totals['received']} received, {totals['indexed']} indexed in the cloud, "
+        f"{totals['duplicates']} sent twice, {totals['refused']} refused."
+    )
+    if totals["missing"]:
+        lines.append(f"ERROR: {totals['missing']} files were taken out of the spool before they reached the cloud.")
+    lines.append(f"Last image {_moment(report['last_received_at'])}; last upload {_moment(report['last_upload_at'])}.")
+    for entry in report["attention"]:
+        why = "; ".join(entry["reasons"]) or entry["state"]
+        lines.append(f"Needs a person: {entry['instances']} images in attention/{entry['pack']}: {why}.")
+    return "\n".join(lines)
+
+
+def _moment(seconds: float | None) -> str:
+    if seconds is None:
+        return "never"
+    return datetime.fromtimestamp(seconds, UTC).astimezone().strftime("%Y-%m-%d %H:%M:%S")
+
+
+def _duration(seconds: float) -> str:
+    for unit, size in (("d", 86400), ("h", 3600), ("min", 60)):
+        if seconds >= size:
+            return f"{seconds / size:.1f} {unit}"
+    return f"{max(seconds, 0):.0f} s"
+
+
+def _size(size: float) -> str:
+    for unit in ("B", "KB", "MB", "GB"):
+        if size < 1000:
+            return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
+        size /= 1000
+    return f"{size:.1f} TB"
