@@ -1,0 +1,114 @@
+import { type Dataset, TAG, text } from '../dicom/dataset';
+import type { Client } from './client';
+import type { SearchRequest } from './search';
+
+/** The answers of the console (`/api`), as far as the dashboard reads them. */
+
+export interface Archive {
+  archive: string;
+  name: string;
+  role: string;
+}
+
+export interface StudyItem {
+  uid: string;
+  /** The study as QIDO-RS gives it (PS3.18 10.6.3.3.1). */
+  dicom: Dataset;
+}
+
+export interface StudyPage {
+  /** Newest first. */
+  studies: StudyItem[];
+  /** What asks for the next page; `null` at the end. */
+  next: string | null;
+}
+
+export interface SeriesItem {
+  uid: string;
+  dicom: Dataset;
+  modality: string;
+  instances: number;
+}
+
+export interface StudyDetails {
+  dicom: Dataset;
+  series: SeriesItem[];
+  /** What a person should check, in the server's words or codes. */
+  warnings: string[];
+  /** Instances that came again with other content under the same UID. */
+  conflicts: number;
+}
+
+export interface StudyNames {
+  archive: string;
+  study: string;
+}
+
+interface StudyAnswer {
+  study_instance_uid: string;
+  dicom: Dataset;
+}
+
+interface DetailsAnswer extends StudyAnswer {
+  warnings?: string[];
+  conflicts?: number;
+  series: { series_instance_uid: string; dicom: Dataset; modality?: string | null; instances: number }[];
+}
+
+const archivePath = (archive: string): string => `/api/archives/${encodeURIComponent(archive)}`;
+const studyPath = ({ archive, study }: StudyNames): string =>
+  `/dicomweb/${encodeURIComponent(archive)}/studies/${encodeURIComponent(study)}`;
+const seriesPath = (names: StudyNames, series: string): string =>
+  `${studyPath(names)}/series/${encodeURIComponent(series)}`;
+
+export const studyThumbnailPath = (names: StudyNames): string => `${studyPath(names)}/thumbnail`;
+export const seriesThumbnailPath = (names: StudyNames, series: string): string =>
+  `${seriesPath(names, series)}/thumbnail`;
+export const framePath = (names: StudyNames, series: string, instance: string, frame: number): string =>
+  `${seriesPath(names, series)}/instances/${encodeURIComponent(instance)}/frames/${frame}`;
+
+export async function listArchives(client: Client, signal: AbortSignal): Promise<Archive[]> {
+  return (await client.json<{ archives: Archive[] }>('/api/archives', { signal })).archives;
+}
+
+export async function searchStudies(
+  client: Client,
+  archive: string,
+  request: SearchRequest,
+  signal: AbortSignal,
+): Promise<StudyPage> {
+  const answer = await client.post<{ studies: StudyAnswer[]; next: string | null }>(
+    `${archivePath(archive)}/search`,
+    request,
+    signal,
+  );
+  const studies = answer.studies.map((study) => ({ uid: study.study_instance_uid, dicom: study.dicom }));
+  return { studies, next: answer.next ?? null };
+}
+
+export async function readStudy(client: Client, names: StudyNames, signal: AbortSignal): Promise<StudyDetails> {
+  const path = `${archivePath(names.archive)}/studies/${encodeURIComponent(names.study)}`;
+  const answer = await client.json<DetailsAnswer>(path, { signal });
+  return {
+    dicom: answer.dicom,
+    warnings: answer.warnings ?? [],
+    conflicts: answer.conflicts ?? 0,
+    series: answer.series.map((item) => ({
+      uid: item.series_instance_uid,
+      dicom: item.dicom,
+      modality: item.modality ?? text(item.dicom, TAG.Modality) ?? '',
+      instances: item.instances,
+    })),
+  };
+}
+
+/** The data sets of every instance of a series, without pixels (PS3.18 10.4.1.1.2). */
+export async function readSeriesMetadata(
+  client: Client,
+  names: StudyNames,
+  series: string,
+  signal: AbortSignal,
+): Promise<Dataset[]> {
+  const headers = { Accept: 'application/dicom+json' };
+  return client.json<Dataset[]>(`${seriesPath(names, series)}/metadata`, { headers, signal });
+}

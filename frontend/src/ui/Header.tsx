@@ -1,0 +1,39 @@
+import { ActionIcon, Tooltip } from '@mantine/core';
+import { Link } from '@tanstack/react-router';
+import type { ReactNode } from 'react';
+import { useTranslation } from 'react-i18next';
+import { useServices, useSessionState } from '../app/services';
+import classes from './Header.module.css';
+import { LogoutIcon } from './icons';
+import { LanguageSwitch } from './LanguageSwitch';
+
+export function Header({ children }: { children?: ReactNode }) {
+  const { t } = useTranslation();
+  const { client } = useServices();
+  const { session } = useSessionState();
+  return (
+    <header className={classes.header}>
+      <a href="#main" className={classes.skip}>
+        {t('app.skip')}
+      </a>
+      <Link to="/" className={classes.brand} aria-label={t('app.home')}>
+        <img src="/logo.svg" alt="" width={30} height={30} />
+        <span className={classes.name}>{t('app.name')}</span>
+      </Link>
+      <div className={classes.middle}>{children}</div>
+      <LanguageSwitch short />
+      <span className={classes.user}>{session?.user}</span>
+      <Tooltip label={t('app.logout')}>
+        <ActionIcon
+          variant="transparent"
+          size={36}
+          className={classes.logout}
+          aria-label={t('app.logout')}
+          onClick={() => client.logout()}
+        >
+          <LogoutIcon />
+        </ActionIcon>
+      </Tooltip>
+    </header>
+  );
+}

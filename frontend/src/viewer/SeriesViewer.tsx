@@ -1,0 +1,169 @@
+import { Button, Loader, Text } from '@mantine/core';
+import { useQuery } from '@tanstack/react-query';
+import { useEffect, useMemo, useRef, useState, useSyncExternalStore } from 'react';
+import { useTranslation } from 'react-i18next';
+import { readSeriesMetadata, type SeriesItem, type StudyNames } from '../api/pacs';
+import { useServices } from '../app/services';
+import type { StudyText } from '../dicom/study';
+import { DocumentIcon, WarningIcon } from '../ui/icons';
+import { TroubleAlert } from '../ui/TroubleAlert';
+import { forgetImages, startCornerstone } from './cornerstone';
+import { type Frame, framesOf } from './frames';
+import { Overlay } from './Overlay';
+import classes from './SeriesViewer.module.css';
+import { SliceSlider } from './SliceSlider';
+import { StackController, type StackState, type Tool } from './StackController';
+import { Toolbar } from './Toolbar';
+
+interface Props {
+  names: StudyNames;
+  series: SeriesItem;
+  study: StudyText;
+}
+
+/** The pictures of one series. A series without any says so instead of showing black. */
+export function SeriesViewer({ names, series, study }: Props) {
+  const { t } = useTranslation();
+  const { client } = useServices();
+  const metadata = useQuery({
+    queryKey: ['metadata', names.archive, names.study, series.uid],
+    queryFn: ({ signal }) => readSeriesMetadata(client, names, series.uid, signal),
+    staleTime: 5 * 60_000,
+  });
+  const frames = useMemo(
+    () => (metadata.data === undefined ? null : framesOf(names, series.uid, metadata.data, window.location.origin)),
+    [metadata.data, names, series.uid],
+  );
+  useEffect(() => () => forgetImages(), []);
+
+  if (metadata.isError) {
+    return (
+      <div className={classes.message}>
+        <TroubleAlert error={metadata.error} onRetry={() => void metadata.refetch()} />
+      </div>
+    );
+  }
+  if (frames === null) {
+    return (
+      <div className={classes.message} role="status">
+        <Loader size="sm" color="gray" />
+        <Text>{t('viewer.loadingSeries')}</Text>
+      </div>
+    );
+  }
+  if (frames.length === 0) {
+    return (
+      <div className={classes.message} role="status">
+        <DocumentIcon size={44} />
+        <Text fw={600}>{t('viewer.noImagesTitle')}</Text>
+        <Text maw={420} ta="center">
+          {t('viewer.noImages', { modality: series.modality })}
+        </Text>
+      </div>
+    );
+  }
+  return <Stack key={series.uid} frames={frames} series={series} study={study} />;
+}
+
+function Stack({ frames, series, study }: { frames: readonly Frame[]; series: SeriesItem; study: StudyText }) {
+  const { t } = useTranslation();
+  const { client } = useServices();
+  const element = useRef<HTMLDivElement>(null);
+  const tool = useRef<Tool>('window');
+  const [controller, setController] = useState<StackController | null>(null);
+  const [broken, setBroken] = useState(false);
+
+  useEffect(() => {
+    if (element.current === null) return;
+    let made: StackController;
+    try {
+      startCornerstone(client);
+      made = new StackController(element.current, frames, tool.current);
+    } catch {
+      setBroken(true);
+      return;
+    }
+    setController(made);
+    return () => {
+      setController(null);
+      made.destroy();
+    };
+  }, [client, frames]);
+
+  return (
+    <div className={classes.viewer}>
+      {controller !== null && <ConnectedToolbar controller={controller} modality={series.modality} />}
+      <div className={classes.stage}>
+        <div
+          ref={element}
+          className={classes.picture}
+          role="application"
+          // biome-ignore lint/a11y/noNoninteractiveTabindex: the picture takes the arrow keys.
+          tabIndex={0}
+          aria-label={t('viewer.label')}
+          aria-description={t('viewer.hint')}
+          data-testid="picture"
+        />
+        {broken && (
+          <div className={classes.cover} role="alert">
+            <WarningIcon size={36} />
+            <Text>{t('viewer.unavailable')}</Text>
+          </div>
+        )}
+        {controller !== null && <Face controller={controller} frames={frames} series={series} study={study} />}
+      </div>
+    </div>
+  );
+}
+
+function useStackState(controller: StackController): StackState {
+  return useSyncExternalStore(controller.subscribe, () => controller.state);
+}
+
+function ConnectedToolbar({ controller, modality }: { controller: StackController; modality: string }) {
+  return <Toolbar controller={controller} state={useStackState(controller)} modality={modality} />;
+}
+
+interface FaceProps {
+  controller: StackController;
+  frames: readonly Frame[];
+  series: SeriesItem;
+  study: StudyText;
+}
+
+/** What lies over and beside the picture. */
+function Face({ controller, frames, series, study }: FaceProps) {
+  const { t } = useTranslation();
+  const state = useStackState(controller);
+  const shown = state.shown === null ? undefined : frames[state.shown];
+  return (
+    <>
+      {shown !== undefined && state.status !== 'failed' && (
+        <Overlay frame={shown} count={frames.length} state={state} series={series} study={study} />
+      )}
+      {state.status === 'loading' && (
+        <div className={classes.waiting} role="status">
+          <Loader size="xs" color="gray" />
+          <span>{t('viewer.loadingSlice', { index: state.index + 1 })}</span>
+        </div>
+      )}
+      {state.status === 'failed' && (
+        <div className={classes.cover} role="alert">
+          <WarningIcon size={36} />
+          <Text>{t('viewer.frameFailed', { index: state.index + 1 })}</Text>
+          <Button size="xs" variant="default" onClick={() => controller.retry()}>
+            {t('trouble.retry')}
+          </Button>
+        </div>
+      )}
+      {frames.length > 1 && (
+        <SliceSlider
+          index={state.index}
+          count={frames.length}
+          loaded={state.loaded}
+          onChange={(i) => controller.goTo(i)}
+        />
+      )}
+    </>
+  );
+}

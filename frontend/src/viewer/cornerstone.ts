@@ -1,0 +1,43 @@
+import { cache, imageLoadPoolManager, init as initCore } from '@cornerstonejs/core';
+import imageLoader from '@cornerstonejs/dicom-image-loader';
+import { addTool, init as initTools, PanTool, WindowLevelTool, ZoomTool } from '@cornerstonejs/tools';
+import type { Client } from '../api/client';
+import type { Frame } from './frames';
+
+const MEGABYTE = 1024 * 1024;
+/** Decoded pictures kept, in bytes: a phone's tab is killed when it takes much more. */
+export const CACHE_BYTES = (matchMedia('(pointer: coarse)').matches ? 256 : 1024) * MEGABYTE;
+const WORKERS = Math.max(1, Math.min(4, (navigator.hardwareConcurrency || 2) - 1));
+
+let started = false;
+
+/** Starts Cornerstone once a page; frames are asked for with the token of the moment. */
+export function startCornerstone(client: Client): void {
+  if (started) return;
+  started = true;
+  initCore();
+  initTools();
+  cache.setMaxCacheSize(CACHE_BYTES);
+  imageLoader.init({
+    maxWebWorkers: WORKERS,
+    beforeSend: async (_xhr, _imageId, headers) => ({ ...headers, Authorization: `Bearer ${await client.token()}` }),
+  });
+  for (const tool of [WindowLevelTool, PanTool, ZoomTool]) addTool(tool);
+}
+
+/** Gives the loader the data sets it reads geometry, windows and pixel format from; before the first frame is asked for. */
+export function announce(frames: readonly Frame[]): void {
+  for (const { imageId, dataset } of frames) {
+    imageLoader.wadors.metaDataManager.add(
+      imageId,
+      dataset as Parameters<typeof imageLoader.wadors.metaDataManager.add>[1],
+    );
+  }
+}
+
+/** Forgets every picture, at the end of a study or a session. */
+export function forgetImages(): void {
+  imageLoadPoolManager.clearRequestStack('prefetch');
+  cache.purgeCache();
+  imageLoader.wadors.metaDataManager.purge();
+}
