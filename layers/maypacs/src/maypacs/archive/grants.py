@@ -11,7 +11,6 @@ type, for 15 minutes.
 from __future__ import annotations
 
 import base64
-import hashlib
 import hmac
 import time
 from collections.abc import Callable, Mapping
@@ -235,5 +234,3 @@ class PresignedUploadGranter:
             "If-None-Match": "*",
         }
         return UploadGrant(url, "PUT", headers, int(self.clock()) + WINDOW)
-
-

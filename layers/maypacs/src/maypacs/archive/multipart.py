@@ -87,9 +87,7 @@ def plan(inputs: Sequence[tuple[int, bool]]) -> list[Step]:
 class Upload:
     """One multipart upload: ``part`` and ``copy`` in order, then ``complete``; leaving without it aborts."""
 
-    def __init__(
-        self, client: Any, call: Callable[..., Any], bucket: str, key: str, fields: Mapping[str, Any]
-    ) -> None:
+    def __init__(self, client: Any, call: Callable[..., Any], bucket: str, key: str, fields: Mapping[str, Any]) -> None:
         self._call = call
         self._where = {"Bucket": bucket, "Key": key}
         self._fields = fields
@@ -132,8 +130,6 @@ class Upload:
 
     def complete(self, *, only_if_absent: bool = False) -> str:
         extra = {"IfNoneMatch": "*"} if only_if_absent else {}
-        answer = self._call(
-            "complete_multipart_upload", **self._where, MultipartUpload={"Parts": self._parts}, **extra
-        )
+        answer = self._call("complete_multipart_upload", **self._where, MultipartUpload={"Parts": self._parts}, **extra)
         self._done = True
         return str(answer["ETag"]).strip('"')

@@ -1,4 +1,4 @@
-"""The object-store port on S3 and what speaks it: AWS, SeaweedFS, Ceph RGW (contract suite: tests/contract/test_objects.py)."""
+"""The object-store port on S3 and what speaks it: AWS, SeaweedFS, Ceph RGW (contract: tests/contract/test_objects.py)."""
 
 from __future__ import annotations
 
@@ -81,9 +81,7 @@ class S3Objects:
         if only_if_absent:
             fields["IfNoneMatch"] = "*"
         checksum = base64.b64encode(hashlib.sha256(body).digest()).decode()
-        answer = self._call(
-            "put_object", Bucket=self.bucket, Key=key, Body=body, ChecksumSHA256=checksum, **fields
-        )
+        answer = self._call("put_object", Bucket=self.bucket, Key=key, Body=body, ChecksumSHA256=checksum, **fields)
         return _etag(answer["ETag"])
 
     def copy(

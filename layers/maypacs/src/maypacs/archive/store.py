@@ -5,9 +5,8 @@ What can be served lives below ``blobs/`` and nothing else does.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import orjson
@@ -19,7 +18,6 @@ from maypacs.uids import ArchiveId, Uid
 FORMAT_VERSION = "1"
 SIDECAR_SUFFIX = ".json.gz"
 TABLE_SUFFIX = ".table"
-PACK_TYPE = 'multipart/related; type="application/dicom"'
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +61,10 @@ class ArchiveStore:
 
     def trash_key(self, key: str) -> str:
         return f"trash/{self.archive_id}/{key}"
+
+    def spill_key(self, arrival: str, part: str) -> str:
+        """A large member of a bundle, while it is being taken in."""
+        return f"spill/{self.archive_id}/{arrival}-{part}"
 
     def upload_key(self, arrival: str) -> str:
         """Key, in the inbox, of a granted upload."""
@@ -110,7 +112,10 @@ class ArchiveStore:
         key = self.decision_key(name)
         try:
             self.objects.put(
-                key, orjson.dumps(document, option=orjson.OPT_SORT_KEYS), content_type="application/json", only_if_absent=True
+                key,
+                orjson.dumps(document, option=orjson.OPT_SORT_KEYS),
+                content_type="application/json",
+                only_if_absent=True,
             )
         except PreconditionFailedError:
             held: Mapping[str, Any] = orjson.loads(self.objects.get(key))
@@ -129,8 +134,12 @@ class ArchiveStore:
 
     def quarantine_inbox_object(self, arrival: str, inbox_key: str, reason: Mapping[str, Any]) -> None:
         """By server-side copy: whatever it is, it is not read."""
-        key = self.quarantine_key(arrival)
-        source = CopyRange(inbox_key, bucket=self.inbox.bucket)
+        self._quarantine(CopyRange(inbox_key, bucket=self.inbox.bucket), self.quarantine_key(arrival), reason)
+
+    def quarantine_object(self, arrival: str, key: str, reason: Mapping[str, Any], part: str) -> None:
+        self._quarantine(CopyRange(key), self.quarantine_key(arrival, part), reason)
+
+    def _quarantine(self, source: CopyRange, key: str, reason: Mapping[str, Any]) -> None:
         self.objects.copy(source, key, content_type="application/octet-stream", metadata={})
         self._put_reason(key, reason)
 

@@ -195,7 +195,9 @@ def study_contents(workspace: Workspace, study: Uid) -> StudyContents:
     if not rows:
         raise _absent(workspace, study)
     found = [_contents(workspace, SeriesSummary.from_item(row)) for row in rows]
-    found.sort(key=lambda each: (summaries.number(each.summary.attributes, "00200011"), each.summary.series_instance_uid))
+    found.sort(
+        key=lambda each: (summaries.number(each.summary.attributes, "00200011"), each.summary.series_instance_uid)
+    )
     return StudyContents(summaries.study_summary([each.summary for each in found], revision=0), tuple(found))
 
 

@@ -1,0 +1,247 @@
+"""Ingest: from an object in the inbox, or instances sent by STOW, to packs and the index (protocols: ingest).
+
+A delivery may stop after any step, come twice, at once, in any order: every step can be repeated, and the inbox object
+is deleted last.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator, Sequence
+from functools import partial
+from typing import Literal
+
+from maypacs import arrivals, bundles, decisions, incoming, receipts
+from maypacs.archive.objects import ObjectHead
+from maypacs.errors import ObjectNotFoundError, PackError
+from maypacs.incoming import Incoming
+from maypacs.index import cascade, contents
+from maypacs.index.cascade import DEFAULT_EFFECTS, Effects
+from maypacs.index.rows import study_pk
+from maypacs.large import LargeSource, store_large
+from maypacs.pack import grammar
+from maypacs.pack_writer import CopySource
+from maypacs.packing import store_series
+from maypacs.receipts import Outcome, Receipt, read_receipt
+from maypacs.uids import Uid
+from maypacs.workspace import Workspace
+
+#: What is read into memory at once: a pack at its limit.
+IN_MEMORY = grammar.MAX_BYTES
+
+
+def ingest_object(
+    workspace: Workspace, inbox_key: str, *, size: int | None = None, effects: Effects = DEFAULT_EFFECTS
+) -> Receipt | None:
+    """Takes in one object of the inbox, and deletes it. ``size`` (an event tells it) saves a request.
+
+    None: the object is gone, and nothing is known of it but that (it was done before, or never was).
+    Raises StorageError, TableError, BusyError: to be tried again.
+    """
+    inbox = workspace.store.inbox
+    try:
+        body: bytes | None = None
+        if size is not None and size <= IN_MEMORY:
+            body, head = inbox.get_with_head(inbox_key)
+        else:
+            head = inbox.head(inbox_key)
+            if head.size <= IN_MEMORY:
+                body, head = inbox.get_with_head(inbox_key)
+        first = body[: arrivals.SNIFF] if body is not None else inbox.get(inbox_key, length=arrivals.SNIFF)
+    except ObjectNotFoundError:
+        return _receipt_of_key(workspace, inbox_key)
+    arrival = arrivals.arrival_of(head)
+    kind = arrivals.kind_of(first)
+    outcomes: list[Outcome]
+    if kind in ("empty", "hl7"):
+        reason = receipts.EMPTY if kind == "empty" else receipts.HL7
+        outcomes = [receipts.failure(reason)]
+        workspace.store.quarantine_inbox_object(arrival, inbox_key, {"reason": reason, "kind": kind})
+    elif kind == "zip" or kind == "tar":
+        outcomes = _ingest_bundle(workspace, arrival, head, kind, effects)
+    elif body is None:
+        outcomes = _ingest_large(workspace, arrival, head, kind, first, effects)
+    elif kind == "pack":
+        outcomes = _ingest_pack(workspace, arrival, head, body, effects)
+    else:
+        outcomes = take(workspace, arrival, [(body, "")], quarantine=True, effects=effects)
+    receipt = Receipt.of(arrival, outcomes)
+    workspace.table.put(receipt.to_item(workspace.archive_id))
+    inbox.delete(inbox_key)
+    return receipt
+
+
+def _receipt_of_key(workspace: Workspace, inbox_key: str) -> Receipt | None:
+    arrival = inbox_key.rpartition("/")[2]
+    return read_receipt(workspace.table, workspace.archive_id, arrival) if arrivals.is_arrival(arrival) else None
+
+
+def store_instances(
+    workspace: Workspace,
+    arrival: str,
+    instances: Sequence[bytes],
+    *,
+    expect_study: Uid | None = None,
+    effects: Effects = DEFAULT_EFFECTS,
+) -> list[Outcome]:
+    """STOW: the outcomes in the order given. What fails is the sender's to keep: it is told, nothing is quarantined."""
+    numbered = [(data, str(number)) for number, data in enumerate(instances, 1)]
+    return take(workspace, arrival, numbered, expect_study=expect_study, effects=effects)
+
+
+def take(
+    workspace: Workspace,
+    arrival: str,
+    files: Sequence[tuple[bytes, str]],
+    *,
+    expect_study: Uid | None = None,
+    quarantine: bool = False,
+    copy_from: CopySource | None = None,
+    effects: Effects = DEFAULT_EFFECTS,
+) -> list[Outcome]:
+    """Stores Part 10 files (each with the name of its part): parse, packs, rows, cascade. Outcomes in the order given."""
+    outcomes: dict[int, Outcome] = {}
+    series: dict[tuple[Uid, Uid], list[tuple[int, Incoming]]] = {}
+    for index, (data, part) in enumerate(files):
+        read = incoming.read(data, part)
+        if isinstance(read, Outcome):
+            outcomes[index] = read
+            if quarantine:
+                workspace.store.quarantine(arrival, data, {"reason": read.reason, "part": part}, part)
+        elif expect_study and read.study != expect_study:
+            outcomes[index] = read.outcome("failed", receipts.STUDY_MISMATCH)
+        else:
+            series.setdefault((read.study, read.series), []).append((index, read))
+    walks: dict[Uid, list[Uid]] = {}
+    cutoffs: dict[Uid, str] = {}
+    for (study, each), numbered in series.items():
+        if study not in cutoffs:
+            cutoffs[study] = contents.cutoff(workspace.table, study_pk(workspace.archive_id, study))
+        if arrival <= cutoffs[study]:
+            outcomes.update((index, read.outcome("ignored", receipts.DELETED)) for index, read in numbered)
+            continue
+        source = copy_from if len(series) == 1 and not outcomes else None
+        stored = store_series(workspace, arrival, [read for _, read in numbered], source)
+        outcomes.update(zip((index for index, _ in numbered), stored, strict=True))
+        walks.setdefault(study, []).append(each)
+    for study, found in walks.items():
+        _walk(workspace, arrival, study, found, effects)
+    return [outcomes[index] for index in range(len(files))]
+
+
+def _walk(workspace: Workspace, arrival: str, study: Uid, series: Sequence[Uid], effects: Effects) -> None:
+    removed_until = cascade.walk(
+        workspace, study, series, arbiter=partial(decisions.arbitrate, workspace), effects=effects
+    )
+    if arrival <= removed_until:
+        # The study was deleted while we wrote: what we wrote goes the same way.
+        from maypacs.delete import sweep
+
+        sweep(workspace, study, removed_until)
+
+
+def _ingest_pack(workspace: Workspace, arrival: str, head: ObjectHead, body: bytes, effects: Effects) -> list[Outcome]:
+    try:
+        scanned = grammar.scan_pack(body)
+    except PackError as error:
+        workspace.store.quarantine(arrival, body, {"reason": receipts.BAD_PACK, "detail": str(error)})
+        return [receipts.failure(receipts.BAD_PACK)]
+    files = [
+        (body[part.offset : part.offset + part.length], str(number)) for number, part in enumerate(scanned.parts, 1)
+    ]
+    source = CopySource(head.key, head.etag, grammar.pack_id(body), scanned.boundary, scanned.parts, len(body))
+    return take(workspace, arrival, files, quarantine=True, copy_from=source, effects=effects)
+
+
+def _ingest_large(
+    workspace: Workspace, arrival: str, head: ObjectHead, kind: str, first: bytes, effects: Effects
+) -> list[Outcome]:
+    """One instance larger than a pack's limit, alone or as the one part of a pack."""
+    source = LargeSource(workspace.store.inbox, head.key, head.etag, 0, head.size)
+    if kind == "pack":
+        part = grammar.first_part(
+            first + workspace.store.inbox.get(head.key, offset=len(first), length=1024), head.size
+        )
+        if part is None:
+            reason = {"reason": receipts.BAD_PACK, "detail": "above the size limit and not of one instance"}
+            workspace.store.quarantine_inbox_object(arrival, head.key, reason)
+            return [receipts.failure(receipts.BAD_PACK)]
+        source = LargeSource(workspace.store.inbox, head.key, head.etag, part.offset, part.length)
+    outcome = store_large(workspace, arrival, source)
+    if outcome.result == "failed":
+        workspace.store.quarantine_inbox_object(arrival, head.key, {"reason": outcome.reason})
+    elif outcome.result != "ignored":
+        study, series = Uid(outcome.study_instance_uid), Uid(outcome.series_instance_uid)
+        _walk(workspace, arrival, study, [series], effects)
+    return [outcome]
+
+
+def _ingest_bundle(
+    workspace: Workspace, arrival: str, head: ObjectHead, kind: Literal["zip", "tar"], effects: Effects
+) -> list[Outcome]:
+    outcomes: list[Outcome] = []
+    reader = bundles.RangeReader(workspace.store.inbox, head.key, head.size, head.etag)
+    try:
+        for batch in _batches(workspace, arrival, bundles.members(kind, reader, head.size), outcomes, effects):
+            outcomes += take(workspace, arrival, batch, quarantine=True, effects=effects)
+    except bundles.BundleError as error:
+        workspace.store.quarantine_inbox_object(arrival, head.key, {"reason": error.reason, "kind": kind})
+        outcomes.append(receipts.failure(error.reason))
+    return outcomes or [receipts.failure(receipts.EMPTY)]
+
+
+def _batches(
+    workspace: Workspace,
+    arrival: str,
+    members: Iterator[bundles.Member],
+    outcomes: list[Outcome],
+    effects: Effects,
+) -> Iterator[list[tuple[bytes, str]]]:
+    """Members in lots of a pack's size; the large ones are stored on the way, through an object of their own."""
+    batch: list[tuple[bytes, str]] = []
+    size = 0
+    for member in members:
+        if member.reason:
+            outcomes.append(receipts.failure(member.reason, member.part))
+            continue
+        data = member.body.read(IN_MEMORY + 1)
+        if len(data) > IN_MEMORY:
+            outcomes.append(_spill(workspace, arrival, member, data, effects))
+            continue
+        batch.append((data, member.part))
+        size += len(data)
+        if size >= IN_MEMORY or len(batch) >= grammar.MAX_INSTANCES:
+            yield batch
+            batch, size = [], 0
+    if batch:
+        yield batch
+
+
+def _spill(workspace: Workspace, arrival: str, member: bundles.Member, first: bytes, effects: Effects) -> Outcome:
+    objects = workspace.store.objects
+    key = workspace.store.spill_key(arrival, member.part)
+    body = io.BufferedReader(_Chained(first, member.body), 1024 * 1024)
+    objects.put(key, body)
+    head = objects.head(key)
+    outcome = store_large(workspace, arrival, LargeSource(objects, key, head.etag, 0, head.size), member.part)
+    if outcome.result not in ("failed", "ignored"):
+        _walk(workspace, arrival, Uid(outcome.study_instance_uid), [Uid(outcome.series_instance_uid)], effects)
+    elif outcome.result == "failed":
+        workspace.store.quarantine_object(arrival, key, {"reason": outcome.reason, "part": member.part}, member.part)
+    objects.delete(key)
+    return outcome
+
+
+class _Chained(io.RawIOBase):
+    """What was read already, then the rest."""
+
+    def __init__(self, first: bytes, rest: io.IOBase | object) -> None:
+        self._first, self._rest = io.BytesIO(first), rest
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: bytearray | memoryview) -> int:  # type: ignore[override]
+        data = self._first.read(len(buffer)) or self._rest.read(len(buffer))  # type: ignore[union-attr]
+        buffer[: len(data)] = data
+        return len(data)

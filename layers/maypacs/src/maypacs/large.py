@@ -1,0 +1,182 @@
+"""Instances larger than a pack's limit: one pack of their own, put together by storage (multipart copy).
+
+The header is read by range; the rest streams by once, to be digested, searched for the boundary and, when its frames
+are encapsulated, for their borders. Nothing of gigabytes is in memory.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import mmap
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import IO
+
+from maypacs import incoming, receipts
+from maypacs.archive.objects import CopyRange, Objects
+from maypacs.dicom.header import Header, PrefixTooShortError, parse_header
+from maypacs.errors import DicomError, StorageError
+from maypacs.incoming import Incoming
+from maypacs.index import contents
+from maypacs.index.rows import study_pk
+from maypacs.pack import grammar
+from maypacs.pack_writer import WrittenPack, index_pack, metadata_of, resume
+from maypacs.packing import sort
+from maypacs.receipts import Outcome
+from maypacs.workspace import Workspace
+
+_FIRST = 1024 * 1024
+#: A header (what comes before the pixel data) larger than this is not a header.
+MAX_HEADER = 64 * 1024 * 1024
+_ITEM = b"\xfe\xff\x00\xe0"
+
+
+@dataclass(frozen=True, slots=True)
+class LargeSource:
+    """A Part 10 file: bytes [offset, offset + length) of an object that does not change while it has this ETag."""
+
+    objects: Objects
+    key: str
+    etag: str
+    offset: int
+    length: int
+
+
+def store_large(workspace: Workspace, arrival: str, source: LargeSource, part: str = "") -> Outcome:
+    """Packs and rows of one large instance. The cascade is the caller's."""
+    try:
+        header = _header(source)
+    except DicomError as error:
+        return receipts.failure(incoming.reason_of(error), part)
+    study, series = header.study_instance_uid, header.series_instance_uid
+    removed_until = contents.cutoff(workspace.table, study_pk(workspace.archive_id, study))
+    boundary = workspace.store.boundary(study)
+    scan = _scan(source, header, boundary)
+    each = incoming.of_header(header, scan.digest, scan.frames, b"", part, length=source.length)
+    if arrival <= removed_until:
+        return each.outcome("ignored", receipts.DELETED)
+    work = sort(workspace, arrival, [each])
+    if work.new or work.conflicting:
+        _write(workspace, arrival, source, each, boundary, joinable=not scan.holds_boundary)
+    return work.outcomes[0]
+
+
+def _header(source: LargeSource) -> Header:
+    """Raises DicomError; asks for more until the header is whole."""
+    wanted = min(_FIRST, source.length)
+    while True:
+        prefix = source.objects.get(source.key, offset=source.offset, length=wanted, if_match=source.etag)
+        try:
+            return parse_header(prefix, total_size=source.length)
+        except PrefixTooShortError as error:
+            if wanted >= min(MAX_HEADER, source.length) or error.needed > MAX_HEADER:
+                raise
+            wanted = min(max(error.needed, wanted * 2), source.length, MAX_HEADER)
+
+
+@dataclass(frozen=True, slots=True)
+class _Scan:
+    digest: bytes
+    holds_boundary: bool
+    frames: bytes | None
+
+
+def _scan(source: LargeSource, header: Header, boundary: str) -> _Scan:
+    digest = hashlib.sha256()
+    needle = f"--{boundary}".encode()
+    tail = b""
+    found = False
+    pixels = header.pixel_data
+    with tempfile.TemporaryFile() as sparse:
+        trace = _Trace(sparse, pixels.offset) if pixels and pixels.encapsulated else None
+        at = 0
+        for chunk in source.objects.stream(source.key, offset=source.offset, length=source.length):
+            if at + len(chunk) > header.dataset_offset:
+                digest.update(memoryview(chunk)[max(0, header.dataset_offset - at) :])
+            found = found or needle in tail + chunk
+            tail = chunk[-len(needle) :]
+            if trace:
+                trace.feed(chunk, at)
+            at += len(chunk)
+        if at != source.length:
+            raise StorageError("an object in the inbox ended early")
+        if trace is None:
+            frames = incoming.frames_of(b"", header)
+        else:
+            sparse.truncate(source.length)
+            with (
+                mmap.mmap(sparse.fileno(), source.length, access=mmap.ACCESS_READ) as mapped,
+                memoryview(mapped) as view,
+            ):
+                frames = incoming.frames_of(view, header)
+    return _Scan(digest.digest(), found, frames)
+
+
+class _Trace:
+    """Copies the item headers of fragments, and the few bytes at their ends that tell frames apart, into a sparse file.
+
+    So that the finder of frames works on gigabytes as it does on bytes, and they take no room.
+    """
+
+    _BEGIN, _END = 20, 10
+
+    def __init__(self, sparse: IO[bytes], first: int) -> None:
+        self._file = sparse
+        self._item: int | None = first
+
+    def feed(self, chunk: bytes, at: int) -> None:
+        end = at + len(chunk)
+        while self._item is not None and self._item < end:
+            self._keep(chunk, at, self._item, self._item + self._BEGIN)
+            if self._item + 8 > end:
+                return
+            self._file.seek(self._item)
+            head = self._file.read(8)
+            if head[:4] != _ITEM:
+                self._item = None
+                return
+            after = self._item + 8 + int.from_bytes(head[4:], "little")
+            self._keep(chunk, at, max(after - self._END, self._item + 8), after)
+            if after > end:
+                return
+            self._item = after
+
+    def _keep(self, chunk: bytes, at: int, start: int, stop: int) -> None:
+        piece = chunk[max(0, start - at) : max(0, stop - at)]
+        if piece:
+            self._file.seek(max(start, at))
+            self._file.write(piece)
+
+
+def _write(
+    workspace: Workspace, arrival: str, source: LargeSource, each: Incoming, boundary: str, *, joinable: bool
+) -> None:
+    store = workspace.store
+    if not joinable:
+        boundary = hashlib.sha256(boundary.encode() + each.digest).hexdigest()[:40]
+    location = grammar.content_location(workspace.archive_id, each.study, each.series, each.instance)
+    head = grammar.part_head(boundary, each.transfer_syntax, source.length, location)
+    closing = b"\r\n" + grammar.closing(boundary)
+    name = hashlib.sha256(head)
+    for chunk in _bytes(source):
+        name.update(chunk)
+    name.update(closing)
+    pack_id = name.hexdigest()[:32]
+    written = WrittenPack(pack_id, len(head) + source.length + len(closing), boundary, joinable, (len(head),))
+    key = store.pack_key(each.study, each.series, pack_id)
+
+    def put(_: bool) -> None:
+        store.objects.join(
+            [head, CopyRange(source.key, source.offset, source.length, source.objects.bucket), closing],
+            key,
+            content_type=grammar.CONTENT_TYPE.format(boundary),
+            metadata=metadata_of(arrival, written),
+        )
+
+    held = resume(workspace, arrival, each.study, key, put)
+    index_pack(workspace, held, each.study, each.series, [each], written)
+
+
+def _bytes(source: LargeSource) -> Iterator[bytes]:
+    return source.objects.stream(source.key, offset=source.offset, length=source.length)

@@ -1,0 +1,201 @@
+"""A pack and all that goes with it: object, sidecar, rows (protocols: ingest, steps 1 and 2)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from maypacs.archive import sidecar
+from maypacs.archive.objects import CopyRange
+from maypacs.archive.store import FORMAT_VERSION
+from maypacs.errors import ObjectNotFoundError, PreconditionFailedError
+from maypacs.incoming import Incoming
+from maypacs.index import cascade, contents, summaries
+from maypacs.index.pack_rows import HASHED_INSTANCES, TABLE_ROW_LIMIT, PackHead
+from maypacs.index.rows import study_pk
+from maypacs.pack import grammar, instance_table
+from maypacs.pack.instance_table import InstanceRow
+from maypacs.uids import Uid
+from maypacs.workspace import Workspace
+
+
+@dataclass(frozen=True, slots=True)
+class CopySource:
+    """An object in the inbox that is a pack of the grammar: if everything in it is new, storage copies it."""
+
+    key: str
+    etag: str
+    pack_id: str
+    boundary: str
+    parts: tuple[grammar.Part, ...]
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class WrittenPack:
+    """A pack that exists as an object, and its parts in order."""
+
+    pack_id: str
+    size: int
+    boundary: str
+    joinable: bool
+    offsets: tuple[int, ...]
+
+
+def write(workspace: Workspace, arrival: str, study: Uid, series: Uid, group: Sequence[Incoming]) -> None:
+    instances = [grammar.Instance(each.data, each.transfer_syntax, study, series, each.instance) for each in group]
+    plan = grammar.plan_pack(instances, archive_id=workspace.archive_id, secret=workspace.store.pack_secret)
+    written = WrittenPack(
+        plan.digest_id(), plan.size, plan.boundary, plan.joinable, tuple(part.offset for part in plan.parts)
+    )
+    finish(workspace, arrival, study, series, group, written, b"".join(plan.chunks))
+
+
+def finish(
+    workspace: Workspace,
+    arrival: str,
+    study: Uid,
+    series: Uid,
+    group: Sequence[Incoming],
+    written: WrittenPack,
+    body: bytes | CopySource,
+) -> None:
+    arrival = _put_object(workspace, arrival, study, series, written, body)
+    index_pack(workspace, arrival, study, series, group, written)
+
+
+def index_pack(
+    workspace: Workspace, arrival: str, study: Uid, series: Uid, group: Sequence[Incoming], written: WrittenPack
+) -> None:
+    """Sidecar and rows of a pack that exists as an object."""
+    store = workspace.store
+    rows = tuple(
+        InstanceRow(
+            sop_instance_uid=each.instance,
+            sop_class_uid=Uid(each.sop_class),
+            transfer_syntax_uid=each.transfer_syntax,
+            offset=offset,
+            length=each.length,
+            digest=each.digest,
+            number_of_frames=each.number_of_frames,
+            instance_number=each.instance_number,
+            frame_table=each.frames,
+        )
+        for each, offset in zip(group, written.offsets, strict=True)
+    )
+    table = instance_table.encode(rows)
+    datasets = [each.dataset for each in group]
+    if len(table) > sidecar.TABLE_LIMIT:
+        store.objects.put(store.table_key(study, series, written.pack_id), table)
+    store.objects.put(
+        store.sidecar_key(study, series, written.pack_id),
+        sidecar.encode(datasets, facts(arrival, written), table if len(table) <= sidecar.TABLE_LIMIT else None),
+        content_type="application/dicom+json",
+        content_encoding="gzip",
+    )
+    head = head_of(workspace, study, series, facts(arrival, written), written.pack_id, rows, datasets, len(table))
+    cascade.put_pack_rows(workspace, head, table)
+
+
+def facts(arrival: str, written: WrittenPack) -> dict[str, Any]:
+    """What a sidecar tells beyond data sets and table."""
+    return {
+        "v": int(FORMAT_VERSION),
+        "arrival": arrival,
+        "size": written.size,
+        "boundary": written.boundary,
+        "joinable": written.joinable,
+        "replaces": [],
+    }
+
+
+def head_of(
+    workspace: Workspace,
+    study: Uid,
+    series: Uid,
+    facts: Mapping[str, Any],
+    pack_id: str,
+    rows: Sequence[InstanceRow],
+    datasets: Sequence[Mapping[str, Any]],
+    table_size: int,
+) -> PackHead:
+    """The head row of a pack, from its sidecar's content alone: ingest and reindex make the same."""
+    hashes = sorted(instance_table.uid_hash(row.sop_instance_uid) for row in rows)
+    return PackHead(
+        archive_id=workspace.archive_id,
+        study_instance_uid=study,
+        series_instance_uid=series,
+        pack_id=pack_id,
+        arrival=facts["arrival"],
+        size=facts["size"],
+        instance_bytes=sum(row.length for row in rows),
+        count=len(rows),
+        boundary=facts["boundary"],
+        joinable=facts["joinable"],
+        replaces=tuple(facts["replaces"]),
+        attributes=summaries.pack_attributes(datasets),
+        sop_classes=tuple(sorted({row.sop_class_uid for row in rows})),
+        transfer_syntaxes=tuple(sorted({row.transfer_syntax_uid for row in rows})),
+        patient_ids=summaries.distinct(datasets, summaries.PATIENT_ID),
+        patient_names=summaries.distinct(datasets, summaries.PATIENT_NAME),
+        accession_numbers=summaries.distinct(datasets, summaries.ACCESSION),
+        uid_hashes=b"".join(hashes) if len(hashes) <= HASHED_INSTANCES else b"",
+        table_in_row=table_size <= TABLE_ROW_LIMIT,
+    )
+
+
+def metadata_of(arrival: str, written: WrittenPack) -> dict[str, str]:
+    return {
+        "arrival": arrival,
+        "format": FORMAT_VERSION,
+        "boundary": written.boundary,
+        "joinable": "1" if written.joinable else "0",
+        "replaces": "",
+    }
+
+
+def _put_object(
+    workspace: Workspace,
+    arrival: str,
+    study: Uid,
+    series: Uid,
+    written: WrittenPack,
+    body: bytes | CopySource,
+) -> str:
+    """Step 1. Returns the arrival of the pack: an earlier delivery of the same pack keeps its own."""
+    store = workspace.store
+    key = store.pack_key(study, series, written.pack_id)
+
+    def put(only_if_absent: bool) -> None:
+        content_type = grammar.CONTENT_TYPE.format(written.boundary)
+        metadata = metadata_of(arrival, written)
+        if isinstance(body, bytes):
+            store.objects.put(key, body, content_type=content_type, metadata=metadata, only_if_absent=only_if_absent)
+        else:
+            store.objects.copy(
+                CopyRange(body.key, bucket=store.inbox.bucket),
+                key,
+                content_type=content_type,
+                metadata=metadata,
+                source_etag=body.etag,
+                only_if_absent=only_if_absent,
+            )
+
+    try:
+        put(True)
+    except PreconditionFailedError:
+        return resume(workspace, arrival, study, key, put)
+    return arrival
+
+
+def resume(workspace: Workspace, arrival: str, study: Uid, key: str, put: Callable[[bool], None]) -> str:
+    """The object exists (its name is its content): it keeps its arrival, unless that was removed with its study."""
+    try:
+        earlier = workspace.store.objects.head(key).metadata.get("arrival", "")
+    except ObjectNotFoundError:
+        earlier = ""  # it was the source that changed, or the object went: write again and let that tell
+    if earlier > contents.cutoff(workspace.table, study_pk(workspace.archive_id, study)):
+        return earlier
+    put(False)
+    return arrival

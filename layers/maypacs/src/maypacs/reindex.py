@@ -1,0 +1,156 @@
+"""The image index anew, from the objects: packs, sidecars, decisions (protocols: decisions).
+
+Nothing is read from the old rows but what is to be removed: rows of packs and studies that no object stands for.
+Can run while others write: it puts the rows that ingest would put, and walks the same cascade.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import partial
+from itertools import groupby
+
+from maypacs import decisions, incoming
+from maypacs.archive import sidecar
+from maypacs.archive.store import PackLocation
+from maypacs.errors import ObjectNotFoundError, PackError
+from maypacs.incoming import Incoming
+from maypacs.index import cascade, contents
+from maypacs.index.cascade import DEFAULT_EFFECTS, Effects
+from maypacs.index.pack_rows import PackHead
+from maypacs.index.rows import instance_table_sk, pack_head_prefix, study_pk
+from maypacs.index.table import BY_DATE
+from maypacs.index.terms import by_date_pk, months_pk
+from maypacs.pack import grammar, instance_table
+from maypacs.pack_writer import WrittenPack, head_of, index_pack
+from maypacs.uids import Uid
+from maypacs.workspace import Workspace
+
+
+@dataclass(slots=True)
+class Reindexed:
+    studies: int = 0
+    packs: int = 0
+    rebuilt_sidecars: int = 0  #: packs whose sidecar was missing: read whole
+    removed_studies: int = 0  #: rows that no object stood for
+    unreadable_packs: int = 0  #: kept as they are, not in the index
+
+
+def reindex(workspace: Workspace, *, effects: Effects = DEFAULT_EFFECTS) -> Reindexed:
+    """Rebuilds the rows of one archive. Can be repeated; raises what table and store raise."""
+    done = Reindexed()
+    cutoffs = _apply_decisions(workspace)
+    seen: set[Uid] = set()
+    for study, locations in groupby(workspace.store.packs(), key=lambda location: location.study):
+        seen.add(study)
+        done.studies += _study(workspace, study, list(locations), cutoffs.get(study, ""), done, effects)
+    for study in list(indexed_studies(workspace)):
+        if study not in seen:
+            _study(workspace, study, [], cutoffs.get(study, ""), done, effects)
+            done.removed_studies += 1
+    return done
+
+
+def _apply_decisions(workspace: Workspace) -> dict[Uid, str]:
+    """Tombstones, then choices: those of a study's present life only. Returns the cut-off of each study."""
+    conflicts = []
+    cutoffs: dict[Uid, str] = {}
+    for document in workspace.store.decisions():
+        if document["kind"] == decisions.DELETE:
+            cutoffs[Uid(document["study"])] = decisions.apply_removal(workspace, document)
+        elif document["kind"] == decisions.CONFLICT:
+            conflicts.append(document)
+    for document in conflicts:
+        if document["removed_until"] == cutoffs.get(Uid(document["study"]), ""):
+            decisions.apply_conflict(workspace, document)
+    return cutoffs
+
+
+def _study(
+    workspace: Workspace,
+    study: Uid,
+    locations: list[PackLocation],
+    removed_until: str,
+    done: Reindexed,
+    effects: Effects,
+) -> int:
+    """Rows of one study. Returns 1 if anything of it is living."""
+    pk = study_pk(workspace.archive_id, study)
+    objects = {(location.series, location.pack_id) for location in locations}
+    held = {
+        (head.series_instance_uid, head.pack_id): head
+        for head in map(PackHead.from_item, contents.query_all(workspace.table, pk, pack_head_prefix()))
+    }
+    series = {Uid(item["sk"].removeprefix("1#")) for item in contents.query_all(workspace.table, pk, "1#")}
+    series |= {location.series for location in locations}
+    for gone in held.keys() - objects:
+        workspace.table.delete(pk, f"{pack_head_prefix(gone[0])}{gone[1]}")
+        workspace.table.delete(pk, instance_table_sk(*gone))
+    living = 0
+    for location in locations:
+        head = _pack(workspace, location, done)
+        if head is not None and head.arrival > removed_until:
+            living = 1
+    cascade.walk(workspace, study, series, arbiter=partial(decisions.arbitrate, workspace), effects=effects)
+    return living
+
+
+def _pack(workspace: Workspace, location: PackLocation, done: Reindexed) -> PackHead | None:
+    """Head and table rows of one pack, from its sidecar."""
+    store = workspace.store
+    where = (location.study, location.series, location.pack_id)
+    try:
+        found = sidecar.decode(store.get_sidecar(*where))
+        table = found.table if found.table is not None else store.objects.get(store.table_key(*where))
+    except (ObjectNotFoundError, PackError):
+        if not _rebuild(workspace, location, done):
+            done.unreadable_packs += 1
+            return None
+        found = sidecar.decode(store.get_sidecar(*where))
+        table = found.table if found.table is not None else store.objects.get(store.table_key(*where))
+    rows = instance_table.decode(table)
+    head = head_of(
+        workspace, location.study, location.series, found.facts, location.pack_id, rows, found.datasets, len(table)
+    )
+    done.packs += 1
+    return cascade.put_pack_rows(workspace, head, table, replace=True)
+
+
+def _rebuild(workspace: Workspace, location: PackLocation, done: Reindexed) -> bool:
+    """A pack without its sidecar (a delivery that stopped in between): made again from the pack."""
+    body, head = workspace.store.objects.get_with_head(
+        workspace.store.pack_key(location.study, location.series, location.pack_id)
+    )
+    try:
+        scanned = grammar.scan_pack(body, limits=False)
+    except PackError:
+        return False
+    read = [incoming.read(body[part.offset : part.offset + part.length]) for part in scanned.parts]
+    group = [each for each in read if isinstance(each, Incoming)]
+    if len(group) != len(read):
+        return False
+    written = WrittenPack(
+        location.pack_id,
+        len(body),
+        scanned.boundary,
+        head.metadata.get("joinable") == "1",
+        tuple(part.offset for part in scanned.parts),
+    )
+    index_pack(workspace, head.metadata["arrival"], location.study, location.series, group, written)
+    done.rebuilt_sidecars += 1
+    return True
+
+
+def indexed_studies(workspace: Workspace) -> Iterator[Uid]:
+    """Every study the index lists, by month."""
+    months = [item["sk"] for item in contents.query_all(workspace.table, months_pk(workspace.archive_id), "")]
+    for month in months:
+        start = None
+        while True:
+            page = workspace.table.query(by_date_pk(workspace.archive_id, month), index=BY_DATE, start=start)
+            for item in page.items:
+                yield Uid(item["gsk"].partition("#")[2])
+            start = page.next
+            if start is None:
+                break
