@@ -18,7 +18,7 @@ from maypacs.incoming import Incoming
 from maypacs.index import cascade, contents
 from maypacs.index.cascade import DEFAULT_EFFECTS, Effects
 from maypacs.index.rows import study_pk
-from maypacs.large import LargeSource, store_large
+from maypacs.large import LargeSource, first_part, store_large
 from maypacs.pack import grammar
 from maypacs.pack_writer import CopySource
 from maypacs.packing import store_series
@@ -99,7 +99,7 @@ def take(
     copy_from: CopySource | None = None,
     effects: Effects = DEFAULT_EFFECTS,
 ) -> list[Outcome]:
-    """Stores Part 10 files (each with the name of its part): parse, packs, rows, cascade. Outcomes in the order given."""
+    """Stores Part 10 files (each with the name of its part); the outcomes in the order given."""
     outcomes: dict[int, Outcome] = {}
     series: dict[tuple[Uid, Uid], list[tuple[int, Incoming]]] = {}
     for index, (data, part) in enumerate(files):
@@ -159,14 +159,12 @@ def _ingest_large(
     """One instance larger than a pack's limit, alone or as the one part of a pack."""
     source = LargeSource(workspace.store.inbox, head.key, head.etag, 0, head.size)
     if kind == "pack":
-        part = grammar.first_part(
-            first + workspace.store.inbox.get(head.key, offset=len(first), length=1024), head.size
-        )
+        part = first_part(first + workspace.store.inbox.get(head.key, offset=len(first), length=1024), head.size)
         if part is None:
             reason = {"reason": receipts.BAD_PACK, "detail": "above the size limit and not of one instance"}
             workspace.store.quarantine_inbox_object(arrival, head.key, reason)
             return [receipts.failure(receipts.BAD_PACK)]
-        source = LargeSource(workspace.store.inbox, head.key, head.etag, part.offset, part.length)
+        source = LargeSource(workspace.store.inbox, head.key, head.etag, *part)
     outcome = store_large(workspace, arrival, source)
     if outcome.result == "failed":
         workspace.store.quarantine_inbox_object(arrival, head.key, {"reason": outcome.reason})

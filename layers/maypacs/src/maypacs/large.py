@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import mmap
+import re
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -29,6 +30,10 @@ from maypacs.workspace import Workspace
 _FIRST = 1024 * 1024
 #: A header (what comes before the pixel data) larger than this is not a header.
 MAX_HEADER = 64 * 1024 * 1024
+_FIRST_PART = re.compile(
+    rb"--([A-Za-z0-9-]{1,60})\r\nContent-Type: application/dicom; transfer-syntax=[0-9.]{1,64}\r\n"
+    rb"Content-Length: ([0-9]{1,16})\r\nContent-Location: [!-~]{1,400}\r\n\r\n"
+)
 _ITEM = b"\xfe\xff\x00\xe0"
 
 
@@ -49,7 +54,7 @@ def store_large(workspace: Workspace, arrival: str, source: LargeSource, part: s
         header = _header(source)
     except DicomError as error:
         return receipts.failure(incoming.reason_of(error), part)
-    study, series = header.study_instance_uid, header.series_instance_uid
+    study = header.study_instance_uid
     removed_until = contents.cutoff(workspace.table, study_pk(workspace.archive_id, study))
     boundary = workspace.store.boundary(study)
     scan = _scan(source, header, boundary)
@@ -60,6 +65,15 @@ def store_large(workspace: Workspace, arrival: str, source: LargeSource, part: s
     if work.new or work.conflicting:
         _write(workspace, arrival, source, each, boundary, joinable=not scan.holds_boundary)
     return work.outcomes[0]
+
+
+def first_part(head: bytes, size: int) -> tuple[int, int] | None:
+    """(offset, length) of the Part 10 file in a pack of one part, of the pack's first bytes and its size."""
+    match = _FIRST_PART.match(head)
+    if match is None:
+        return None
+    length, closing = int(match[2]), len(b"\r\n" + grammar.closing(match[1].decode()))
+    return (match.end(), length) if match.end() + length + closing == size else None
 
 
 def _header(source: LargeSource) -> Header:

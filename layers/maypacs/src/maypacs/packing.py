@@ -11,7 +11,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from maypacs import decisions, receipts
-from maypacs.dicom.equality import same_content
 from maypacs.errors import DicomError
 from maypacs.incoming import Incoming
 from maypacs.index import contents
@@ -141,6 +140,8 @@ def _held(
 
 
 def _equal_content(workspace: Workspace, each: Incoming, current: Copy) -> bool:
+    from maypacs.dicom.equality import same_content  # decodes pixels: only when it comes to that
+
     if not each.data or current.row.length > COMPARE_LIMIT:
         return False
     head, row = current.pack.head, current.row

@@ -1,4 +1,4 @@
-"""The object-store port on S3 and what speaks it: AWS, SeaweedFS, Ceph RGW (contract: tests/contract/test_objects.py)."""
+"""The object-store port on S3: AWS, SeaweedFS, Ceph RGW (contract: tests/contract/test_objects.py)."""
 
 from __future__ import annotations
 

@@ -210,7 +210,7 @@ def _absent(workspace: Workspace, study: Uid) -> NotFoundError | GoneError:
 def _contents(workspace: Workspace, summary: SeriesSummary) -> SeriesContents:
     cache = _cache_of(workspace)
     key = (summary.archive_id, summary.study_instance_uid, summary.series_instance_uid, summary.revision)
-    held = cache.get(key)
+    held: SeriesContents | None = cache.get(key)
     if held is None:
         held = _read(workspace, summary)
         cache.put(key, held)
