@@ -10,17 +10,16 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Literal
-
-from ulid import ULID
+from dataclasses import dataclass, field
+from typing import Literal
 
 from maypacs.access.accounts import Clock
 from maypacs.access.principals import Principal
 from maypacs.archive.grants import UploadGrant, UploadGranter
+from maypacs.arrivals import is_arrival, ulid_at
 from maypacs.errors import BadRequestError, ConflictError, NotFoundError, ObjectNotFoundError, TooLargeError
-from maypacs.index.rows import receipt_pk
 from maypacs.index.table import Absent, Table
+from maypacs.receipts import DIFFERS, Receipt, read_receipt
 from maypacs.workspace import Workspace
 
 #: One PUT of S3.
@@ -55,8 +54,9 @@ class UploadStatus:
     in_inbox: bool = False  #: of a pending one: the object is there and waits
     reason: str | None = None
     instances: int = 0
-    conflicts: Sequence[Mapping[str, Any]] = ()
-    failures: Sequence[Mapping[str, Any]] = ()
+    counts: Mapping[str, int] = field(default_factory=dict)  #: by result: stored, duplicate, conflict, failed …
+    conflicts: Sequence[Mapping[str, str]] = ()
+    failures: Sequence[Mapping[str, str | None]] = ()
 
 
 def grant_upload(
@@ -87,11 +87,11 @@ def grant_upload(
         raise BadRequestError(f"content_type: one of {', '.join(sorted(_MEDIA_TYPES))} is needed")
     row = {"by": str(principal), "length": length, "sha256": sha256_hex, "content_type": content_type}
     if arrival is None:
-        arrival = str(ULID.from_timestamp(clock()))
+        arrival = ulid_at(clock())
         key = {"pk": _grant_pk(workspace, arrival), "sk": "grant", "v": 1, "granted_at": int(clock())}
         accounts.put({**key, **row}, condition=Absent())
     else:
-        arrival = _ulid(arrival)
+        arrival = _checked(arrival)
         known = accounts.get(_grant_pk(workspace, arrival), "grant")
         if known is None or known["by"] != row["by"]:
             raise NotFoundError("no upload of that arrival id was granted to you")
@@ -103,17 +103,10 @@ def grant_upload(
 
 def upload_status(workspace: Workspace, accounts: Table, arrival: str) -> UploadStatus:
     """What became of an upload of this archive. Raises BadRequestError for what is no arrival id."""
-    arrival = _ulid(arrival)
-    receipt = workspace.table.get(receipt_pk(workspace.archive_id, arrival), "0")
+    arrival = _checked(arrival)
+    receipt = read_receipt(workspace.table, workspace.archive_id, arrival)
     if receipt is not None:
-        return UploadStatus(
-            arrival,
-            receipt["state"],
-            reason=receipt.get("reason"),
-            instances=receipt.get("instances", 0),
-            conflicts=receipt.get("conflicts", ()),
-            failures=receipt.get("failures", ()),
-        )
+        return _of_receipt(receipt)
     if accounts.get(_grant_pk(workspace, arrival), "grant") is None:
         return UploadStatus(arrival, "unknown")
     try:
@@ -123,12 +116,24 @@ def upload_status(workspace: Workspace, accounts: Table, arrival: str) -> Upload
     return UploadStatus(arrival, "pending", in_inbox=True)
 
 
+def _of_receipt(receipt: Receipt) -> UploadStatus:
+    failures = [{"sop_instance_uid": uid or None, "reason": why, "part": part} for uid, why, part in receipt.failures]
+    return UploadStatus(
+        receipt.arrival,
+        receipt.state,
+        reason=failures[0]["reason"] if failures else None,
+        instances=sum(receipt.counts.values()),
+        counts=receipt.counts,
+        conflicts=[{"sop_instance_uid": uid, "reason": DIFFERS} for uid in receipt.conflicts],
+        failures=failures,
+    )
+
+
 def _grant_pk(workspace: Workspace, arrival: str) -> str:
     return f"{workspace.archive_id}#U#{arrival}"
 
 
-def _ulid(value: str) -> str:
-    try:
-        return str(ULID.from_str(value))
-    except ValueError:
-        raise BadRequestError("not an arrival id: a ULID is needed") from None
+def _checked(arrival: str) -> str:
+    if not is_arrival(arrival):
+        raise BadRequestError("not an arrival id: a ULID is needed")
+    return arrival
