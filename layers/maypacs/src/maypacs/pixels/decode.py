@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import warnings
+import zlib
 from typing import TYPE_CHECKING, Any
 
 from maypacs.errors import PixelError
@@ -31,6 +32,7 @@ NATIVE = frozenset(
         "1.2.840.113619.5.2",
     }
 )
+DEFLATED_FRAMES = "1.2.840.10008.1.2.8.1"
 _J2K = {f"1.2.840.10008.1.2.4.{n}" for n in (90, 91, 92, 93, 201, 202, 203)}
 #: Syntaxes that pydicom has no entry for, read by the decoder of another of the same family.
 _SAME_FAMILY = {"1.2.840.10008.1.2.4.92": "1.2.840.10008.1.2.4.90", "1.2.840.10008.1.2.4.93": "1.2.840.10008.1.2.4.91"}
@@ -51,11 +53,22 @@ def decode_frame(
     """
     if image.rows * image.columns * image.samples > MAX_SAMPLES:
         raise PixelError("the frame is too large to be drawn")
-    if transfer_syntax_uid in NATIVE:
+    if transfer_syntax_uid == DEFLATED_FRAMES:
+        frame = _inflate(frame, image)
+    if transfer_syntax_uid in NATIVE or transfer_syntax_uid == DEFLATED_FRAMES:
         if transfer_syntax_uid == BIG_ENDIAN:
             frame = little_endian(frame, image)
         return native_frame(frame, image)
     return _compressed(frame, image, transfer_syntax_uid, as_rgb=as_rgb)
+
+
+def _inflate(frame: bytes, image: ImagePixel) -> bytes:
+    """Deflated Image Frame Compression (PS3.5 A.4.13): each frame is a raw deflate stream of native bytes."""
+    room = image.rows * image.columns * image.samples * max(1, image.bits_allocated // 8) + 2
+    try:
+        return zlib.decompressobj(-zlib.MAX_WBITS).decompress(frame, room)
+    except zlib.error:
+        raise PixelError("the deflated frame cannot be inflated") from None
 
 
 def little_endian(frame: bytes, image: ImagePixel) -> bytes:
@@ -84,20 +97,19 @@ def native_frame(frame: bytes, image: ImagePixel) -> tuple[Array, str]:
     """A native little endian frame. Raises PixelError when it is too short."""
     import numpy as np
 
-    if len(frame) < image.frame_bytes:
-        raise PixelError(f"the frame has {len(frame)} bytes, {image.frame_bytes} are needed")
+    size = image.native_size(len(frame))
     rows, columns, samples = image.rows, image.columns, image.samples
     if image.bits_allocated == 1:
-        bits = np.unpackbits(np.frombuffer(frame, np.uint8, image.frame_bytes), bitorder="little")
+        bits = np.unpackbits(np.frombuffer(frame, np.uint8, size), bitorder="little")
         return bits[: rows * columns].reshape(rows, columns), image.photometric
     letter = "f" if image.floats else "i" if image.signed else "u"
     kind = f"<{letter}{image.bits_allocated // 8}"
-    flat: Array = np.frombuffer(frame, np.dtype(kind), image.frame_bytes // (image.bits_allocated // 8))
+    flat: Array = np.frombuffer(frame, np.dtype(kind), size // (image.bits_allocated // 8))
     if not image.floats:
         flat = _stored_bits(flat, image)
     if samples == 1:
         return flat.reshape(rows, columns), image.photometric
-    if image.photometric == "YBR_FULL_422":
+    if flat.size < rows * columns * samples:
         array = _upsample_422(flat, rows, columns)
     elif image.planar:
         array = flat.reshape(samples, rows, columns).transpose(1, 2, 0)

@@ -63,18 +63,17 @@ class ImagePixel:
     floats: bool = False  #: (7FE0,0008) or (7FE0,0009): IEEE floats
     words: bool = False  #: VR OW: 8-bit samples of a big endian file are swapped in pairs
 
-    @property
-    def frame_bits(self) -> int:
-        """Bits of one native frame, without padding."""
-        samples = self.samples
-        per_pixel = self.bits_allocated * samples
-        if self.photometric == "YBR_FULL_422" and samples == 3:
-            per_pixel = self.bits_allocated * 2
-        return self.rows * self.columns * per_pixel
+    def native_size(self, available: int) -> int:
+        """Bytes of one native frame without padding. Raises PixelError when fewer are there.
 
-    @property
-    def frame_bytes(self) -> int:
-        return (self.frame_bits + 7) // 8
+        YBR_FULL_422 takes two thirds (PS3.3 C.7.6.3.1.2); some writers name it and store all samples.
+        """
+        size = (self.rows * self.columns * self.samples * self.bits_allocated + 7) // 8
+        if self.photometric == "YBR_FULL_422" and self.samples == 3 and available < size:
+            size = size // 3 * 2
+        if available < size:
+            raise PixelError(f"the frame has {available} bytes, {size} are needed")
+        return size
 
 
 def image_pixel(attributes: Attributes) -> ImagePixel:

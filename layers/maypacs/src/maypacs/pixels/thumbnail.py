@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from maypacs.errors import MayPACSError
 from maypacs.pixels import image as images
-from maypacs.pixels.image import Attributes, Resolve
+from maypacs.pixels.image import Attributes
 from maypacs.pixels.render import Rendering, Viewport, encode
 
 #: Modalities whose pictures carry text by habit; secondary captures are known by their SOP class.
@@ -56,16 +56,3 @@ def thumbnail(data: bytes, frame: int | None, max_side: int, *, may_identify: bo
     except MayPACSError:
         return placeholder(modality, max_side)
     return picture
-
-
-def render_small(
-    frame: bytes, transfer_syntax_uid: str, attributes: Attributes, number: int, max_side: int, resolve: Resolve
-) -> bytes:
-    """The same of a frame that was read by range. Raises PixelError."""
-    from maypacs.pixels.decode import decode_frame
-    from maypacs.pixels.render import render_frame
-
-    pixel = images.image_pixel(attributes)
-    array, photometric = decode_frame(frame, pixel, transfer_syntax_uid)
-    rendering = Rendering(viewport=Viewport(max_side, max_side), quality=80)
-    return render_frame(array, photometric, pixel, attributes, frame=number, rendering=rendering, resolve=resolve)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from maypacs.dicom import frames as frame_tables
 from maypacs.dicom import header as headers
+from maypacs.dicom import transfer_syntaxes
 from maypacs.errors import DicomError, FrameNotFoundError, PixelError
 from maypacs.pixels import image as images
 from maypacs.pixels.decode import BIG_ENDIAN, NATIVE, decode_frame, little_endian, native_bytes
@@ -21,8 +22,14 @@ class WholeInstance:
     """Raises PixelError wherever the pixels cannot be had, with the reason."""
 
     def __init__(self, data: bytes, header: headers.Header | None = None) -> None:
+        header = header or headers.parse_header(data)
+        if transfer_syntaxes.info(header.transfer_syntax_uid).deflated:
+            from maypacs.dicom.file_meta import to_explicit_little_endian
+
+            data = to_explicit_little_endian(data)
+            header = headers.parse_header(data)
         self.data = data
-        self.header = header or headers.parse_header(data)
+        self.header = header
         self.attributes = self.header.dataset
         self.transfer_syntax_uid = self.header.transfer_syntax_uid
 
@@ -45,8 +52,7 @@ class WholeInstance:
     def stored_frame(self, number: int) -> bytes:
         """The bytes of one frame (1-based): native samples, or the fragments joined. Raises FrameNotFoundError."""
         found = self.frame_table.locate(number)
-        raw = self.data[found.offset : found.offset + found.length]
-        return frame_tables.defragment(raw, found) if found.fragmented else bytes(raw)
+        return frame_tables.defragment(bytes(self.data[found.offset : found.offset + found.length]), found)
 
     def decode(self, number: int) -> tuple[Array, str]:
         if number < 1:
@@ -73,11 +79,10 @@ class WholeInstance:
 def native_frame_bytes(frame: bytes, pixel: ImagePixel, transfer_syntax_uid: str) -> tuple[bytes, str]:
     """A stored frame as Explicit VR Little Endian holds it: exactly rows x columns x samples x bytes, no padding."""
     if transfer_syntax_uid in NATIVE:
-        if len(frame) < pixel.frame_bytes:
-            raise PixelError(f"the frame has {len(frame)} bytes, {pixel.frame_bytes} are needed")
+        size = pixel.native_size(len(frame))
         if transfer_syntax_uid == BIG_ENDIAN:
             frame = little_endian(frame, pixel)
-        return frame[: pixel.frame_bytes], pixel.photometric
+        return frame[:size], pixel.photometric
     # Lossy YBR is given as RGB: what a decoder makes of it; lossless YBR stays what it is.
     as_rgb = transfer_syntax_uid.startswith("1.2.840.10008.1.2.4.5")
     array, photometric = decode_frame(frame, pixel, transfer_syntax_uid, as_rgb=as_rgb)

@@ -1,0 +1,64 @@
+"""Retrieve of bulk data by its URI (PS3.18 10.4, Table 10.4.1-5): the bytes that metadata put elsewhere."""
+
+from __future__ import annotations
+
+import re
+
+from maypacs.dicom.header import locate_bulk
+from maypacs.dicomweb.request import Request
+from maypacs.errors import BadRequestError
+from maypacs.exports import export_boundary, export_name, export_stream
+from maypacs.http.answers import Answer, conditional, not_modified, redirect
+from maypacs.http.media_types import OCTETS, frame_choices
+from maypacs.http.multipart import OutPart, content_type, part_close, part_head, write_multipart
+from maypacs.http.urls import instance_url
+from maypacs.selection import read_instance, select
+
+_PATH = re.compile(r"[0-9A-Fa-f]{8}(?:/[0-9]{1,6}/[0-9A-Fa-f]{8}){0,64}\Z")
+_RANGE = re.compile(r"bytes=([0-9]{0,18})-([0-9]{0,18})\Z")
+
+
+def retrieve_bulkdata(request: Request) -> Answer:
+    """GET …/instances/{i}/bulkdata/{path}: multipart by default, one part as application/octet-stream (with Range)."""
+    path = request.path["path"]
+    if not _PATH.match(path):
+        raise BadRequestError("a bulk data path is a tag of 8 hex digits, below sequences tag/item/tag")
+    choice = frame_choices(request.accept, single_allowed=True)[0]
+    ref = select(request.workspace, request.study, request.series, request.instance).instances[0]
+    store = request.workspace.store
+    name = export_name(store, "bulk", ref.digest.hex(), path.upper(), str(choice.multipart))
+    etag = name.rpartition("-")[2]
+    if not_modified(request.if_none_match, etag):
+        return conditional(Answer(200), etag, request.if_none_match)
+    value = locate_bulk(read_instance(request.workspace, ref), path)
+    base = instance_url(request.root, ref.study_instance_uid, ref.series_instance_uid, ref.sop_instance_uid)
+    location = f"{base}/bulkdata/{path}"
+    limit = request.settings.inline_limit
+    if not choice.multipart:
+        headers = {"Content-Type": OCTETS, "Content-Location": location, "Accept-Ranges": "bytes"}
+        if request.headers.get("range"):
+            return _ranged(value, request.headers["range"], headers, limit)
+        if len(value) > limit:
+            return redirect(request.sign(export_stream(store, name, lambda: iter([value]), OCTETS)), etag=etag)
+        return conditional(Answer(200, headers, value), etag, None)
+    if len(value) + 1024 <= limit:
+        body, header = write_multipart([OutPart(OCTETS, value, location)], OCTETS)
+        return conditional(Answer(200, {"Content-Type": header}, body), etag, None)
+    boundary = export_boundary(name)
+    pieces = [part_head(boundary, OCTETS, len(value), location), value, b"\r\n", part_close(boundary)]
+    key = export_stream(store, name, lambda: iter(pieces), content_type(OCTETS, boundary))
+    return redirect(request.sign(key), etag=etag)
+
+
+def _ranged(value: bytes, text: str, headers: dict[str, str], limit: int) -> Answer:
+    """One range (RFC 9110 14.2), cut to what the gateway carries; several, or none that can be read, give everything."""
+    found = _RANGE.match(text.strip())
+    if not found or not any(found.groups()):
+        raise BadRequestError("a Range of one part, bytes=first-last, is taken")
+    first, last = found.groups()
+    start = int(first) if first else max(0, len(value) - int(last))
+    end = min(len(value), int(last) + 1) if first and last else len(value)
+    if start >= end:
+        return Answer(416, {"Content-Range": f"bytes */{len(value)}"})
+    end = min(end, start + limit)
+    return Answer(206, {**headers, "Content-Range": f"bytes {start}-{end - 1}/{len(value)}"}, value[start:end])

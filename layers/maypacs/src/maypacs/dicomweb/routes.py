@@ -1,0 +1,94 @@
+"""Every resource of DICOMweb below an archive's root, and what answers it (PS3.18 Tables 10.4.1-1 to 10.6.1-1).
+
+`docs/conformance.md` has a row for each; a test compares the two. HEAD is GET without the body.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from maypacs.access.principals import Action
+from maypacs.bulkdata import retrieve_bulkdata
+from maypacs.dicomweb.request import Request
+from maypacs.dicomweb.transactions import delete_study, not_yet, searching
+from maypacs.frames import retrieve_frames
+from maypacs.http.answers import Answer
+from maypacs.metadata import retrieve_metadata
+from maypacs.rendered import retrieve_rendered, retrieve_thumbnail
+from maypacs.retrieve import retrieve
+from maypacs.store import store
+
+STUDIES = "/studies"
+STUDY = "/studies/{study}"
+ALL_SERIES = STUDY + "/series"
+SERIES = STUDY + "/series/{series}"
+INSTANCES = SERIES + "/instances"
+INSTANCE = INSTANCES + "/{instance}"
+FRAMES = INSTANCE + "/frames/{frames}"
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    action: Action
+    answer: Callable[[Request], Answer]
+
+
+def _search(level: str) -> Operation:
+    return Operation(Action.SEARCH, searching(level))  # type: ignore[arg-type]
+
+
+def _read(answer: Callable[[Request], Answer]) -> Operation:
+    return Operation(Action.READ, answer)
+
+
+def _delete_not_yet(what: str) -> Operation:
+    return Operation(Action.DELETE, not_yet(f"deletion of {what}"))
+
+
+#: Template below /dicomweb/{archive} -> method -> operation.
+ROUTES: Mapping[str, Mapping[str, Operation]] = {
+    STUDIES: {"GET": _search("study"), "POST": Operation(Action.STORE, store)},
+    "/series": {"GET": _search("series")},
+    "/instances": {"GET": _search("instance")},
+    ALL_SERIES: {"GET": _search("series")},
+    STUDY + "/instances": {"GET": _search("instance")},
+    INSTANCES: {"GET": _search("instance")},
+    STUDY: {
+        "GET": _read(retrieve),
+        "POST": Operation(Action.STORE, store),
+        "DELETE": Operation(Action.DELETE, delete_study),
+    },
+    SERIES: {"GET": _read(retrieve), "DELETE": _delete_not_yet("a series")},
+    INSTANCE: {"GET": _read(retrieve), "DELETE": _delete_not_yet("an instance")},
+    STUDY + "/metadata": {"GET": _read(retrieve_metadata)},
+    SERIES + "/metadata": {"GET": _read(retrieve_metadata)},
+    INSTANCE + "/metadata": {"GET": _read(retrieve_metadata)},
+    FRAMES: {"GET": _read(retrieve_frames)},
+    FRAMES + "/rendered": {"GET": _read(retrieve_rendered)},
+    FRAMES + "/thumbnail": {"GET": _read(retrieve_thumbnail)},
+    STUDY + "/rendered": {"GET": _read(not_yet("a rendered study"))},
+    SERIES + "/rendered": {"GET": _read(not_yet("a rendered series"))},
+    INSTANCE + "/rendered": {"GET": _read(retrieve_rendered)},
+    STUDY + "/thumbnail": {"GET": _read(retrieve_thumbnail)},
+    SERIES + "/thumbnail": {"GET": _read(retrieve_thumbnail)},
+    INSTANCE + "/thumbnail": {"GET": _read(retrieve_thumbnail)},
+    STUDY + "/bulkdata": {"GET": _read(not_yet("all bulk data of a study"))},
+    SERIES + "/bulkdata": {"GET": _read(not_yet("all bulk data of a series"))},
+    INSTANCE + "/bulkdata": {"GET": _read(not_yet("all bulk data of an instance"))},
+    INSTANCE + "/bulkdata/{path+}": {"GET": _read(retrieve_bulkdata)},
+    STUDY + "/pixeldata": {"GET": _read(not_yet("the pixel data of a study"))},
+    SERIES + "/pixeldata": {"GET": _read(not_yet("the pixel data of a series"))},
+    INSTANCE + "/pixeldata": {"GET": _read(not_yet("the pixel data of an instance"))},
+    "/wado": {"GET": _read(not_yet("WADO-URI"))},
+    "/workitems": {
+        "GET": Operation(Action.SEARCH, not_yet("UPS-RS")),
+        "POST": Operation(Action.STORE, not_yet("UPS-RS")),
+    },
+}
+
+
+def methods(template: str) -> tuple[str, ...]:
+    """What a resource allows, for Allow and for preflights."""
+    own = list(ROUTES[template])
+    return (*own, *(["HEAD"] if "GET" in own else []), "OPTIONS")

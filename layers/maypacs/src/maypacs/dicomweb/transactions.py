@@ -1,0 +1,62 @@
+"""Search and delete as DICOMweb answers (PS3.18 10.6; deletion is an extension of ours)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from maypacs.dicomweb.request import Request
+from maypacs.errors import NotSupportedError
+from maypacs.http.answers import Answer, json_answer
+from maypacs.http.media_types import DICOM_XML, metadata_choice
+from maypacs.query import Level, parse_query
+from maypacs.search import search
+from maypacs.search_items import RETRIEVE_URL
+
+SERVICE = "MayPACS"
+
+
+def searching(level: Level) -> Callable[[Request], Answer]:
+    """GET /studies, /series, /instances and those below a study or a series: 200 or 204, Warning 299 when cut."""
+
+    def answer(request: Request) -> Answer:
+        media_type = metadata_choice(request.accept)
+        if media_type == DICOM_XML:
+            raise NotSupportedError("search results as XML are not built yet: ask for application/dicom+json")
+        query = parse_query(
+            request.query,
+            level,
+            study=request.study if "study" in request.has else None,
+            series=request.series if "series" in request.has else None,
+        )
+        found = search(request.workspace, query)
+        headers = {"Cache-Control": "no-store", "Vary": "Accept, Authorization"}
+        if found.warning:
+            headers["Warning"] = f"299 {SERVICE}: {found.warning}"
+        if not found.items:
+            return Answer(204, headers)
+        items = [{**item, RETRIEVE_URL: _absolute(item[RETRIEVE_URL], request.root)} for item in found.items]
+        return json_answer(items, content_type=media_type, headers=headers)
+
+    return answer
+
+
+def _absolute(element: dict[str, object], root: str) -> dict[str, object]:
+    values = element.get("Value")
+    return {**element, "Value": [f"{root}{value}" for value in values]} if isinstance(values, list) else element
+
+
+def delete_study(request: Request) -> Answer:
+    """DELETE /studies/{s}: 204; then the study is 410. Raises NotFoundError, GoneError."""
+    from maypacs import delete
+
+    delete.delete_study(request.workspace, request.study, request.principal)
+    return Answer(204, {"Cache-Control": "no-store"})
+
+
+def not_yet(what: str) -> Callable[[Request], Answer]:
+    """A transaction of DICOMweb that is not built: 501 with a clear message, never something wrong."""
+
+    def answer(request: Request) -> Answer:
+        raise NotSupportedError(f"{what} is not built yet")
+
+    return answer

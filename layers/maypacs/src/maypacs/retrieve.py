@@ -1,0 +1,242 @@
+"""Retrieve of a study, a series or an instance (PS3.18 10.4, Table 10.4.1-1): as stored, or converted.
+
+As stored, when Accept allows every stored transfer syntax: what is small is answered inline, what is large is a redirect
+to a pack, or to several packs joined by the storage itself (protocols §7). Otherwise each part is Explicit VR Little
+Endian; lossy parts stay as stored under the default (8.7.8), and what no decoder reads does too.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+
+from maypacs.archive.objects import CopyRange
+from maypacs.dicom import transfer_syntaxes
+from maypacs.dicomweb.request import Request
+from maypacs.errors import BusyError, MayPACSError, NotAcceptableError, NotSupportedError
+from maypacs.exports import exists, export_boundary, export_join, export_name, export_stream
+from maypacs.http.answers import Answer, conditional, not_modified, redirect
+from maypacs.http.media_types import DICOM, Choice, dicom_choices
+from maypacs.http.multipart import OutPart, content_type, part_close, part_head, write_multipart
+from maypacs.http.urls import instance_url
+from maypacs.index.contents import InstanceRef, PackInfo
+from maypacs.pack.concatenate import PackExtent, plan
+from maypacs.selection import Selection, first_of, pack_key, read_instance, read_range, select
+from maypacs.workspace import Workspace
+
+EXPLICIT = transfer_syntaxes.EXPLICIT_VR_LITTLE_ENDIAN
+#: How long a request may convert before it says "come back" (API Gateway gives up at 29 s).
+CONVERSION_SECONDS = 20.0
+#: More than the header of any part takes.
+_HEAD_BYTES = 400
+
+
+def retrieve(request: Request, *, clock: Callable[[], float] = time.monotonic) -> Answer:
+    """GET /studies/{s}, …/series/{se}, …/instances/{i}. Raises NotFoundError, GoneError, NotAcceptableError."""
+    one = "instance" in request.has
+    choices = dicom_choices(request.accept, single_allowed=one)
+    selection = select(
+        request.workspace,
+        request.study,
+        request.series if "series" in request.has else None,
+        request.instance if one else None,
+    )
+    first_of(selection.instances)
+    choice, target = _decide(choices, selection)
+    kind = "multi" if choice.multipart else "single"
+    etag = export_name(request.workspace.store, kind, selection.version, target or "stored").rpartition("-")[2]
+    if not_modified(request.if_none_match, etag):
+        return conditional(Answer(200), etag, request.if_none_match)
+    if target is not None:
+        return _converted(request, selection, choice, target, etag, clock)
+    if not choice.multipart:
+        return _single_as_stored(request, selection.instances[0], etag)
+    return _as_stored(request, selection, etag)
+
+
+def _decide(choices: Sequence[Choice], selection: Selection) -> tuple[Choice, str | None]:
+    """The choice that is answered, and what it is converted to: None (as stored), "default", or a transfer syntax."""
+    stored = {ref.transfer_syntax_uid for ref in selection.instances}
+    reasons: list[MayPACSError] = []
+    for choice in choices:
+        if choice.media_type != DICOM:
+            reasons.append(NotSupportedError(f"{choice.media_type} of whole instances is not built yet"))
+            continue
+        named = {c.transfer_syntax for c in choices if c.multipart == choice.multipart and c.media_type == DICOM}
+        if choice.transfer_syntax == "*" or (choice.transfer_syntax and stored <= named):
+            return choice, None
+        if choice.transfer_syntax is None:
+            as_it_is = all(uid == EXPLICIT or transfer_syntaxes.info(uid).lossy for uid in stored)
+            return choice, None if as_it_is else "default"
+        if choice.transfer_syntax == EXPLICIT:
+            return choice, None if stored == {EXPLICIT} else EXPLICIT
+        reasons.append(NotAcceptableError("acceptable here: transfer-syntax=*, Explicit VR Little Endian, or the stored one"))
+    raise reasons[0]
+
+
+# -- as stored ----------------------------------------------------------------------------------------------------------
+
+
+def _single_as_stored(request: Request, ref: InstanceRef, etag: str) -> Answer:
+    media_type = f"{DICOM}; transfer-syntax={ref.transfer_syntax_uid}"
+    store = request.workspace.store
+    if ref.length > request.settings.inline_limit:
+        source = CopyRange(pack_key(request.workspace, ref), ref.offset, ref.length)
+        key = export_join(store, export_name(store, "instance", etag), lambda: [source], media_type)
+        return redirect(request.sign(key), etag=etag)
+    body = read_range(request.workspace, ref, 0, ref.length)
+    return conditional(Answer(200, {"Content-Type": media_type}, body), etag, None)
+
+
+def _as_stored(request: Request, selection: Selection, etag: str) -> Answer:
+    workspace = request.workspace
+    if sum(ref.length + _HEAD_BYTES for ref in selection.instances) <= request.settings.inline_limit:
+        parts = [_part(request, ref, data, ref.transfer_syntax_uid) for ref, data in _read_all(workspace, selection)]
+        body, media_type = write_multipart(parts, DICOM)
+        return conditional(Answer(200, {"Content-Type": media_type}, body), etag, None)
+    packs = _clean_packs(workspace, selection)
+    if len(packs) == 1:
+        return redirect(request.sign(packs[0].key), etag=etag)
+    store = workspace.store
+    name = export_name(store, "joined", etag)
+    boundary = packs[0].boundary if packs else export_boundary(name)
+
+    def pieces() -> Sequence[CopyRange | bytes]:
+        if packs:
+            return [CopyRange(span.key, span.offset, span.length) for span in plan(packs)]
+        return _live_ranges(request, selection, boundary)
+
+    return redirect(request.sign(export_join(store, name, pieces, content_type(DICOM, boundary))), etag=etag)
+
+
+def _clean_packs(workspace: Workspace, selection: Selection) -> list[PackExtent]:
+    """The packs which, joined, are the selection and nothing else; empty when they are not (protocols §2, clean)."""
+    chosen: list[tuple[PackInfo, PackExtent]] = []
+    for series in selection.series:
+        mine = series.instances if selection.whole else selection.instances
+        where = {ref.pack_id: ref for ref in mine}
+        for pack in series.packs:
+            if pack.pack_id not in where:
+                continue
+            if not pack.clean or not (selection.whole or pack.count == 1):
+                return []
+            key = pack_key(workspace, where[pack.pack_id])
+            chosen.append((pack, PackExtent(key, pack.size, pack.boundary)))
+    joinable = all(pack.joinable for pack, _ in chosen) and len({pack.boundary for pack, _ in chosen}) == 1
+    return [extent for _, extent in chosen] if len(chosen) == 1 or joinable else []
+
+
+def _live_ranges(request: Request, selection: Selection, boundary: str) -> list[CopyRange | bytes]:
+    """Every selected instance with a header of its own, out of whatever packs hold them."""
+    pieces: list[CopyRange | bytes] = []
+    for ref in selection.instances:
+        head = part_head(boundary, _part_type(ref.transfer_syntax_uid), ref.length, _location(request, ref))
+        pieces += [head, CopyRange(pack_key(request.workspace, ref), ref.offset, ref.length), b"\r\n"]
+    return [*pieces, part_close(boundary)]
+
+
+def _read_all(workspace: Workspace, selection: Selection) -> Iterator[tuple[InstanceRef, bytes]]:
+    """Instances in their order; neighbours in a pack are read in one request."""
+    by_pack: dict[tuple[str, str], list[InstanceRef]] = {}
+    for ref in selection.instances:
+        by_pack.setdefault((ref.series_instance_uid, ref.pack_id), []).append(ref)
+    spans: dict[tuple[str, str], tuple[int, bytes]] = {}
+    for pack, refs in by_pack.items():
+        low, high = min(r.offset for r in refs), max(r.offset + r.length for r in refs)
+        if len(refs) > 1 and high - low <= 2 * sum(r.length for r in refs) + (1 << 16):
+            spans[pack] = (low, read_range(workspace, refs[0], low - refs[0].offset, high - low))
+    for ref in selection.instances:
+        span = spans.get((ref.series_instance_uid, ref.pack_id))
+        if span is None:
+            yield ref, read_instance(workspace, ref)
+        else:
+            start = ref.offset - span[0]
+            yield ref, span[1][start : start + ref.length]
+
+
+# -- converted ----------------------------------------------------------------------------------------------------------
+
+
+def _converted(
+    request: Request, selection: Selection, choice: Choice, target: str, etag: str, clock: Callable[[], float]
+) -> Answer:
+    workspace, limit = request.workspace, request.settings.inline_limit
+    store = workspace.store
+    if not choice.multipart:
+        data, syntax = _convert(workspace, selection.instances[0], target)
+        media_type = f"{DICOM}; transfer-syntax={syntax}"
+        if len(data) <= limit:
+            return conditional(Answer(200, {"Content-Type": media_type}, data), etag, None)
+        name = export_name(store, "converted-one", etag)
+        return redirect(request.sign(export_stream(store, name, lambda: iter([data]), media_type)), etag=etag)
+    name = export_name(store, "converted", etag)
+    boundary = export_boundary(name)
+    media_type = content_type(DICOM, boundary)
+    if sum(ref.length for ref in selection.instances) > limit and exists(store, name):
+        return redirect(request.sign(store.export_key(name)), etag=etag)
+    deadline = clock() + CONVERSION_SECONDS
+    small: list[OutPart] = []
+    size = 0
+    parts = _converted_parts(request, selection, target, deadline, clock)
+    for part in parts:
+        small.append(part)
+        size += len(part.content) + _HEAD_BYTES
+        if size > limit:
+            break
+    else:
+        body, media_type = write_multipart(small, DICOM)
+        return conditional(Answer(200, {"Content-Type": media_type}, body), etag, None)
+
+    def chunks() -> Iterator[bytes]:
+        for each in small:
+            yield from _written(each, boundary)
+        small.clear()
+        for each in parts:
+            yield from _written(each, boundary)
+        yield part_close(boundary)
+
+    return redirect(request.sign(export_stream(store, name, chunks, media_type)), etag=etag)
+
+
+def _converted_parts(
+    request: Request, selection: Selection, target: str, deadline: float, clock: Callable[[], float]
+) -> Iterator[OutPart]:
+    for ref in selection.instances:
+        if clock() > deadline:
+            raise BusyError("the conversion takes longer than a request may: ask for transfer-syntax=*", retry_after=60)
+        data, syntax = _convert(request.workspace, ref, target)
+        yield _part(request, ref, data, syntax)
+
+
+def _convert(workspace: Workspace, ref: InstanceRef, target: str) -> tuple[bytes, str]:
+    """The instance in the target syntax. Under "default" lossy and undecodable ones stay as stored (8.7.8)."""
+    data = read_instance(workspace, ref)
+    lossy = transfer_syntaxes.info(ref.transfer_syntax_uid).lossy
+    if ref.transfer_syntax_uid == EXPLICIT or (target == "default" and lossy):
+        return data, ref.transfer_syntax_uid
+    from maypacs.pixels.transcode import to_explicit_little_endian
+
+    try:
+        return to_explicit_little_endian(data), EXPLICIT
+    except MayPACSError as error:
+        if target == "default":
+            return data, ref.transfer_syntax_uid
+        raise NotAcceptableError(f"cannot be converted to Explicit VR Little Endian: {error}") from error
+
+
+def _written(part: OutPart, boundary: str) -> Iterator[bytes]:
+    yield part_head(boundary, part.content_type, len(part.content), part.location)
+    yield bytes(part.content)
+    yield b"\r\n"
+
+
+def _part(request: Request, ref: InstanceRef, data: bytes, transfer_syntax_uid: str) -> OutPart:
+    return OutPart(_part_type(transfer_syntax_uid), data, _location(request, ref))
+
+
+def _part_type(transfer_syntax_uid: str) -> str:
+    return f"{DICOM}; transfer-syntax={transfer_syntax_uid}"
+
+
+def _location(request: Request, ref: InstanceRef) -> str:
+    return instance_url(request.root, ref.study_instance_uid, ref.series_instance_uid, ref.sop_instance_uid)

@@ -1,0 +1,140 @@
+"""Store of instances (STOW-RS, PS3.18 10.5): multipart/related or one bare application/dicom body.
+
+Each instance has its own result; the status says the sum (Table 10.5.3-1). What is stored is what was sent, to the byte.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from enum import IntEnum
+from typing import Any
+
+from maypacs import receipts
+from maypacs.arrivals import new_arrival
+from maypacs.dicomweb.request import Request
+from maypacs.errors import BadRequestError, NotSupportedError, TooLargeError, UnsupportedMediaTypeError
+from maypacs.http.answers import Answer, json_answer
+from maypacs.http.media_types import DICOM, DICOM_JSON, DICOM_XML, MULTIPART, metadata_choice, parse_media_type
+from maypacs.http.multipart import read_multipart
+from maypacs.http.urls import instance_url, study_url
+from maypacs.receipts import Outcome
+
+SOP_CLASS, SOP_INSTANCE = "00081150", "00081155"
+RETRIEVE_URL, FAILED, REFERENCED = "00081190", "00081198", "00081199"
+FAILURE_REASON = "00081197"
+
+
+class FailureReason(IntEnum):
+    """(0008,1197), PS3.18 Table I.2-2 and PS3.4 Table B.2-1."""
+
+    PROCESSING_FAILURE = 0x0110
+    DUPLICATE_SOP_INSTANCE = 0x0111  #: the UID exists with other content; what was sent is kept for a person to decide
+    OUT_OF_RESOURCES = 0xA700
+    DATA_SET_DOES_NOT_MATCH_STUDY = 0xA901  #: the Study Instance UID is not the one of the URL
+    CANNOT_UNDERSTAND = 0xC000
+    MISSING_UID = 0xC001
+
+
+_REASONS = {
+    receipts.DIFFERS: FailureReason.DUPLICATE_SOP_INSTANCE,
+    receipts.STUDY_MISMATCH: FailureReason.DATA_SET_DOES_NOT_MATCH_STUDY,
+    receipts.MISSING_UID: FailureReason.MISSING_UID,
+    receipts.NOT_DICOM: FailureReason.CANNOT_UNDERSTAND,
+    receipts.UNREADABLE: FailureReason.CANNOT_UNDERSTAND,
+    receipts.EMPTY: FailureReason.CANNOT_UNDERSTAND,
+    receipts.TOO_LARGE: FailureReason.OUT_OF_RESOURCES,
+}
+
+
+def store(request: Request) -> Answer:
+    """POST /studies, POST /studies/{s}: 200 all stored, 202 some, 409 none.
+
+    Raises BadRequestError, UnsupportedMediaTypeError, NotAcceptableError, TooLargeError, NotSupportedError.
+    """
+    if metadata_choice(request.accept) == DICOM_XML:
+        raise NotSupportedError("the answer as XML is not built yet: ask for application/dicom+json")
+    limit = request.settings.inline_limit
+    if request.settings.limits == "gateway" and len(request.body) > limit:
+        archive = request.workspace.archive_id
+        raise TooLargeError(
+            f"bodies above {limit} bytes go by an upload grant: POST /api/archives/{archive}/uploads, then PUT the same "
+            "body to the URL that it gives"
+        )
+    expected = request.study if "study" in request.has else None
+    instances = read_instances(request.headers.get("content-type", ""), request.body)
+    from maypacs.ingest import store_instances
+
+    outcomes = store_instances(request.workspace, new_arrival(), instances, expect_study=expected)
+    return json_answer(response(request.root, outcomes), status=status_of(outcomes))
+
+
+def read_instances(content_type: str, body: bytes) -> list[bytes]:
+    """The Part 10 files of a request body. Raises UnsupportedMediaTypeError, BadRequestError."""
+    if not content_type:
+        raise UnsupportedMediaTypeError('a Content-Type is needed: multipart/related; type="application/dicom"')
+    media = parse_media_type(content_type)
+    if media.name == DICOM:
+        if not body:
+            raise BadRequestError("the request has no body")
+        return [body]
+    if media.name != MULTIPART:
+        raise UnsupportedMediaTypeError(f'taken here: multipart/related; type="{DICOM}", or {DICOM}')
+    root_type = media.parameters.get("type", DICOM).split(";")[0].strip().lower()
+    if root_type in {DICOM_JSON, DICOM_XML}:
+        raise NotSupportedError("metadata with bulk data is not built yet: send whole instances, application/dicom")
+    if root_type != DICOM:
+        raise UnsupportedMediaTypeError(f'taken here: multipart/related; type="{DICOM}"')
+    instances = []
+    for part in read_multipart(body, media.parameters.get("boundary", "")):
+        stated = part.headers.get("content-type", "")
+        if stated and parse_media_type(stated).name != DICOM:
+            raise UnsupportedMediaTypeError(f"a part is not {DICOM}")
+        instances.append(bytes(part.content))
+    if not instances:
+        raise BadRequestError("the request has no parts")
+    return instances
+
+
+def status_of(outcomes: Sequence[Outcome]) -> int:
+    """Table 10.5.3-1: 200 all are stored, 409 none is, 202 otherwise."""
+    failed = sum(1 for outcome in outcomes if not _stored(outcome))
+    return 200 if not failed else 409 if failed == len(outcomes) else 202
+
+
+def response(root: str, outcomes: Sequence[Outcome]) -> dict[str, Any]:
+    """The Store Instances Response (PS3.18 I.2) as DICOM JSON."""
+    studies = Counter(outcome.study_instance_uid for outcome in outcomes if _stored(outcome))
+    document: dict[str, Any] = {RETRIEVE_URL: {"vr": "UR"}}
+    if len(studies) == 1:
+        document[RETRIEVE_URL]["Value"] = [study_url(root, next(iter(studies)))]
+    failed = [_item(outcome) | _reason(outcome) for outcome in outcomes if not _stored(outcome)]
+    if failed:
+        document[FAILED] = {"vr": "SQ", "Value": failed}
+    referenced = [_item(outcome) | _url(root, outcome) for outcome in outcomes if _stored(outcome)]
+    if referenced:
+        document[REFERENCED] = {"vr": "SQ", "Value": referenced}
+    return document
+
+
+def _stored(outcome: Outcome) -> bool:
+    return outcome.result in {"stored", "duplicate"}
+
+
+def _item(outcome: Outcome) -> dict[str, Any]:
+    item: dict[str, Any] = {}
+    for tag, value in ((SOP_CLASS, outcome.sop_class_uid), (SOP_INSTANCE, outcome.sop_instance_uid)):
+        item[tag] = {"vr": "UI", "Value": [value]} if value else {"vr": "UI"}
+    return item
+
+
+def _reason(outcome: Outcome) -> dict[str, Any]:
+    reason = _REASONS.get(outcome.reason.partition(":")[0], FailureReason.PROCESSING_FAILURE)
+    if outcome.result == "conflict":
+        reason = FailureReason.DUPLICATE_SOP_INSTANCE
+    return {FAILURE_REASON: {"vr": "US", "Value": [int(reason)]}}
+
+
+def _url(root: str, outcome: Outcome) -> dict[str, Any]:
+    url = instance_url(root, outcome.study_instance_uid, outcome.series_instance_uid, outcome.sop_instance_uid)
+    return {RETRIEVE_URL: {"vr": "UR", "Value": [url]}}
