@@ -13,7 +13,7 @@ import orjson
 
 from maypacs.archive.objects import CopyRange, ObjectHead, Objects
 from maypacs.errors import ObjectNotFoundError, PreconditionFailedError
-from maypacs.uids import ArchiveId, Uid
+from maypacs.uids import ArchiveId, Uid, archive_id
 
 FORMAT_VERSION = "1"
 SIDECAR_SUFFIX = ".json.gz"
@@ -25,6 +25,15 @@ class PackLocation:
     study: Uid
     series: Uid
     pack_id: str
+
+
+def place_of(key: str) -> tuple[ArchiveId, PackLocation] | None:
+    """Archive and pack of a key of a pack or sidecar; None of any other key."""
+    root = next((root for root in ("blobs/packs/", "meta/") if key.startswith(root)), None)
+    parts = key.removeprefix(root or "").split("/")
+    if root is None or len(parts) != 4:
+        return None
+    return archive_id(parts[0]), ArchiveStore.locate(key)
 
 
 class ArchiveStore:

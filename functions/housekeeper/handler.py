@@ -1,0 +1,60 @@
+"""The schedule: sends what lies in the inbox too long to ingest again, and expires composed answers.
+
+With MAYPACS_INGEST_QUEUE (a queue's URL; AWS) by a message to that queue, else by ingesting here.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+from typing import Any
+
+from aws_lambda_powertools import Logger, Metrics
+from aws_lambda_powertools.metrics import MetricUnit
+
+from maypacs.errors import MayPACSError
+from maypacs.events import created_message
+from maypacs.housekeeping import Waiting, expire_exports, waiting
+from maypacs.ingest import ingest_object
+from maypacs.runtime import Runtime
+
+logger = Logger(service="housekeeper")
+metrics = Metrics(namespace="MayPACS", service="housekeeper")
+
+
+@functools.cache
+def runtime() -> Runtime:
+    return Runtime.from_environment()
+
+
+@functools.cache
+def _sqs() -> Any:
+    import boto3
+
+    return boto3.client("sqs")
+
+
+@metrics.log_metrics
+def handler(event: dict[str, Any], context: Any) -> dict[str, int]:
+    queue = os.environ.get("MAYPACS_INGEST_QUEUE", "")
+    done = {"swept": 0, "failed": 0}
+    for found in waiting(runtime().inbox_objects):
+        try:
+            _again(found, queue)
+            done["swept"] += 1
+        except MayPACSError as error:  # one object must not keep the others waiting
+            logger.error("not taken in", extra={"archive": found.archive_id, "fault": type(error).__name__})
+            done["failed"] += 1
+    done["expired"] = expire_exports(runtime().archive_objects)
+    for name, count in done.items():
+        metrics.add_metric(name=name.capitalize(), unit=MetricUnit.Count, value=count)
+    logger.info("kept house", extra=done)
+    return done
+
+
+def _again(found: Waiting, queue: str) -> None:
+    if queue:
+        bucket = runtime().inbox_objects.bucket
+        _sqs().send_message(QueueUrl=queue, MessageBody=created_message(bucket, found.head.key, found.head.size))
+    else:
+        ingest_object(runtime().unscoped_workspace(found.archive_id), found.head.key, size=found.head.size)
