@@ -1,7 +1,7 @@
 """A cloud in one process for the edge's tests: the console's upload API on loopback, and every way to misbehave.
 
-It checks what the real one checks (key, arrival, length, SHA-256, one object a grant, the pack grammar) and keeps what it was
-given, so that a test can compare it with what was sent.
+It checks what the real one checks (key, arrival, length, SHA-256, one object a grant, the pack grammar) and keeps
+what it was given, so that a test can compare it with what was sent.
 """
 
 from __future__ import annotations
@@ -95,7 +95,9 @@ class Fault:
 
 
 class StubCloud:
-    """Use as a context manager; `url` is its address. Faults are queued by route: boundaries, uploads, status, put, enrol."""
+    """Use as a context manager; `url` is its address. Faults are queued by route: boundaries, uploads, status,
+    put, enrol.
+    """
 
     def __init__(self) -> None:
         self.lock = threading.RLock()
@@ -200,7 +202,7 @@ class _Server(ThreadingHTTPServer):
         """A connection that the edge was killed on is no news."""
 
 
-def _handler(cloud: StubCloud) -> type[BaseHTTPRequestHandler]:  # noqa: C901 - one small server
+def _handler(cloud: StubCloud) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
         timeout = 30
@@ -240,6 +242,7 @@ def _handler(cloud: StubCloud) -> type[BaseHTTPRequestHandler]:  # noqa: C901 - 
             self.answer(status, answer)
             with cloud.lock:
                 cloud.changed.notify_all()
+            return None
 
         def respond(self, route: str, body: dict[str, Any]) -> tuple[int, Any]:
             if route == "enrol":
@@ -303,5 +306,6 @@ def _handler(cloud: StubCloud) -> type[BaseHTTPRequestHandler]:  # noqa: C901 - 
             if fault:
                 return self.misbehave(fault)
             self.answer(412 if again else 200, {})
+            return None
 
     return Handler

@@ -11,7 +11,6 @@ from typing import Any
 import pydicom
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian
-
 from tests.support.processes import BIN, QUICK_TCP, Child, free_port
 from tests.support.stub_cloud import CODE, StubCloud
 
@@ -51,7 +50,7 @@ class StubEdge(Child):
         }
         for line in filter(None, extra.splitlines()):
             changes[f"# {line.partition(' = ')[0]} = "] = line
-        lines = [next((new for old, new in changes.items() if line.startswith(old)), line) for line in text.splitlines()]
+        lines = [next((new for old, new in changes.items() if x.startswith(old)), x) for x in text.splitlines()]
         self.config.write_text("\n".join(lines) + "\n")
 
     def __enter__(self) -> StubEdge:
@@ -97,7 +96,14 @@ def dataset_bytes(part10: bytes) -> bytes:
 
 
 def write_ct(
-    path: Path, *, study: str = "2.25.1", series: str = "2.25.11", sop: str, number: int = 1, size: int = 2000, fill: int = 0
+    path: Path,
+    *,
+    study: str = "2.25.1",
+    series: str = "2.25.11",
+    sop: str,
+    number: int = 1,
+    size: int = 2000,
+    fill: int = 0,
 ) -> Path:
     """A CT image of ``size`` bytes of pixels, of somebody who is obviously nobody."""
     meta = FileMetaDataset()
@@ -111,7 +117,9 @@ def write_ct(
     ds.StudyInstanceUID, ds.SeriesInstanceUID = study, series
     ds.PatientName, ds.PatientID, ds.Modality = "Nguyễn^Văn Thử", "THU-0001", "CT"
     ds.InstanceNumber = number
-    ds.Rows, ds.Columns, ds.BitsAllocated, ds.BitsStored, ds.HighBit = 1, size // 2, 16, 16, 15
+    columns = 512 if size % 1024 == 0 else size // 2
+    ds.Rows, ds.Columns = size // 2 // columns, columns
+    ds.BitsAllocated, ds.BitsStored, ds.HighBit = 16, 16, 15
     ds.SamplesPerPixel, ds.PhotometricInterpretation, ds.PixelRepresentation = 1, "MONOCHROME2", 0
     ds.PixelData = bytes((number * 7 + i + fill) % 251 for i in range(256)) * (size // 256) + b"\1" * (size % 256)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -119,7 +127,9 @@ def write_ct(
     return path
 
 
-def write_series(folder: Path, count: int, *, study: str = "2.25.1", series: str = "2.25.11", size: int = 2000) -> list[Path]:
+def write_series(
+    folder: Path, count: int, *, study: str = "2.25.1", series: str = "2.25.11", size: int = 2000
+) -> list[Path]:
     return [
         write_ct(folder / f"{n:04}.dcm", study=study, series=series, sop=f"{series}.{n}", number=n, size=size)
         for n in range(1, count + 1)

@@ -1,7 +1,7 @@
 """The cloud's console API and the upload itself, over urllib3. Every failure is one of errors.CloudError.
 
-What answers may be a captive portal, a proxy or a half-open connection: an answer counts only if it is the JSON that was
-asked for, and no redirect is followed.
+What answers may be a captive portal, a proxy or a half-open connection: an answer counts only if it is the JSON that
+was asked for, and no redirect is followed.
 """
 
 from __future__ import annotations
@@ -94,7 +94,9 @@ class Cloud:
         self._pool.clear()
 
     def enrol(self, code: str, name: str) -> Enrolment:
-        """Trade a one-time code for a key. Raises CloudError; UnauthorizedError for a code that is wrong, used or old."""
+        """Trade a one-time code for a key. Raises CloudError; UnauthorizedError for a code that is wrong, used
+        or old.
+        """
         answer = self._post("/api/edges/enrol", {"code": code, "name": name, "version": __version__})
         credentials = Credentials(_text(answer, "archive"), _text(answer, "edge"), _text(answer, "key"))
         return Enrolment(credentials, str(answer.get("archive_name") or credentials.archive))

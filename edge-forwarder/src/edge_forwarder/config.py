@@ -1,4 +1,4 @@
-"""One TOML file; frozen settings. Every key, its unit and its default is in edge.toml, which a test compares with this."""
+"""One TOML file; frozen settings. Every key is in edge.toml with its unit and default; a test compares the two."""
 
 from __future__ import annotations
 
@@ -84,7 +84,9 @@ class DimseConfig:
         "1.2.840.10008.1.2",
         "1.2.840.10008.1.2.2",
     )
-    """What to choose first of what a presentation context proposes; `lossless` and `lossy` name the compressed syntaxes."""
+    """What to choose first of what a presentation context proposes; `lossless` and `lossy` name the compressed
+    syntaxes.
+    """
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,7 +214,8 @@ def _value(where: str, kind: str, value: Any) -> Any:
 def _check(config: Config) -> None:
     titles = [("[edge] ae_title", config.edge.ae_title), *(("[[device]] ae_title", d.ae_title) for d in config.devices)]
     for where, title in titles:
-        # PS3.5 6.2, VR AE: 16 bytes of the default repertoire, no backslash, no control characters, spaces around insignificant.
+        # PS3.5 6.2, VR AE: 16 bytes of the default repertoire, no backslash, no control characters, spaces around
+        # insignificant.
         if not title.strip() or len(title) > 16 or not title.isascii() or not title.isprintable() or "\\" in title:
             raise ConfigError(f"{where} must be 1 to 16 printable ASCII characters without a backslash")
     if config.edge.port > 65535:

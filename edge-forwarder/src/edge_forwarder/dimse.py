@@ -85,7 +85,9 @@ def _ui(element: int, value: str) -> bytes:
 
 
 def encode_response(request: Request, status: Status, comment: str = "") -> bytes:
-    """The response to a request, without a data set. ``comment``: (0000,0902), at most 64 characters, no patient data."""
+    """The response to a request, without a data set. ``comment``: (0000,0902), at most 64 characters, no
+    patient data.
+    """
     raw = comment[:64].encode("ascii", "replace")
     body = b"".join(
         (

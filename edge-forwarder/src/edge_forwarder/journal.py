@@ -1,7 +1,7 @@
 """The journal: what is known about each spooled instance and each pack, in one SQLite file.
 
-It can always be rebuilt: the files of the spool are the truth, and an upload that is repeated is a success. So it is not
-synced to the disk at each step, and one that cannot be read is put aside and started anew.
+It can always be rebuilt: the files of the spool are the truth, and an upload that is repeated is a success. So it is
+not synced to the disk at each step, and one that cannot be read is put aside and started anew.
 
 The states of a pack (an instance without a pack is *received*)::
 
@@ -52,7 +52,9 @@ class PackState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class InstanceRow:
-    """One spooled instance; ``identity`` is None for a file whose UIDs cannot be read, ``pack`` while it is received only."""
+    """One spooled instance; ``identity`` is None for a file whose UIDs cannot be read, ``pack`` while it is
+    received only.
+    """
 
     name: str
     size: int
@@ -276,7 +278,8 @@ def _connect(path: Path) -> sqlite3.Connection:
     try:
         connection.row_factory = sqlite3.Row
         connection.execute("pragma journal_mode = wal")
-        # The spool is the truth: a journal that is a moment old after a power cut costs a repeated upload, nothing more.
+        # The spool is the truth: a journal that is a moment old after a power cut costs a repeated upload, nothing
+        # more.
         connection.execute("pragma synchronous = normal")
         (version,) = connection.execute("pragma user_version").fetchone()
         if version == 0:

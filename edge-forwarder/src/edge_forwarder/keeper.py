@@ -1,7 +1,7 @@
 """The keeper: one thread that takes each acknowledged instance into the journal and plans the packs.
 
-It works behind the receive path, so that no header is read before an answer is sent; if it dies with the process, the spool's
-files tell the next one everything.
+It works behind the receive path, so that no header is read before an answer is sent; if it dies with the process, the
+spool's files tell the next one everything.
 """
 
 from __future__ import annotations

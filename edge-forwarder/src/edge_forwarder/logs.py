@@ -1,4 +1,6 @@
-"""Structured logs: one JSON object a line on standard error, with an allow-list of keys, so that no patient data gets in."""
+"""Structured logs: one JSON object a line on standard error, with an allow-list of keys, so that no patient
+data gets in.
+"""
 
 from __future__ import annotations
 

@@ -52,7 +52,9 @@ class Rejection:
 
 @cache
 def _known_other_classes() -> frozenset[str]:
-    """SOP classes of the standard that are not for storage: their contexts are not accepted until their service exists."""
+    """SOP classes of the standard that are not for storage: their contexts are not accepted until their service
+    exists.
+    """
     from pynetdicom import sop_class
 
     tables = {name: table for name, table in vars(sop_class).items() if name.endswith("_CLASSES") and name[0] == "_"}

@@ -1,8 +1,9 @@
 """The pack grammar, to the byte, streamed from the spool's files (protocols: pack grammar).
 
-A pack is ``multipart/related; type="application/dicom"``: for each part ``--B``, its media type with the transfer syntax, its
-exact length, its location, an empty line, one unmodified Part 10 file, CRLF; at the end ``--B--``, CRLF. It is never written
-to disk: its length and SHA-256 are computed by reading the files once, and the upload reads them again.
+A pack is ``multipart/related; type="application/dicom"``: for each part ``--B``, its media type with the transfer
+syntax, its exact length, its location, an empty line, one unmodified Part 10 file, CRLF; at the end ``--B--``, CRLF.
+It is never written to disk: its length and SHA-256 are computed by reading the files once, and the upload reads them
+again.
 """
 
 from __future__ import annotations
@@ -72,7 +73,9 @@ class Body:
         return Digest(length, sha.hexdigest())
 
     def boundary_occurs(self) -> bool:
-        """Whether ``--B`` occurs inside a part. Delimiter lines and headers cannot make one with a part: they end in LF."""
+        """Whether ``--B`` occurs inside a part. Delimiter lines and headers cannot make one with a part: they
+        end in LF.
+        """
         needle = b"--" + self.boundary.encode("ascii")
         return any(_occurs(needle, segment) for segment in self.segments if isinstance(segment, Path))
 

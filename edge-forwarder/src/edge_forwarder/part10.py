@@ -1,7 +1,7 @@
 """Part 10 files around the data sets that C-STORE carries (PS3.10 7.1).
 
-C-STORE carries no File Meta Information, so the edge writes it: the same bytes for the same data set, always. No time, no
-AE title, no version: an image sent twice gives one file.
+C-STORE carries no File Meta Information, so the edge writes it: the same bytes for the same data set, always. No
+time, no AE title, no version: an image sent twice gives one file.
 """
 
 from __future__ import annotations

@@ -77,7 +77,9 @@ class AnsweredContext:
 
 @dataclass(frozen=True, slots=True)
 class AssociateRequest:
-    """A-ASSOCIATE-RQ. ``max_pdu`` is the longest P-DATA the peer takes, 0 for no limit; ``echo`` are the bytes to give back."""
+    """A-ASSOCIATE-RQ. ``max_pdu`` is the longest P-DATA the peer takes, 0 for no limit; ``echo`` are the bytes
+    to give back.
+    """
 
     protocol_version: int
     called_ae_title: str

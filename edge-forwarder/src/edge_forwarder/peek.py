@@ -1,7 +1,8 @@
 """The few values a pack needs from the head of a data set, read tolerantly and without decoding the rest.
 
-A walk over the first kilobytes for the two common encodings; pydicom for the others (big endian, deflated, or a sender whose
-data set is not what its presentation context said). What neither can read is for the cloud to quarantine.
+A walk over the first kilobytes for the two common encodings; pydicom for the others (big endian, deflated, or a
+sender whose data set is not what its presentation context said). What neither can read is for the cloud to
+quarantine.
 """
 
 from __future__ import annotations
@@ -57,7 +58,8 @@ def identify(path: Path) -> Identity:
     syntax = part10.meta_value(head, 0x0010)
     values: dict[int, bytes] = {}
     if syntax != EXPLICIT_BIG_ENDIAN and syntax not in DEFLATED:
-        # A walk off the rails means that the data set is not what the presentation context said: pydicom may know better.
+        # A walk off the rails means that the data set is not what the presentation context said: pydicom may know
+        # better.
         with suppress(struct.error, ValueError):
             values = _walk(head, part10.dataset_offset(head), explicit=syntax != IMPLICIT_LITTLE_ENDIAN)
     if not {_STUDY, _SERIES, _SOP_INSTANCE} <= values.keys():
@@ -90,7 +92,9 @@ def _identity(values: dict[int, bytes], head: bytes, syntax: str) -> Identity:
 
 
 def _walk(head: bytes, at: int, *, explicit: bool) -> dict[int, bytes]:
-    """Top-level elements up to (0020,0013), whichever of the wanted are there. Raises struct.error or ValueError off the rails."""
+    """Top-level elements up to (0020,0013), whichever of the wanted are there. Raises struct.error or
+    ValueError off the rails.
+    """
     found: dict[int, bytes] = {}
     while at + 8 <= len(head):
         tag, vr, length, at = _element_header(head, at, explicit=explicit)
@@ -124,7 +128,9 @@ def _element_header(head: bytes, at: int, *, explicit: bool) -> tuple[int, bytes
 
 
 def _skip_sequence(head: bytes, at: int, *, explicit: bool) -> int:
-    """The offset after a sequence of undefined length whose value starts at ``at``; nesting is counted, not recursed."""
+    """The offset after a sequence of undefined length whose value starts at ``at``; nesting is counted, not
+    recursed.
+    """
     depth = 1
     while depth:
         tag, vr, length, at = _element_header(head, at, explicit=explicit)

@@ -1,8 +1,8 @@
 """Which instances go into which pack, and when a pack is closed. Pure: the time comes in by argument.
 
-A pack holds one series, at most 64 MiB and 1,000 instances (protocols: pack grammar). It is closed by size, by count, by a
-quiet time that depends on the modality, or at once when the last association that sent to it ends. An instance that is too
-large to be answered inline is a pack of its own, so that the cloud can redirect to it.
+A pack holds one series, at most 64 MiB and 1,000 instances (protocols: pack grammar). It is closed by size, by count,
+by a quiet time that depends on the modality, or at once when the last association that sent to it ends. An instance
+that is too large to be answered inline is a pack of its own, so that the cloud can redirect to it.
 """
 
 from __future__ import annotations
@@ -37,7 +37,9 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class Received:
-    """One spooled instance, identified; ``association`` is the number of the association it came by, if that is still open."""
+    """One spooled instance, identified; ``association`` is the number of the association it came by, if that is
+    still open.
+    """
 
     name: str
     size: int

@@ -1,7 +1,8 @@
 """The DIMSE side: one thread an association, C-ECHO and C-STORE (PS3.7 9.1.1, 9.1.5; PS3.4 A, B).
 
-The receive path is lean on purpose: an image's bytes go from the socket to the spool in pieces, are never decoded and never
-whole in memory, and the answer is one write on a socket without Nagle's delay. Success is said after the spool has it durably.
+The receive path is lean on purpose: an image's bytes go from the socket to the spool in pieces, are never decoded and
+never whole in memory, and the answer is one write on a socket without Nagle's delay. Success is said after the spool
+has it durably.
 """
 
 from __future__ import annotations

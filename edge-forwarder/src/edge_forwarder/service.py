@@ -60,7 +60,9 @@ class Service:
         self._log.info("started", version=__version__, host=self.listener.host, port=self.listener.port)
 
     def stop(self) -> None:
-        """Graceful: associations finish the message they are in, what was received is packed, uploads are left where they are."""
+        """Graceful: associations finish the message they are in, what was received is packed, uploads are left
+        where they are.
+        """
         self.listener.stop(seconds=6.0)
         self.keeper.stop(seconds=4.0)
         self.uploader.stop(seconds=4.0)

@@ -178,7 +178,9 @@ class SpoolWriter:
         self._spool.account(length)
 
     def commit(self) -> SpooledFile:
-        """Make it durable. After this, and not before, the sender may be told success. Raises SpoolFullError, SpoolError."""
+        """Make it durable. After this, and not before, the sender may be told success. Raises SpoolFullError,
+        SpoolError.
+        """
         try:
             os.fsync(self._descriptor)
             os.close(self._descriptor)

@@ -1,7 +1,7 @@
 """The uploader: a few threads that take packs to the cloud, each as grant, PUT, *sent*.
 
-A pack that is *sent* is not done: its files stay until the watcher hears that the cloud has indexed it. An upload may be
-repeated at any point: the arrival id of its first grant goes with each retry, so the cloud sees one object.
+A pack that is *sent* is not done: its files stay until the watcher hears that the cloud has indexed it. An upload may
+be repeated at any point: the arrival id of its first grant goes with each retry, so the cloud sees one object.
 """
 
 from __future__ import annotations
@@ -134,7 +134,9 @@ class Uploader:
         self._watcher.watch(pack, arrival)
 
     def _present(self, pack: str) -> list[InstanceRow]:
-        """The members whose files are there. One that is not was taken by somebody else: said loudly, but no obstacle."""
+        """The members whose files are there. One that is not was taken by somebody else: said loudly, but no
+        obstacle.
+        """
         members = self._journal.members(pack)
         missing = [m.name for m in members if not self._spool.path(m.name).is_file()]
         if missing:

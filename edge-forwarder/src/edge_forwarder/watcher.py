@@ -1,7 +1,8 @@
 """The watcher: one thread that asks what became of each upload, and only then lets go of the files.
 
-*Indexed* deletes them. A conflict, a failed instance or a quarantine is kept in the spool's ``attention/`` with its reason:
-the cloud has the bytes too, but somebody here should know. An upload the cloud has never seen is uploaded again.
+*Indexed* deletes them. A conflict, a failed instance or a quarantine is kept in the spool's ``attention/`` with its
+reason: the cloud has the bytes too, but somebody here should know. An upload the cloud has never seen is uploaded
+again.
 """
 
 from __future__ import annotations
@@ -21,7 +22,8 @@ from edge_forwarder.logs import Log
 from edge_forwarder.spool import Spool
 
 _FIRST_LOOK: Final = 0.2
-#: An object that is in no inbox and has no receipt is looked for so often and so long (seconds) before it is sent again.
+#: An object that is in no inbox and has no receipt is looked for so often and so long (seconds) before it is sent
+#: again.
 _LOST_LOOKS: Final = 3
 _LOST_SECONDS: Final = 60.0
 

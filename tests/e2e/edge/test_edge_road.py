@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-
 from tests.support.processes import wait_until
 from tests.support.stub_cloud import StubCloud
 from tests.support.stub_edge import StubEdge, dataset_bytes, sent_dataset, write_series
