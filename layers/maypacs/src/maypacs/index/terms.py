@@ -4,7 +4,7 @@ Hints are hints: a search checks every hit against the study row; ingest writes 
 after the study row.
 
 ``{a}#T#pid#{value}``, ``{a}#T#acc#{value}``, ``{a}#T#pn#{token}``   sk ``{order}``
-``{a}#N#{2 letters}``   sk ``{folded whole name}#{study}``
+``{a}#N#{2 letters}``   sk ``{folded name from one of its parts on}#{study}``: prefixes of the name and of its words
 ``{a}#M``               sk ``{yyyymm}``
 
 ``order`` (`study_order`) is ``{date}{time}#{study}``, read in reverse: the very order of the by-date index, so that a
@@ -25,6 +25,7 @@ NO_DATE = "00000000"
 #: A value longer than any VR of a key allows is cut in a key; the study row tells the rest.
 _LONGEST_TERM = 128
 _LONGEST_NAME = 256
+_MOST_PARTS = 8
 _MARKS = re.compile("[\u0300-\u036f\u1ab0-\u1aff\u1dc0-\u1dff\u20d0-\u20ff\ufe20-\ufe2f]+")
 _LETTERS = str.maketrans({"đ": "d", "ð": "d", "ł": "l", "ø": "o", "ħ": "h", "ŧ": "t", "ı": "i", "æ": "ae", "œ": "oe"})
 #: What separates the parts of a name: component and group delimiters, space, comma, full stop, hyphens.
@@ -55,6 +56,12 @@ def name_tokens(pn: str) -> frozenset[str]:
     return frozenset(fold(pn).split())
 
 
+def tails(folded: str) -> list[str]:
+    """A folded name from each of its parts on: "tran thi mau", "thi mau", "mau". A prefix of one is a word's prefix."""
+    words = folded.split(" ")
+    return [" ".join(words[i:]) for i in range(min(len(words), _MOST_PARTS))]
+
+
 def study_order(date: str, time: str, first_arrival: str, study: Uid) -> str:
     """The key by which lists are ordered, newest first when reversed; studies without a date come last, by arrival."""
     return f"{date}{time:0<6}#{study}" if date else f"{NO_DATE}{first_arrival}#{study}"
@@ -68,9 +75,9 @@ def term_pk(archive_id: ArchiveId, kind: Literal["pid", "acc", "pn"], value: str
     return f"{archive_id}#T#{kind}#{value[:_LONGEST_TERM]}"
 
 
-def names_pk(archive_id: ArchiveId, folded_prefix: str) -> str:
-    """The partition of names that start so; at least two characters tell it, shorter names have one of their own."""
-    return f"{archive_id}#N#{folded_prefix[:2]}"
+def names_pk(archive_id: ArchiveId, start: str) -> str:
+    """The partition of names whose first word starts so: by two letters, or the one letter that is all of the word."""
+    return f"{archive_id}#N#{re.split('[ #]', start, maxsplit=1)[0][:2]}"
 
 
 def months_pk(archive_id: ArchiveId) -> str:
@@ -100,9 +107,10 @@ def hint_rows(study: StudySummary) -> list[Item]:
         if value:
             keys[term_pk(archive_id, "acc", value), order] = None
     for group in groups:
-        for token in group.split():
+        for token in group.split(" ")[:_MOST_PARTS]:
             keys[term_pk(archive_id, "pn", token), order] = None
-        keys[names_pk(archive_id, group), f"{group[:_LONGEST_NAME]}#{study.study_instance_uid}"] = None
+        for tail in tails(group):
+            keys[names_pk(archive_id, tail), f"{tail[:_LONGEST_NAME]}#{study.study_instance_uid}"] = None
     rows: list[Item] = [{"pk": pk, "sk": sk, **hint} for pk, sk in keys]
     rows.append({"pk": months_pk(archive_id), "sk": study.study_date[:6] or ABSENT_MONTH, "v": SCHEMA_VERSION})
     return rows

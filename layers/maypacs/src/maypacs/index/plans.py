@@ -1,0 +1,348 @@
+"""Which rows drive a search for studies: the cheapest that the keys allow (protocols: search bounds).
+
+In this order: StudyInstanceUIDs; an accession number or a PatientID; names, whose words are probed in parallel, the
+one that ends drives; a date range; everything. Every plan gives candidates in one order, newest first
+(`terms.study_order` reversed), so that pages of one query fit together whichever plan made them. Candidates passed the
+keys on a hint or on the index's copy of a study row; those that leave here without the row are still to be verified
+against it (`verify`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from typing import Literal
+
+from maypacs.index import terms
+from maypacs.index.matching import (
+    Match,
+    date_range,
+    fold_pattern,
+    folded_name_matches,
+    is_words,
+    matches_all,
+    name_matches,
+    name_words,
+    text_matches,
+)
+from maypacs.index.reading import BoundReachedError, Reader, gather
+from maypacs.index.rows import ABSENT_MONTH, STUDY_SK, Attributes, StudySummary, study_pk
+from maypacs.index.table import BY_DATE, Item, StartKey
+from maypacs.uids import ArchiveId, Uid, uid
+
+STUDY_UID, STUDY_DATE, PATIENT_NAME, PATIENT_ID, ACCESSION, MODALITIES = (
+    "0020000D",
+    "00080020",
+    "00100010",
+    "00100020",
+    "00080050",
+    "00080061",
+)
+#: Rows of a name read before looking elsewhere; then, while a scan by date finds too little, more of them.
+_PROBE, _DEEPER_PROBE = 300, 2_000
+#: Rows that a scan by date examines before the names are probed deeper.
+_PATIENCE = 1_500
+_LONGEST_HINT = 256
+_SAMPLE = 250
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    order: str
+    study: Uid
+    row: StudySummary | None = None  #: read consistently: verified
+
+
+def study_candidates(
+    reader: Reader, archive_id: ArchiveId, keys: Sequence[Match], *, after: str | None, first_read: int
+) -> Iterator[Candidate]:
+    """Candidates below ``after``, newest first, each once. ``first_read``: how many the caller needs at least.
+
+    Raises BoundReachedError when the reader's bound ends before the candidates do.
+    """
+    plan = _Plan(reader, archive_id, tuple(keys), first_read)
+    found = (c for c in plan.candidates(after) if after is None or c.order < after)
+    yield from _once(found if plan.hints_tell_all() else _verified(reader, archive_id, plan.keys, found))
+
+
+def verify(
+    reader: Reader, archive_id: ArchiveId, keys: Sequence[Match], candidates: Sequence[Candidate]
+) -> list[Candidate]:
+    """The candidates that are what they seem, with their rows; the others moved, changed or went meanwhile."""
+    unread = [c.study for c in candidates if c.row is None]
+    rows = dict(zip(unread, reader.get_all([(study_pk(archive_id, s), STUDY_SK) for s in unread]), strict=True))
+    kept = []
+    for candidate in candidates:
+        if candidate.row is None:
+            item = rows[candidate.study]
+            row = StudySummary.from_item(item) if item else None
+            if row is None or terms.order_of(row) != candidate.order or not study_matches(row, keys):
+                continue
+            candidate = Candidate(candidate.order, candidate.study, row)
+        kept.append(candidate)
+    reader.drop(len(candidates) - len(kept))
+    return kept
+
+
+def _verified(
+    reader: Reader, archive_id: ArchiveId, keys: Sequence[Match], candidates: Iterator[Candidate]
+) -> Iterator[Candidate]:
+    while batch := list(islice(candidates, 50)):
+        yield from verify(reader, archive_id, keys, batch)
+
+
+def _once(candidates: Iterable[Candidate]) -> Iterator[Candidate]:
+    seen: set[str] = set()
+    for candidate in candidates:
+        if candidate.study not in seen:
+            seen.add(candidate.study)
+            yield candidate
+
+
+def study_matches(study: StudySummary, keys: Sequence[Match]) -> bool:
+    return matches_all(searchable(study), keys) if keys else True
+
+
+def searchable(study: StudySummary) -> Attributes:
+    """The attributes of a study as they are matched: every PatientID, name and accession number found in it."""
+    return study.attributes | {
+        PATIENT_ID: {"vr": "LO", "Value": list(study.patient_ids)},
+        PATIENT_NAME: {"vr": "PN", "Value": list(study.patient_names)},
+        ACCESSION: {"vr": "SH", "Value": list(study.accession_numbers)},
+        MODALITIES: {"vr": "CS", "Value": list(study.modalities)},
+        "00080062": {"vr": "UI", "Value": list(study.sop_classes)},
+        STUDY_UID: {"vr": "UI", "Value": [study.study_instance_uid]},
+        "00201206": {"vr": "IS", "Value": [study.number_of_series]},
+        "00201208": {"vr": "IS", "Value": [study.number_of_instances]},
+    }
+
+
+class _Plan:
+    def __init__(self, reader: Reader, archive_id: ArchiveId, keys: tuple[Match, ...], first_read: int) -> None:
+        self.reader = reader
+        self.archive_id = archive_id
+        self.keys = keys
+        self.first_read = first_read
+        self.dates = self._dates()
+        #: Names met by a scan, each from each of its parts on: they tell which word is the rarest.
+        self.sample: list[list[str]] = []
+
+    def candidates(self, after: str | None) -> Iterator[Candidate]:
+        driver = self._driver()
+        key = self._key(driver)
+        if key is None:
+            return self._by_date(after)
+        if driver == STUDY_UID:
+            return self._by_uid([uid(value) for value in key.uids])
+        if driver == PATIENT_NAME:
+            return self._by_name(key, after)
+        kind: Literal["acc", "pid"] = "acc" if driver == ACCESSION else "pid"
+        return self._by_term(terms.term_pk(self.archive_id, kind, terms.plain(key.value)), after)
+
+    def hints_tell_all(self) -> bool:
+        """Whether what drives tests every key: then skipping and counting need not read the study rows."""
+        driver = self._driver()
+        told = {(tag,) for tag in (STUDY_DATE, PATIENT_NAME, MODALITIES, driver)}
+        return driver in (STUDY_UID, "") or {key.path for key in self.keys} <= told
+
+    def _driver(self) -> str:
+        """The key that drives, "" when the dates do."""
+        for tag in (STUDY_UID, ACCESSION, PATIENT_ID, PATIENT_NAME):
+            key = self._key(tag)
+            if key is not None and (tag in (STUDY_UID, PATIENT_NAME) or not key.wild):
+                return tag
+        return ""
+
+    def _key(self, tag: str) -> Match | None:
+        return next((key for key in self.keys if key.path == (tag,)), None)
+
+    def _dates(self) -> tuple[str, str] | None:
+        ranges = [date_range(key.value) for key in self.keys if key.path == (STUDY_DATE,)]
+        return (max(low for low, _ in ranges), min(high for _, high in ranges)) if ranges else None
+
+    def _by_uid(self, uids: Sequence[Uid]) -> Iterator[Candidate]:
+        rows = self.reader.get_all([(study_pk(self.archive_id, each), STUDY_SK) for each in dict.fromkeys(uids)])
+        studies = [StudySummary.from_item(row) for row in rows if row is not None]
+        yield from _newest_first(self._of_study(study, verified=True) for study in studies)
+
+    def _by_term(self, pk: str, after: str | None) -> Iterator[Candidate]:
+        between = self._between(after)
+        if between[0] > between[1]:
+            return
+        for hint in self.reader.rows(pk, between=between, reverse=True, chunk=self.first_read):
+            if len(self.sample) < _SAMPLE:
+                self.sample.append([tail for group in hint["names"] for tail in terms.tails(group)])
+            candidate = self._of_hint(hint)
+            if candidate is not None:
+                yield candidate
+
+    def _by_name(self, name: Match, after: str | None) -> Iterator[Candidate]:
+        probes = [_Probe(self.reader, self.archive_id, *between) for between in _name_ranges(name)]
+        phrase = _Probe(self.reader, self.archive_id, *_phrase_range(name)) if len(probes) > 1 else None
+        tries = [*probes, phrase] if phrase else probes
+        gather(self.reader.table, [lambda each=each: each.read(_PROBE) for each in tries])  # type: ignore[misc]
+        driver = _shortest(probes)
+        if driver is not None:
+            yield from _newest_first(map(self._of_hint, driver.rows))
+            return
+        # Every word is a common one: then the newest studies hold enough of them, or else the rarest is read on.
+        if is_words(name.value) and not name.wild and not name.fuzzy:
+            longest = max(name_words(name.value), key=len)
+            stream = self._by_term(terms.term_pk(self.archive_id, "pn", longest), after)
+        else:
+            stream = self._by_date(after)
+        before = self.reader.left
+        last = after
+        try:
+            while True:
+                if probes and before - self.reader.left > _PATIENCE:
+                    rarest, probes = min(probes, key=self._frequency), []
+                    rarest.read(_DEEPER_PROBE)
+                    if rarest.ended:
+                        yield from _below(last, map(self._of_hint, rarest.rows))
+                        return
+                candidate = next(stream, None)
+                if candidate is None:
+                    return
+                last = candidate.order
+                yield candidate
+        except BoundReachedError:
+            # Older studies with just these words side by side are few, and known.
+            if phrase is not None and phrase.ended:
+                yield from _below(last, map(self._of_hint, phrase.rows))
+            raise
+
+    def _frequency(self, probe: _Probe) -> int:
+        start = probe.between[0].rstrip(" #")
+        return sum(any(tail.startswith(start) for tail in tails) for tails in self.sample)
+
+    def _by_date(self, after: str | None) -> Iterator[Candidate]:
+        between = self._between(after)
+        if between[0] > between[1]:
+            return
+        filtered = any(key.path != (STUDY_DATE,) for key in self.keys)
+        chunk = max(self.first_read, 250) if filtered else self.first_read
+        hints = [key for key in self.keys if key.path in _ON_ROW]
+        for month in self._months(between):
+            if month == ABSENT_MONTH:
+                bounds = None if between[1] >= terms.NO_DATE + "~" else ("!", between[1][len(terms.NO_DATE) :])
+            else:
+                bounds = between
+            pk = terms.by_date_pk(self.archive_id, month)
+            for row in self.reader.rows(pk, between=bounds, reverse=True, index=BY_DATE, chunk=chunk):
+                if not filtered:
+                    yield _of_key(row, month)
+                    continue
+                if len(self.sample) < _SAMPLE:
+                    names = [group for pn in row["patient_names"] for group in terms.name_groups(pn)]
+                    self.sample.append([tail for group in names for tail in terms.tails(group)])
+                if all(_ON_ROW[key.path](row, key) for key in hints):
+                    candidate = self._of_study(StudySummary.from_item(row))
+                    if candidate is not None:
+                        yield candidate
+
+    def _months(self, between: tuple[str, str]) -> Iterator[str]:
+        """Months that may hold orders of a range, newest first; the one of studies without a date comes last."""
+        low = ABSENT_MONTH if self.dates is None else between[0][:6]
+        high = max(low, ABSENT_MONTH if between[1] < "00000101" else between[1][:6])
+        for row in self.reader.rows(terms.months_pk(self.archive_id), between=(low, high), reverse=True, chunk=4):
+            yield row["sk"]
+
+    def _between(self, after: str | None) -> tuple[str, str]:
+        """The orders that the dates and ``after`` leave, as keys; ``~`` sorts after every character of an order."""
+        low, high = (self.dates[0], self.dates[1] + "~") if self.dates else ("!", "~")
+        return low, high if after is None else min(high, after)
+
+    def _of_study(self, study: StudySummary, *, verified: bool = False) -> Candidate | None:
+        if not study_matches(study, self.keys):
+            return None
+        return Candidate(terms.order_of(study), study.study_instance_uid, study if verified else None)
+
+    def _of_hint(self, hint: Item) -> Candidate | None:
+        """What a hint can tell is tested here, and saves reading the study: names, modalities, dates."""
+        order: str = hint["order"]
+        if self.dates is not None and not self.dates[0] <= order[:8] <= self.dates[1]:
+            return None
+        for key in self.keys:
+            if key.path == (PATIENT_NAME,):
+                names = hint["names"]
+                whole = all(len(name) < _LONGEST_HINT for name in names)
+                if whole and not folded_name_matches(names, key.value, fuzzy=key.fuzzy):
+                    return None
+            elif key.path == (MODALITIES,) and not any(text_matches(m, key.value) for m in hint["modalities"]):
+                return None
+        return Candidate(order, Uid(hint["study"]))
+
+
+class _Probe:
+    """The names of one range, read up to a budget."""
+
+    def __init__(self, reader: Reader, archive_id: ArchiveId, low: str, high: str) -> None:
+        self.reader = reader
+        self.pk = terms.names_pk(archive_id, low)
+        self.between = (low, high)
+        self.rows: list[Item] = []
+        self.ended = False
+        self._start: StartKey | None = None
+
+    def read(self, budget: int) -> None:
+        while budget > 0 and not self.ended:
+            page = self.reader.page(self.pk, between=self.between, limit=budget, start=self._start)
+            self.rows += page.items
+            budget -= max(1, len(page.items))
+            self._start, self.ended = page.next, page.next is None
+
+
+def _name_ranges(name: Match) -> list[tuple[str, str]]:
+    """Ranges of name rows, each of which holds every name that matches; none when a key begins with a wildcard."""
+    if name.fuzzy:
+        starts = [word.partition("*")[0].partition("?")[0] for word in name_words(name.value)]
+        return [(start, start + _LAST) for start in dict.fromkeys(starts) if len(start) >= 2]
+    if name.wild:
+        start = fold_pattern(name.value).partition("*")[0].partition("?")[0].rstrip(" ")
+        return [(start, start + _LAST)] if len(start) >= 2 else []
+    if is_words(name.value):
+        # A name row goes on with a space (the next word) or with # (its end); $ is beyond both.
+        return [(word + " ", word + "$") for word in dict.fromkeys(name_words(name.value))]
+    groups = terms.name_groups(name.value)
+    return [(group + "#", group + "$") for group in groups]
+
+
+def _phrase_range(name: Match) -> tuple[str, str]:
+    """The range of name rows in which the words of a key stand side by side, as typed."""
+    phrase = " ".join(name_words(name.value)).partition("*")[0].partition("?")[0]
+    return (phrase, phrase + _LAST) if name.fuzzy else (phrase + " ", phrase + "$")
+
+
+_LAST = "\U0010ffff"
+
+
+def _of_key(row: Item, month: str) -> Candidate:
+    """A candidate of the index without a look at the row: the key is the order, and verifying it reads the row anyway."""
+    order = row["gsk"] if month != ABSENT_MONTH else terms.NO_DATE + row["gsk"]
+    return Candidate(order, Uid(row["pk"].rpartition("#")[2]))
+
+
+def _name_on_row(row: Item, key: Match) -> bool:
+    return any(name_matches(name, key.value, fuzzy=key.fuzzy) for name in row["patient_names"])
+
+
+def _modality_on_row(row: Item, key: Match) -> bool:
+    return any(text_matches(modality, key.value) for modality in row["modalities"])
+
+
+#: Keys that the columns of a study row tell, before its attributes are parsed.
+_ON_ROW = {(PATIENT_NAME,): _name_on_row, (MODALITIES,): _modality_on_row}
+
+
+def _shortest(probes: Iterable[_Probe]) -> _Probe | None:
+    return min((probe for probe in probes if probe.ended), key=lambda probe: len(probe.rows), default=None)
+
+
+def _below(order: str | None, candidates: Iterable[Candidate | None]) -> Iterator[Candidate]:
+    return (c for c in _newest_first(candidates) if order is None or c.order < order)
+
+
+def _newest_first(candidates: Iterable[Candidate | None]) -> list[Candidate]:
+    return sorted((c for c in candidates if c is not None), key=lambda c: c.order, reverse=True)
