@@ -12,9 +12,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from maypacs.dicom import transfer_syntaxes
+from maypacs.dicom.elements import VRS, Dataset, PrefixTooShortError
 from maypacs.dicom.transfer_syntaxes import EXPLICIT_VR_BIG_ENDIAN, EXPLICIT_VR_LITTLE_ENDIAN, IMPLICIT_VR_LITTLE_ENDIAN
 from maypacs.dicom.values import swap_words
-from maypacs.dicom.walker import VRS, BulkValue, Dataset, PixelData, PrefixTooShortError, Walker
+from maypacs.dicom.walker import BulkValue, PixelData, Walker
 from maypacs.errors import HeaderError, MissingUidError, NotDicomError, NotFoundError, UidError
 from maypacs.uids import Uid, uid
 
@@ -80,7 +81,8 @@ def parse_header(
     """The header of a Part 10 file, or of a bare data set.
 
     ``total_size``: ``data`` are the first bytes of a file of that size and reach at least the header of its pixel data;
-    PrefixTooShortError (``needs_more``, ``needed``) when they do not. Raises NotDicomError, HeaderError, MissingUidError.
+    PrefixTooShortError (``needs_more``, ``needed``) when they do not.
+    Raises NotDicomError, HeaderError, MissingUidError.
     """
     walked = walk(data, bulk_threshold=bulk_threshold, total_size=total_size)
     meta, dataset = walked.meta, walked.dataset
@@ -124,7 +126,7 @@ def walk(data: bytes | memoryview, *, bulk_threshold: int = BULK_THRESHOLD, tota
         total = len(data)
     walker = Walker(data, total=total, big_endian=syntax.big_endian, threshold=bulk_threshold)
     walker.warnings.update(dict.fromkeys(warnings))
-    explicit = _really_explicit(data, meta.dataset_offset, syntax.explicit, walker.warnings)
+    explicit = really_explicit(data, meta.dataset_offset, syntax.explicit, walker.warnings)
     try:
         dataset = walker.walk(meta.dataset_offset, explicit=explicit)
     except RecursionError:
@@ -223,10 +225,10 @@ def _looks_like_dicom(data: bytes) -> bool:
 def _guess_syntax(first: bytes) -> str:
     if first[4:6] not in VRS:
         return IMPLICIT_VR_LITTLE_ENDIAN
-    return EXPLICIT_VR_LITTLE_ENDIAN if first[:2] < b"\x00\x04" or (first[1] < 4 and first[0]) else EXPLICIT_VR_BIG_ENDIAN
+    return EXPLICIT_VR_LITTLE_ENDIAN if int.from_bytes(first[:2], "little") < 0x0400 else EXPLICIT_VR_BIG_ENDIAN
 
 
-def _really_explicit(data: bytes, pos: int, declared: bool, warnings: dict[str, None]) -> bool:
+def really_explicit(data: bytes, pos: int, declared: bool, warnings: dict[str, None]) -> bool:
     """Some writers say implicit and write explicit, or the reverse; the first element tells (so does pydicom)."""
     vr = data[pos + 4 : pos + 6]
     found = vr in VRS if not declared else vr in VRS or (vr.isalpha() and vr.isupper())

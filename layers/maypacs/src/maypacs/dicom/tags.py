@@ -1,7 +1,9 @@
-"""Tag to VR of PS3.6 (2024), for implicit VR data sets and UN. Facts only; a test compares them with pydicom's dictionary.
+"""Tag to VR of PS3.6 (2024), for implicit VR data sets and UN. Facts only; a test compares
+them with pydicom's dictionary.
 
 One text a VR: groups separated by spaces, `group:element,element…` in hex, `a-b` a run of consecutive elements.
-OB or OW is OW, since implicit VR says so (PS3.5 A.1); `US|SS` goes by Pixel Representation, `US|OW` by the LUT Descriptor.
+OB or OW is OW, since implicit VR says so (PS3.5 A.1); `US|SS` goes by Pixel Representation,
+`US|OW` by the LUT Descriptor.
 """
 
 from __future__ import annotations

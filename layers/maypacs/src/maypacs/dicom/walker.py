@@ -1,55 +1,38 @@
 """The byte walker: a data set of any transfer syntax straight into the DICOM JSON model, without decoding pixels.
 
-PS3.5 clause 7 (data elements, sequences), 6.2.2 (UN), annex A. Written for hostile input: every length is checked
-against what encloses it, nesting, elements and inlined bytes are bounded, nothing is copied that stays bulk data.
+Nothing is copied that stays bulk data, and the sum of what is inlined is bounded.
 """
 
 from __future__ import annotations
 
-import struct
 from base64 import b64encode
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from maypacs.dicom.charsets import CharacterSet
-from maypacs.dicom.dictionary import private_vr, public_vr
+from maypacs.dicom.elements import (
+    ITEM,
+    ITEM_DELIMITER,
+    MAX_DEPTH,
+    MAX_ELEMENTS,
+    PIXEL_TAGS,
+    SEQUENCE_DELIMITER,
+    UNDEFINED,
+    Dataset,
+    ElementReader,
+    pixel_word,
+    word_bytes,
+)
 from maypacs.dicom.values import BINARY_VRS, NUMBER_FORMATS, TEXT_CONVERTERS, WORD_BYTES, swap_words, unpack_numbers
 from maypacs.errors import HeaderError
 
-#: DICOM JSON: tag (8 hex digits) -> {"vr": …, "Value" | "InlineBinary" | "BulkDataURI": …}
-Dataset = dict[str, Any]
-
-UNDEFINED = 0xFFFFFFFF
-ITEM, ITEM_DELIMITER, SEQUENCE_DELIMITER = 0xFFFEE000, 0xFFFEE00D, 0xFFFEE0DD
-PIXEL_TAGS = frozenset((0x7FE00010, 0x7FE00008, 0x7FE00009))
-PIXEL_DATA = 0x7FE00010
-
-#: Sequences within sequences. PS3.5 has no limit; JSON writers have (orjson: 254 levels, of which a sequence takes 3).
-MAX_DEPTH = 80
-#: Elements and items of one instance: 15,000 frames with 60 functional-group attributes each fit.
-MAX_ELEMENTS = 1_000_000
 #: A value above this is bulk data whatever its VR (UIDs, PN and sequences aside).
 MAX_INLINE_VALUE = 1 << 20
 #: Values above 256 bytes are inlined up to this sum; then they are bulk data too.
 MAX_INLINE_TOTAL = 32 << 20
 
-_SHORT_VRS = ("AE", "AS", "AT", "CS", "DA", "DS", "DT", "FD", "FL", "IS", "LO", "LT", "PN", "SH", "SL", "SS", "ST", "TM", "UI", "UL", "US")  # fmt: skip
-_LONG_VRS = ("OB", "OD", "OF", "OL", "OV", "OW", "SQ", "SV", "UC", "UN", "UR", "UT", "UV")
-#: VR bytes -> (VR, has a 32-bit length)
-VRS = {**{vr.encode(): (vr, False) for vr in _SHORT_VRS}, **{vr.encode(): (vr, True) for vr in _LONG_VRS}}
 #: Values of these stay inline whatever their size: PS3.18 Table F.3.1-1 gives them no BulkDataURI.
 _NEVER_BULK = frozenset(("AE", "AS", "AT", "CS", "DA", "DT", "LO", "PN", "SH", "SQ", "TM", "UI"))
-
-
-class PrefixTooShortError(HeaderError):
-    """The data are a prefix of the instance and end before the header does. ``needed``: at least so many bytes."""
-
-    needs_more = True
-
-    def __init__(self, needed: int) -> None:
-        super().__init__(f"the header goes on after these bytes: at least {needed} are needed")
-        self.needed = needed
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +54,7 @@ class PixelData:
     length: int  #: bytes of the value that are there; encapsulated: with all item headers, without the last delimiter
     encapsulated: bool
     vr: str
+    word: int  #: big endian: bytes of a word to reverse; 1 = nothing to do
     declared_length: int  #: as the file says; more than ``length`` when the file is truncated; 0xFFFFFFFF = undefined
 
 
@@ -85,47 +69,27 @@ class _Level:
     path: str
 
 
-class Walker:
+class Walker(ElementReader):
     """One walk over one instance. ``data`` may be a prefix of ``total`` bytes that reaches the pixel data's header."""
 
     def __init__(self, data: bytes, *, total: int, big_endian: bool, threshold: int) -> None:
-        self.data = data
-        self.have = len(data)
-        self.total = total
-        self.order = ">" if big_endian else "<"
+        super().__init__(data, total=total, big_endian=big_endian)
         self.threshold = threshold
-        self.warnings: dict[str, None] = {}
         self.bulk: dict[str, BulkValue] = {}
         self.bulk_elements: list[tuple[Dataset, str]] = []  #: elements that wait for their BulkDataURI, and its path
         self.pixel_data: PixelData | None = None
         self.complete = True
-        self._elements = 0
         self._inlined = 0
-        self._header = struct.Struct(self.order + "HH2sH")
-        self._implicit_header = struct.Struct(self.order + "HHI")
-        self._uint32 = struct.Struct(self.order + "I")
-
-    # -- reading with bounds -----------------------------------------------------------------------------------------
-
-    def _check(self, end: int) -> None:
-        """Bytes up to ``end`` must be here."""
-        if end > self.have:
-            if end <= self.total:
-                raise PrefixTooShortError(end)
-            raise HeaderError(f"the data set ends at byte {self.total} inside an element")
-
-    def _count(self) -> None:
-        self._elements += 1
-        if self._elements > MAX_ELEMENTS:
-            raise HeaderError(f"more than {MAX_ELEMENTS} elements")
 
     # -- data sets ---------------------------------------------------------------------------------------------------
 
     def walk(self, offset: int, *, explicit: bool) -> Dataset:
         """The data set from ``offset`` to the end of the file."""
-        level = _Level(explicit, CharacterSet((), self.warnings), 0, 0, "")
-        dataset, _ = self._dataset(offset, self.total, level, undefined=False)
+        dataset, _ = self._dataset(offset, self.total, self.top_level(explicit), undefined=False)
         return dataset
+
+    def top_level(self, explicit: bool) -> _Level:
+        return _Level(explicit, CharacterSet((), self.warnings), 0, 0, "")
 
     def _dataset(self, pos: int, end: int, level: _Level, *, undefined: bool) -> tuple[Dataset, int]:
         out: Dataset = {}
@@ -155,43 +119,33 @@ class Walker:
                 continue
             if tag == 0 and level.depth == 0 and self._is_trailing_padding(pos, end):
                 break
-            value, vr = pos + 8, ""
-            known = VRS.get(vr_bytes) if level.explicit else None
-            if known is not None:
-                vr = known[0]
-                if known[1]:
-                    if value + 4 > end:
-                        raise HeaderError(f"the data set ends at byte {end} inside an element")
-                    self._check(value + 4)
-                    length = self._uint32.unpack_from(data, value)[0]
-                    value += 4
-            elif level.explicit and vr_bytes.isalpha() and vr_bytes.isupper():
-                self.warnings["an element with an unknown VR was read as UN"] = None
-                vr, value, length = self._unknown_vr(pos, end, length)
-            else:
-                length = self._uint32.unpack_from(data, pos + 4)[0]
-                if level.explicit:
-                    self.warnings["an element without a VR was read as implicit VR"] = None
+            vr, value, length = self._element_header(pos, end, vr_bytes, length, level.explicit)
             self._elements += 1
             if self._elements > MAX_ELEMENTS:
                 raise HeaderError(f"more than {MAX_ELEMENTS} elements")
             inner_explicit = level.explicit
-            if vr == "" or vr == "UN":
+            order = self.order
+            if vr in ("", "UN"):
                 inner_explicit = False
-                vr = self._resolve_vr(tag, vr, creators) if tag != PIXEL_DATA else "OW"
+                if vr == "UN" and order == ">":
+                    self._set_order("<")  # the value of UN is that of implicit VR little endian (PS3.5 6.2.2)
+                vr = self._resolve_vr(tag, creators)
                 if "|" in vr:
                     vr = self._resolve_ambiguous(vr, out, level)
             if tag in PIXEL_TAGS:
-                converted, pos = self._pixels(tag, vr, value, length, end, level)
+                converted, pos = self._pixels(tag, vr, value, length, end, level, out)
             elif length == UNDEFINED:
                 converted, pos = self._undefined(tag, vr, value, end, inner_explicit, level)
             else:
                 pos = value + length
                 if pos > end:
                     raise HeaderError(f"the value of ({group:04X},{element:04X}) goes {pos - end} bytes past its end")
-                if element == 0 or group <= 2:
+                if element == 0 or group in (0, 2):
+                    self._set_order(order)
                     continue
                 converted = self._defined(tag, vr, value, length, inner_explicit, level)
+            if self.order != order:
+                self._set_order(order)
             if tag <= last_tag:
                 ordered = False
             last_tag = tag
@@ -214,32 +168,6 @@ class Walker:
             return out
         self.warnings["elements are not in ascending order"] = None
         return dict(sorted(out.items()))
-
-    def _is_trailing_padding(self, pos: int, end: int) -> bool:
-        """Zeros up to the end of the file: written by disk images and by hand."""
-        if self.have < end or self.data[pos:end].strip(b"\0"):
-            return False
-        self.warnings["zeros follow the data set"] = None
-        return True
-
-    # -- VRs ---------------------------------------------------------------------------------------------------------
-
-    def _unknown_vr(self, pos: int, end: int, short: int) -> tuple[str, int, int]:
-        """A VR younger than this code has a 32-bit length (PS3.5 7.1.2); an invented one more often 16 bits."""
-        if short == 0 and pos + 12 <= min(end, self.have):
-            length = self._uint32.unpack_from(self.data, pos + 8)[0]
-            if 0 < length <= end - pos - 12:
-                return "UN", pos + 12, length
-        return "UN", pos + 8, short
-
-    def _resolve_vr(self, tag: int, vr: str, creators: dict[int, str]) -> str:
-        group, element = tag >> 16, tag & 0xFFFF
-        if not group & 1:
-            return public_vr(tag) or "UN"
-        if 0x10 <= element <= 0xFF:
-            return "LO"
-        creator = creators.get(group << 8 | element >> 8)
-        return (private_vr(creator, tag) if creator else None) or "UN"
 
     def _resolve_ambiguous(self, vr: str, out: Dataset, level: _Level) -> str:
         if vr == "US|SS":
@@ -287,10 +215,9 @@ class Walker:
         self._inlined += length
         return False
 
-    def _bulk(self, tag: int, vr: str, value: int, length: int, level: _Level) -> Dataset:
+    def _bulk(self, tag: int, vr: str, value: int, length: int, level: _Level, word: int | None = None) -> Dataset:
         path = f"{level.path}{tag:08X}"
-        word = WORD_BYTES.get(vr) or NUMBER_FORMATS.get(vr, (1,))[0]
-        self.bulk[path] = BulkValue(value, length, vr, word if self.order == ">" else 1)
+        self.bulk[path] = BulkValue(value, length, vr, word or (word_bytes(vr) if self.order == ">" else 1))
         element: Dataset = {"vr": vr}
         self.bulk_elements.append((element, path))
         return element
@@ -302,7 +229,7 @@ class Walker:
         return {"vr": "SQ", "Value": items} if items else {"vr": "SQ"}
 
     def _undefined(self, tag: int, vr: str, value: int, end: int, explicit: bool, level: _Level) -> tuple[Dataset, int]:
-        """PS3.5 6.2.2: UN of undefined length is a sequence in implicit VR; so is, by habit, any VR but the binary ones."""
+        """UN of undefined length is a sequence in implicit VR (PS3.5 6.2.2); so, by habit, is any VR of text."""
         if vr in BINARY_VRS and vr != "UN":
             after, last = self._fragments(value, end)
             return self._bulk(tag, vr, value, last - value, level), after
@@ -347,17 +274,11 @@ class Walker:
             raise HeaderError(f"a sequence of undefined length has no end before byte {end}")
         return items, pos
 
-    def _is_explicit(self, pos: int, end: int, assumed: bool) -> bool:
-        """An item may be in implicit VR within explicit VR (PS3.5 6.2.2), never the other way round."""
-        if not assumed or pos + 8 > end:
-            return assumed
-        self._check(pos + 8)
-        vr = self.data[pos + 4 : pos + 6]
-        return vr in VRS or (vr.isalpha() and vr.isupper()) or self.data[pos : pos + 2] in (b"\xfe\xff", b"\xff\xfe")
-
     # -- pixel data --------------------------------------------------------------------------------------------------
 
-    def _pixels(self, tag: int, vr: str, value: int, length: int, end: int, level: _Level) -> tuple[Dataset, int]:
+    def _pixels(
+        self, tag: int, vr: str, value: int, length: int, end: int, level: _Level, out: Dataset
+    ) -> tuple[Dataset, int]:
         """Always bulk data. Truncated native pixels of the instance itself are kept, with a warning."""
         encapsulated = length == UNDEFINED
         if length == 0:
@@ -378,26 +299,10 @@ class Walker:
                 after = last = end
             if level.depth == 0 and after > self.have:
                 self.complete = False
+        word = 1 if encapsulated or self.order == "<" else pixel_word(vr, out)
         if level.depth == 0:
-            self.pixel_data = PixelData(tag, value, last - value, encapsulated, vr, length)
-        return self._bulk(tag, vr, value, last - value, level), after
-
-    def _fragments(self, pos: int, end: int) -> tuple[int, int]:
-        """Over the items of an encapsulated value: (first byte after it, end of the last item)."""
-        while pos + 8 <= end:
-            self._check(pos + 8)
-            group, element, length = self._implicit_header.unpack_from(self.data, pos)
-            found = group << 16 | element
-            if found == SEQUENCE_DELIMITER:
-                return pos + 8, pos
-            if found != ITEM or length == UNDEFINED:
-                break
-            if pos + 8 + length > end:
-                self.warnings["the pixel data are truncated"] = None
-                return end, end
-            pos += 8 + length
-        self.warnings["the pixel data have no end"] = None
-        return end, min(pos, end)
+            self.pixel_data = PixelData(tag, value, last - value, encapsulated, vr, word, length)
+        return self._bulk(tag, vr, value, last - value, level, word), after
 
 
 def _strings(element: Dataset) -> Sequence[str]:
