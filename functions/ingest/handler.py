@@ -25,7 +25,7 @@ POISON_RECEIVES = 4
 
 logger = Logger(service="ingest")
 metrics = Metrics(namespace="MayPACS", service="ingest")
-processor = BatchProcessor(event_type=EventType.SQS, raise_on_entire_batch_failure=False, logger=logger)
+processor = BatchProcessor(event_type=EventType.SQS, raise_on_entire_batch_failure=False)
 
 
 @functools.cache
@@ -41,8 +41,12 @@ def handler(event: dict[str, Any], context: Any) -> PartialItemFailureResponse:
 
 def _message(record: SQSRecord) -> None:
     receives = int(record.attributes.approximate_receive_count or 1)
-    for created in created_objects(record.body):
-        _object(created, receives)
+    try:
+        for created in created_objects(record.body):
+            _object(created, receives)
+    except Exception as error:
+        logger.error("not taken in", extra={"fault": type(error).__name__, "receives": receives})
+        raise
 
 
 def _object(created: Created, receives: int) -> None:

@@ -18,7 +18,7 @@ from maypacs.thumbnails import make_thumbnail
 
 logger = Logger(service="thumbnails")
 metrics = Metrics(namespace="MayPACS", service="thumbnails")
-processor = BatchProcessor(event_type=EventType.SQS, raise_on_entire_batch_failure=False, logger=logger)
+processor = BatchProcessor(event_type=EventType.SQS, raise_on_entire_batch_failure=False)
 
 
 @functools.cache
@@ -34,11 +34,19 @@ def handler(event: dict[str, Any], context: Any) -> PartialItemFailureResponse:
 
 def _message(record: SQSRecord) -> None:
     for created in created_objects(record.body):
-        place = place_of(created.key)
-        if place is None:
-            continue
-        archive_id, location = place
-        workspace = runtime().unscoped_workspace(archive_id)
-        if make_thumbnail(workspace, location.study, location.series):
-            metrics.add_metric(name="Thumbnails", unit=MetricUnit.Count, value=1)
-            logger.info("made", extra={"archive": archive_id})
+        try:
+            _thumbnail(created.key)
+        except Exception as error:
+            logger.info("not made", extra={"fault": type(error).__name__})
+            raise
+
+
+def _thumbnail(key: str) -> None:
+    place = place_of(key)
+    if place is None:
+        return
+    archive_id, location = place
+    workspace = runtime().unscoped_workspace(archive_id)
+    if make_thumbnail(workspace, location.study, location.series):
+        metrics.add_metric(name="Thumbnails", unit=MetricUnit.Count, value=1)
+        logger.info("made", extra={"archive": archive_id})
