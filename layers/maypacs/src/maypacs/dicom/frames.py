@@ -34,8 +34,10 @@ class FrameRange:
     offset: int
     length: int
     fragmented: bool  #: the range begins with an item header and holds one between fragments
-    bit_offset: int = 0  #: 1-bit pixels: the frame begins at this bit (0 = lowest) of the first byte
-    bits: int = 0  #: 1-bit pixels that do not fill whole bytes: bits of the frame; 0 = whole bytes
+    bit_offset: int = (
+        0  #: the frame begins at this bit (0 = the lowest of the first byte): 1-bit pixels, odd big endian
+    )
+    bits: int = 0  #: bits of the frame when they are not all of the range; 0 = the range is the frame
     word: int = 1  #: big endian pixels: bytes of a word to reverse
 
 
@@ -56,15 +58,15 @@ class FrameTable:
             raise FrameNotFoundError(f"there is no frame {number}: the instance has {self.number_of_frames}")
         if not self.frame_bits:
             return FrameRange(*self.ranges[number - 1])
-        first_bit = (number - 1) * self.frame_bits
-        first, bit = divmod(first_bit, 8)
-        last = -(-(first_bit + self.frame_bits) // 8)
-        if last > self.available:
+        first = (number - 1) * self.frame_bits
+        after = first + self.frame_bits
+        if -(-after // 8) > self.available:
             raise PixelError(f"the pixel data end before frame {number} does")
-        if self.word > 1 and (first % self.word or (last - first) % self.word):
-            raise PixelError("big endian frames that begin inside a word are not read")
-        bits = self.frame_bits if self.frame_bits % 8 else 0
-        return FrameRange(self.base + first, last - first, False, bit, bits, self.word)
+        unit = 8 * self.word  # a frame may begin inside a byte, or inside a word whose bytes are to be reversed
+        start = first // unit * unit
+        length = min(-(-after // unit) * unit - start, self.available * 8 - start) // 8
+        cut = self.frame_bits if length * 8 != self.frame_bits else 0
+        return FrameRange(self.base + start // 8, length, False, first - start, cut, self.word)
 
     def encode(self) -> bytes:
         """Compact bytes: delta varints, compressed. 50,000 frames of a slide: about 100 KB; native frames: 15 bytes."""
@@ -245,6 +247,8 @@ def defragment(raw: bytes, frame: FrameRange) -> bytes:
         return b"".join(_fragment_values(raw))
     if frame.word > 1:
         raw = swap_words(raw, frame.word)
+    if frame.bits and not frame.bits % 8 and not frame.bit_offset % 8:
+        return raw[frame.bit_offset // 8 :][: frame.bits // 8]
     if frame.bits:
         number = int.from_bytes(raw, "little") >> frame.bit_offset & (1 << frame.bits) - 1
         return number.to_bytes(-(-frame.bits // 8), "little")
