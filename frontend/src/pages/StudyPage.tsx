@@ -76,7 +76,7 @@ export function StudyPage() {
         <main id="main" className={classes.main}>
           {current !== undefined && study !== null && (
             <Suspense fallback={<Waiting />}>
-              <SeriesViewer key={current.uid} names={names} series={current} study={study} />
+              <SeriesViewer names={names} series={current} study={study} />
             </Suspense>
           )}
         </main>
@@ -104,13 +104,15 @@ function StudyHeader({ study }: { study: StudyText | null }) {
       </Link>
       {study !== null && (
         <>
-          <h1 className={classes.patient}>{study.patient || t('list.noName')}</h1>
-          <div className={classes.facts}>
-            <span>{study.patientId}</span>
-            <span>{sexAndAge(study)}</span>
-            {study.birthDate !== '' && (
-              <span className={classes.wide}>{t('study.born', { date: study.birthDate })}</span>
-            )}
+          <div className={classes.who}>
+            <h1 className={classes.patient}>{study.patient || t('list.noName')}</h1>
+            <div className={classes.facts}>
+              <span>{study.patientId}</span>
+              <span>{sexAndAge(study)}</span>
+              {study.birthDate !== '' && (
+                <span className={classes.wide}>{t('study.born', { date: study.birthDate })}</span>
+              )}
+            </div>
           </div>
           <div className={classes.studyFacts}>
             <ModalityBadges modalities={study.modalities} />

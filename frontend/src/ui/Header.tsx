@@ -16,9 +16,10 @@ export function Header({ children }: { children?: ReactNode }) {
       <a href="#main" className={classes.skip}>
         {t('app.skip')}
       </a>
-      <Link to="/" className={classes.brand} aria-label={t('app.home')}>
+      <Link to="/" className={classes.brand}>
         <img src="/logo.svg" alt="" width={30} height={30} />
         <span className={classes.name}>{t('app.name')}</span>
+        <span className="visually-hidden">{t('app.home')}</span>
       </Link>
       <div className={classes.middle}>{children}</div>
       <LanguageSwitch short />

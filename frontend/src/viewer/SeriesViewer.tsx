@@ -34,7 +34,8 @@ export function SeriesViewer({ names, series, study }: Props) {
     () => (metadata.data === undefined ? null : framesOf(names, series.uid, metadata.data, window.location.origin)),
     [metadata.data, names, series.uid],
   );
-  useEffect(() => () => forgetImages(), []);
+  // biome-ignore lint/correctness/useExhaustiveDependencies: pictures are kept as long as their study is on the screen.
+  useEffect(() => () => void forgetImages(), [names]);
 
   if (metadata.isError) {
     return (

@@ -1,13 +1,6 @@
-import {
-  Enums,
-  eventTarget,
-  getShouldUseCPURendering,
-  imageLoader,
-  RenderingEngine,
-  type Types,
-} from '@cornerstonejs/core';
+import { Enums, eventTarget, getShouldUseCPURendering, RenderingEngine, type Types } from '@cornerstonejs/core';
 import { PanTool, Enums as ToolEnums, ToolGroupManager, WindowLevelTool, ZoomTool } from '@cornerstonejs/tools';
-import { announce, CACHE_BYTES } from './cornerstone';
+import { announce, CACHE_BYTES, loadImage } from './cornerstone';
 import type { Frame } from './frames';
 import { nextToLoad, reachFor } from './prefetch';
 import { WheelSteps } from './wheel';
@@ -248,7 +241,7 @@ export class StackController {
     if (imageId === undefined) throw new Error(`no slice ${index}`);
     const priority = requestType === Enums.RequestType.Interaction ? -5 : 5;
     try {
-      const image = await imageLoader.loadAndCacheImage(imageId, { requestType, priority });
+      const image = await loadImage(imageId, { requestType, priority });
       if (this.#gone()) return;
       this.#reach = Math.min(this.#frames.length, reachFor(CACHE_BYTES * PREFETCH_SHARE, image.sizeInBytes));
       this.#failed.delete(index);
@@ -294,7 +287,7 @@ export class StackController {
     const viewport = this.#viewport();
     const { voiRange, invert } = viewport.getProperties();
     this.#change({
-      window: voiRange === undefined ? null : toWindow(voiRange),
+      window: voiRange ? toWindow(voiRange) : null,
       zoom: this.#state.withoutWebGL ? null : viewport.getZoom(),
       inverted: invert ?? false,
     });
@@ -347,8 +340,7 @@ export class StackController {
       Enums.Events.VOI_MODIFIED,
       () => {
         const { voiRange } = this.#viewport().getProperties();
-        if (this.#pointers.size > 0 && this.#state.tool === 'window' && voiRange !== undefined)
-          this.#chosenRange = voiRange;
+        if (this.#pointers.size > 0 && this.#state.tool === 'window' && voiRange) this.#chosenRange = voiRange;
         this.#read();
       },
       options,

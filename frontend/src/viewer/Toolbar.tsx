@@ -27,6 +27,7 @@ export function Toolbar({ controller, state, modality }: Props) {
         <UnstyledButton
           key={tool}
           className={classes.tool}
+          aria-label={t(`viewer.tool.${tool}`)}
           aria-pressed={state.tool === tool}
           onClick={() => controller.setTool(tool)}
         >

@@ -1,4 +1,11 @@
-import { cache, imageLoadPoolManager, init as initCore } from '@cornerstonejs/core';
+import {
+  cache,
+  type Enums,
+  imageLoadPoolManager,
+  init as initCore,
+  imageLoader as loaders,
+  type Types,
+} from '@cornerstonejs/core';
 import imageLoader from '@cornerstonejs/dicom-image-loader';
 import { addTool, init as initTools, PanTool, WindowLevelTool, ZoomTool } from '@cornerstonejs/tools';
 import type { Client } from '../api/client';
@@ -10,6 +17,8 @@ export const CACHE_BYTES = (matchMedia('(pointer: coarse)').matches ? 256 : 1024
 const WORKERS = Math.max(1, Math.min(4, (navigator.hardwareConcurrency || 2) - 1));
 
 let started = false;
+const announced = new Set<string>();
+const inFlight = new Set<Promise<unknown>>();
 
 /** Starts Cornerstone once a page; frames are asked for with the token of the moment. */
 export function startCornerstone(client: Client): void {
@@ -28,6 +37,7 @@ export function startCornerstone(client: Client): void {
 /** Gives the loader the data sets it reads geometry, windows and pixel format from; before the first frame is asked for. */
 export function announce(frames: readonly Frame[]): void {
   for (const { imageId, dataset } of frames) {
+    announced.add(imageId);
     imageLoader.wadors.metaDataManager.add(
       imageId,
       dataset as Parameters<typeof imageLoader.wadors.metaDataManager.add>[1],
@@ -35,9 +45,34 @@ export function announce(frames: readonly Frame[]): void {
   }
 }
 
-/** Forgets every picture, at the end of a study or a session. */
-export function forgetImages(): void {
+interface LoadOptions {
+  requestType: Enums.RequestType;
+  priority: number;
+}
+
+/** The decoded picture, from the cache or the server. */
+export async function loadImage(imageId: string, options: LoadOptions): Promise<Types.IImage> {
+  const loading = loaders.loadAndCacheImage(imageId, options);
+  inFlight.add(loading);
+  try {
+    return await loading;
+  } finally {
+    inFlight.delete(loading);
+  }
+}
+
+/**
+ * Forgets every picture announced so far and what is known of them, at the end of a study. Pictures still on their way are
+ * waited for: the decoder asks for their data sets when they arrive.
+ */
+export async function forgetImages(): Promise<void> {
   imageLoadPoolManager.clearRequestStack('prefetch');
-  cache.purgeCache();
-  imageLoader.wadors.metaDataManager.purge();
+  const ids = [...announced];
+  announced.clear();
+  await Promise.allSettled([...inFlight]);
+  for (const imageId of ids) {
+    if (announced.has(imageId)) continue;
+    if (cache.getImageLoadObject(imageId) !== undefined) cache.removeImageLoadObject(imageId, { force: true });
+    imageLoader.wadors.metaDataManager.remove(imageId);
+  }
 }

@@ -30,6 +30,6 @@ export function toWindow({ lower, upper }: Range): GreyWindow {
   return { width: Math.abs(upper - lower) + 1, level: (lower + upper + 1) / 2 };
 }
 
-export function sameRange(a: Range | undefined, b: Range): boolean {
-  return a !== undefined && Math.abs(a.lower - b.lower) < 1e-6 && Math.abs(a.upper - b.upper) < 1e-6;
+export function sameRange(a: Range | null | undefined, b: Range): boolean {
+  return a !== null && a !== undefined && Math.abs(a.lower - b.lower) < 1e-6 && Math.abs(a.upper - b.upper) < 1e-6;
 }

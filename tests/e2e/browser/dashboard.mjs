@@ -1,0 +1,331 @@
+// The dashboard in a real browser against a running node: log in, find, look at pictures, on a PC and on a phone.
+//
+//   MAYPACS_URL=http://127.0.0.1:8080 MAYPACS_USER=… MAYPACS_PASSWORD=… node tests/e2e/browser/dashboard.mjs
+//
+// The node must hold the demo's studies: a CT of many slices of a patient whose name begins with "Nguyễn".
+// MAYPACS_SCREENSHOTS=folder keeps pictures; CHROMIUM names the browser. Exit 0: every step holds. Each step prints one line.
+import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { join } from 'node:path';
+
+const require = createRequire(new URL('../../../frontend/package.json', import.meta.url));
+const { chromium } = require('playwright-core');
+const axeSource = readFileSync(require.resolve('axe-core/axe.min.js'), 'utf8');
+
+const setting = (name) => {
+  const value = process.env[name];
+  if (!value) throw new Error(`${name} is not set`);
+  return value;
+};
+const url = setting('MAYPACS_URL').replace(/\/$/, '');
+const user = setting('MAYPACS_USER');
+const password = setting('MAYPACS_PASSWORD');
+const screenshots = process.env.MAYPACS_SCREENSHOTS;
+
+const PC = { width: 1440, height: 900 };
+const PHONE = { width: 390, height: 844 };
+const MAX_SCREENSHOT_BYTES = 300_000;
+const NETWORK_NOISE = /Failed to load resource/;
+
+const problems = [];
+
+/** A page that reports what goes wrong inside it: script errors, and everything its content security policy refuses. */
+async function open(browser, options) {
+  const context = await browser.newContext({ locale: 'vi-VN', timezoneId: 'Asia/Ho_Chi_Minh', ...options });
+  const page = await context.newPage();
+  page.setDefaultTimeout(60_000);
+  page.on('pageerror', (error) => problems.push(`script error: ${error.message}`));
+  page.on('console', (message) => {
+    if (message.type() === 'error' && !NETWORK_NOISE.test(message.text())) problems.push(`console: ${message.text()}`);
+  });
+  return page;
+}
+
+async function step(name, action) {
+  await action();
+  console.log(`ok ${name}`);
+}
+
+async function screenshot(page, name) {
+  if (!screenshots) return;
+  const picture = await page.screenshot({ path: join(screenshots, name) });
+  assert.ok(picture.length < MAX_SCREENSHOT_BYTES, `${name} has ${picture.length} bytes`);
+}
+
+async function accessible(page, name) {
+  await page.evaluate(`${axeSource};0`);
+  const violations = await page.evaluate(async () => {
+    const runOnly = ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa'];
+    const { violations } = await window.axe.run(document, { runOnly });
+    return violations.map(({ id, nodes }) => `${id}: ${nodes.map((node) => node.target.join(' ')).join(', ')}`);
+  });
+  assert.deepEqual(violations, [], `accessibility of ${name}`);
+}
+
+async function noSidewaysScroll(page, name) {
+  const [content, window_] = await page.evaluate(() => [document.documentElement.scrollWidth, window.innerWidth]);
+  assert.ok(content <= window_, `${name}: ${content} px wide in a window of ${window_}`);
+}
+
+async function logIn(page) {
+  await page.goto(`${url}/`);
+  await page.locator('input[name=user]').fill(user);
+  await page.locator('input[name=password]').fill(password);
+  await page.locator('button[type=submit]').click();
+  await page.locator('[data-study]').first().waitFor();
+}
+
+/** What the canvas shows, read from the screen itself: its mean and spread of brightness, and a fingerprint. */
+async function pixels(page) {
+  const box = await page.getByTestId('picture').boundingBox();
+  // The middle, where no text lies over the picture.
+  const clip = { x: box.x + box.width * 0.3, y: box.y + box.height * 0.25, width: box.width * 0.4, height: box.height * 0.5 };
+  const png = (await page.screenshot({ clip })).toString('base64');
+  return page.evaluate(async (data) => {
+    const bytes = Uint8Array.from(atob(data), (character) => character.charCodeAt(0));
+    const bitmap = await createImageBitmap(new Blob([bytes], { type: 'image/png' }));
+    const canvas = new OffscreenCanvas(bitmap.width, bitmap.height);
+    const context = canvas.getContext('2d');
+    context.drawImage(bitmap, 0, 0);
+    const { data: rgba } = context.getImageData(0, 0, bitmap.width, bitmap.height);
+    let sum = 0;
+    let squares = 0;
+    let print = 0;
+    for (let i = 0; i < rgba.length; i += 4) {
+      const grey = rgba[i + 1];
+      sum += grey;
+      squares += grey * grey;
+      print = (Math.imul(print, 31) + grey) | 0;
+    }
+    const count = rgba.length / 4;
+    const mean = sum / count;
+    return { mean, spread: Math.sqrt(squares / count - mean * mean), print };
+  }, png);
+}
+
+const sliceLabel = (page) => page.getByTestId('slice').textContent();
+const windowLabel = (page) => page.getByTestId('window').textContent();
+
+/** Waits until the label of the shown slice says `index` (1-based); it changes only when the picture does. */
+async function sliceShown(page, index) {
+  await page.waitForFunction(
+    (wanted) => document.querySelector('[data-testid=slice]')?.textContent?.includes(` ${wanted}/`),
+    index,
+  );
+  await settled(page);
+}
+
+/** Two frames on, so that what was drawn is on the screen. */
+const settled = (page) => page.evaluate(() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done))));
+
+/** Searches without accents and opens the first CT that is found. */
+async function openCt(page) {
+  await page.locator('input[type=search]').fill('nguyen');
+  await page.waitForFunction(() => {
+    const names = [...document.querySelectorAll('[data-study]')].map((link) => link.textContent);
+    return names.length > 0 && names.every((name) => name.normalize('NFC').includes('Nguyễn'));
+  });
+  const ct = page.locator('tr, li').filter({ hasText: 'CT' }).locator('[data-study]').first();
+  await ct.click();
+  await page.getByTestId('slice').waitFor();
+  await settled(page);
+}
+
+async function onPc(browser) {
+  const page = await open(browser, { viewport: PC });
+  await step('the login page is in Vietnamese, switches to English and back, and is accessible', async () => {
+    await page.goto(`${url}/`);
+    await page.getByRole('button', { name: 'Đăng nhập' }).waitFor();
+    await accessible(page, 'login');
+    await page.getByText('English', { exact: true }).click();
+    await page.getByRole('button', { name: 'Log in' }).waitFor();
+    assert.equal(await page.evaluate(() => document.documentElement.lang), 'en');
+    await page.getByText('Tiếng Việt', { exact: true }).click();
+  });
+  await step('a wrong password is refused with a word', async () => {
+    await page.locator('input[name=user]').fill(user);
+    await page.locator('input[name=password]').fill(`${password}?`);
+    await page.locator('button[type=submit]').click();
+    await page.getByRole('alert').filter({ hasText: 'Sai tên đăng nhập' }).waitFor();
+  });
+  await step('the list shows studies with thumbnails, newest first, with unambiguous dates', async () => {
+    await logIn(page);
+    await page.waitForFunction(() => {
+      const pictures = [...document.querySelectorAll('[data-thumbnail]')];
+      return pictures.length > 0 && pictures.every((picture) => picture.complete && picture.naturalWidth > 0);
+    });
+    const dates = (await page.locator('tbody tr').allTextContents()).map((row) => /(\d{2})\/(\d{2})\/(\d{4})/.exec(row));
+    const keys = dates.filter(Boolean).map(([, day, month, year]) => `${year}${month}${day}`);
+    assert.ok(keys.length > 0, 'no date on the list');
+    assert.deepEqual(keys, [...keys].sort().reverse());
+    await page.mouse.move(5, PC.height - 5);
+    await page.waitForLoadState('networkidle');
+    await screenshot(page, 'dashboard.png');
+    await accessible(page, 'list');
+  });
+  await step('no patient data goes into the address', async () => {
+    await page.locator('input[type=search]').fill('nguyen');
+    await page.waitForLoadState('networkidle');
+    assert.ok(!page.url().includes('nguyen'));
+  });
+  await step('"nguyen" finds Nguyễn; its CT opens and shows pixels', async () => {
+    await openCt(page);
+    const shown = await pixels(page);
+    assert.ok(shown.spread > 5, `the picture is blank: ${JSON.stringify(shown)}`);
+  });
+  await step('the wheel, the keys and the slider change the slice and the picture', async () => {
+    const first = await pixels(page);
+    const picture = page.getByTestId('picture');
+    await picture.hover();
+    await page.mouse.wheel(0, 120);
+    await sliceShown(page, 2);
+    const second = await pixels(page);
+    assert.notEqual(second.print, first.print);
+    await picture.focus();
+    await page.keyboard.press('PageDown');
+    await sliceShown(page, 12);
+    const count = Number((await sliceLabel(page)).split('/')[1]);
+    const middle = Math.round(count / 2);
+    await page.locator('input[type=range]').fill(String(middle));
+    await sliceShown(page, middle);
+    assert.notEqual((await pixels(page)).print, second.print);
+  });
+  await step('dragging changes window and level, a preset sets them, scrolling keeps them, reset takes them back', async () => {
+    const before = await pixels(page);
+    const stored = await windowLabel(page);
+    const box = await page.getByTestId('picture').boundingBox();
+    const [x, y] = [box.x + box.width / 2, box.y + box.height / 2];
+    await page.mouse.move(x, y);
+    await page.mouse.down();
+    await page.mouse.move(x + 120, y + 60, { steps: 6 });
+    await page.mouse.up();
+    await settled(page);
+    assert.notEqual(await windowLabel(page), stored);
+    assert.notEqual((await pixels(page)).print, before.print);
+    await page.getByRole('button', { name: 'Cửa sổ' }).click();
+    await page.getByRole('menuitem', { name: /^Phổi/ }).click();
+    await page.waitForFunction(() => document.querySelector('[data-testid=window]')?.textContent === 'W 1500 · L -600');
+    await page.getByTestId('picture').focus();
+    await page.keyboard.press('ArrowDown');
+    await settled(page);
+    assert.equal(await windowLabel(page), 'W 1500 · L -600');
+    await page.getByRole('button', { name: 'Đặt lại' }).click();
+    await page.waitForFunction((label) => document.querySelector('[data-testid=window]')?.textContent === label, stored);
+  });
+  await step('invert turns dark to bright and back', async () => {
+    const before = await pixels(page);
+    const button = page.getByRole('button', { name: 'Đảo màu' });
+    await button.click();
+    await settled(page);
+    assert.notEqual((await pixels(page)).print, before.print);
+    await button.click();
+    await settled(page);
+    assert.ok(Math.abs((await pixels(page)).mean - before.mean) < 1);
+  });
+  await step('the study page is accessible', async () => {
+    await page.waitForLoadState('networkidle');
+    await page.mouse.move(5, PC.height - 5);
+    await page.getByRole('tooltip').waitFor({ state: 'hidden' });
+    await screenshot(page, 'viewer.png');
+    await accessible(page, 'study');
+  });
+  await step('a reload keeps the study and the session', async () => {
+    await page.reload();
+    await page.getByTestId('slice').waitFor();
+  });
+  await step('the way back keeps the search', async () => {
+    await page.getByRole('link', { name: 'Về danh sách' }).click();
+    await page.locator('[data-study]').first().waitFor();
+  });
+  await step('logging out leads to the login page and forgets the tokens', async () => {
+    await page.getByRole('button', { name: 'Đăng xuất' }).click();
+    await page.locator('input[name=password]').waitFor();
+    assert.equal(await page.evaluate(() => JSON.stringify(sessionStorage).includes('token')), false);
+  });
+  await page.context().close();
+}
+
+async function onPhone(browser) {
+  const page = await open(browser, { viewport: PHONE, deviceScaleFactor: 2, hasTouch: true, isMobile: true });
+  await step('a phone shows cards without sideways scrolling', async () => {
+    await logIn(page);
+    await page.waitForLoadState('networkidle');
+    await noSidewaysScroll(page, 'list');
+    await accessible(page, 'list on a phone');
+  });
+  await step('a phone opens the CT, shows pixels and says what it is not for', async () => {
+    await openCt(page);
+    assert.ok((await pixels(page)).spread > 5);
+    await page.getByText('không dùng để chẩn đoán chính').waitFor();
+    await noSidewaysScroll(page, 'study');
+    const count = Number((await sliceLabel(page)).split('/')[1]);
+    await page.locator('input[type=range]').fill(String(Math.round(count / 2)));
+    await sliceShown(page, Math.round(count / 2));
+    await page.waitForLoadState('networkidle');
+    await screenshot(page, 'phone.png');
+    await accessible(page, 'study on a phone');
+  });
+  await step('one finger changes the window, two fingers the zoom', async () => {
+    const stored = await windowLabel(page);
+    const box = await page.getByTestId('picture').boundingBox();
+    const [x, y] = [box.x + box.width / 2, box.y + box.height / 2];
+    const touch = await page.context().newCDPSession(page);
+    const send = (type, points) => touch.send('Input.dispatchTouchEvent', { type, touchPoints: points });
+    await send('touchStart', [{ x, y }]);
+    for (let i = 1; i <= 8; i += 1) await send('touchMove', [{ x: x + i * 8, y: y + i * 4 }]);
+    await send('touchEnd', []);
+    await page.waitForFunction((label) => document.querySelector('[data-testid=window]')?.textContent !== label, stored);
+    const before = await pixels(page);
+    const pair = (spread) => [
+      { x: x - spread, y, id: 0 },
+      { x: x + spread, y, id: 1 },
+    ];
+    await send('touchStart', pair(30));
+    for (let spread = 34; spread <= 90; spread += 8) await send('touchMove', pair(spread));
+    await send('touchEnd', []);
+    await settled(page);
+    assert.notEqual((await pixels(page)).print, before.print);
+  });
+  await page.context().close();
+}
+
+/** A browser without WebGL draws with the processor. */
+async function withoutWebGL(launch) {
+  const browser = await launch(['--disable-3d-apis']);
+  try {
+    const page = await open(browser, { viewport: PC });
+    await step('without WebGL pictures are drawn by the processor, and the window stays while scrolling', async () => {
+      await logIn(page);
+      await openCt(page);
+      const first = await pixels(page);
+      assert.ok(first.spread > 5);
+      await page.getByRole('button', { name: 'Cửa sổ' }).click();
+      await page.getByRole('menuitem', { name: /^Xương/ }).click();
+      await page.waitForFunction(() => document.querySelector('[data-testid=window]')?.textContent === 'W 2000 · L 500');
+      await page.getByTestId('picture').hover();
+      await page.mouse.wheel(0, 120);
+      await sliceShown(page, 2);
+      assert.equal(await windowLabel(page), 'W 2000 · L 500');
+    });
+  } finally {
+    await browser.close();
+  }
+}
+
+const launch = (extra = []) =>
+  chromium.launch({
+    executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
+    args: ['--no-sandbox', '--disable-gpu', '--disable-dev-shm-usage', ...extra],
+  });
+
+const browser = await launch();
+try {
+  await onPc(browser);
+  await onPhone(browser);
+} finally {
+  await browser.close();
+}
+await withoutWebGL(launch);
+assert.deepEqual(problems, [], 'the browser reported problems');
+console.log('ok no script error and nothing refused by the content security policy');
