@@ -58,7 +58,7 @@ ROUTES: tuple[tuple[str, str, int, UseCase], ...] = (
 #: What needs no credential. Everything else answers 401 without one: a test walks all routes.
 PUBLIC = frozenset({("POST", "/api/login"), ("POST", "/api/token"), ("POST", "/api/edges/enrol")})
 
-app = Chalice(app_name="console")
+app = Chalice(app_name="console", configure_logs=False)
 logger = Logger(service="console")
 _paths = Routes({path for _, path, _, _ in ROUTES})
 

@@ -44,6 +44,7 @@ def search(request: Request) -> dict[str, Any]:
 
 
 def overview(request: Request) -> dict[str, Any]:
+    request.caller()  # before anything of the request is looked at
     study = uid(request.parameters["study"])
     principal, workspace = request.open(Action.SEARCH, study)
     request.runtime.gatekeeper.audit.record(principal, Action.SEARCH, workspace.archive_id, study)

@@ -18,6 +18,7 @@ MAX_BOUNDARIES = 100
 
 
 def add_enrolment_code(request: Request) -> Json:
+    request.open(Action.MANAGE)  # before anything of the request is looked at
     name = request.text("name", "")
     principal, archive_id = request.manage("enrolment code")
     made = edges.add_enrolment_code(request.runtime.accounts, archive_id, name=name, created_by=str(principal))

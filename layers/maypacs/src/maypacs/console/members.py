@@ -6,7 +6,7 @@ import dataclasses
 import time
 
 from maypacs.access import accounts, keys
-from maypacs.access.principals import role
+from maypacs.access.principals import Action, role
 from maypacs.console.request import Json, Request
 from maypacs.errors import BadRequestError, ForbiddenError, NotFoundError
 
@@ -20,6 +20,7 @@ def list_keys(request: Request) -> Json:
 
 
 def add_key(request: Request) -> Json:
+    request.open(Action.MANAGE)  # before anything of the request is looked at
     expires_at = None
     if request.body.get("expires_in_days") is not None:
         days = request.integer("expires_in_days")
@@ -59,6 +60,7 @@ def list_users(request: Request) -> Json:
 
 
 def add_user(request: Request) -> Json:
+    request.open(Action.MANAGE)
     user, as_role = accounts.user_id(request.text("user")), role(request.text("role"))
     name, password = request.text("name", ""), request.optional_text("password")
     _, archive_id = request.manage(f"user added: {user} as {as_role}")
@@ -71,6 +73,7 @@ def add_user(request: Request) -> Json:
 
 def remove_user(request: Request) -> None:
     """Takes the role in this archive away; the account and its other roles stay."""
+    request.open(Action.MANAGE)
     user = accounts.user_id(request.parameters["user"])
     _, archive_id = request.manage(f"user removed: {user}")
     accounts.remove_role(request.runtime.accounts, user, archive_id)
@@ -78,6 +81,7 @@ def remove_user(request: Request) -> None:
 
 
 def reset_password(request: Request) -> Json:
+    request.open(Action.MANAGE)
     user = accounts.user_id(request.parameters["user"])
     principal, archive_id = request.manage(f"password reset: {user}")
     known = accounts.get_user(request.runtime.accounts, user)
@@ -92,8 +96,8 @@ def reset_password(request: Request) -> Json:
 
 
 def read_audit(request: Request) -> Json:
+    _, archive_id = request.manage("audit log read")
     day = request.query.get("day") or time.strftime("%Y%m%d", time.gmtime())
     if len(day) != 8 or not day.isascii() or not day.isdigit():
         raise BadRequestError("day: YYYYMMDD is needed")
-    _, archive_id = request.manage()
     return {"records": [dataclasses.asdict(r) for r in request.runtime.gatekeeper.audit.read(archive_id, day)]}

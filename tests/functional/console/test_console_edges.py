@@ -1,0 +1,166 @@
+"""An edge's life through the console: enrolment, grants, statuses."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import Any
+
+import pytest
+from tests.functional.console.conftest import Ask
+from tests.support.moto_cloud import MotoCloud
+
+from maypacs.access.keys import add_key
+from maypacs.access.principals import Role
+from maypacs.archive.grants import verify_upload
+from maypacs.index.rows import receipt_pk
+from maypacs.receipts import Outcome, Receipt, failure
+from maypacs.uids import ArchiveId
+
+BODY = b"what an edge uploads"
+UPLOAD = {"length": len(BODY), "sha256": hashlib.sha256(BODY).hexdigest(), "content_type": "application/dicom"}
+HOSP1 = ArchiveId("hosp1")
+
+
+@pytest.fixture
+def edge(ask: Ask, admin: str) -> str:
+    code = ask("POST", "/api/archives/hosp1/enrolment-codes", {"name": "CT room"}, key=admin).json()["code"]
+    enrolled = ask("POST", "/api/edges/enrol", {"code": code, "version": "0.1.0"})
+    assert enrolled.status == 201
+    key: str = enrolled.json()["key"]
+    return key
+
+
+def test_an_edge_enrols_with_a_code_that_works_once(ask: Ask, admin: str) -> None:
+    """It learns its archive and what an upload may be."""
+    code = ask("POST", "/api/archives/hosp1/enrolment-codes", {"name": "CT room"}, key=admin).json()["code"]
+    enrolled = ask("POST", "/api/edges/enrol", {"code": code, "version": "0.1.0"}).json()
+    assert (enrolled["archive"], enrolled["archive_name"]) == ("hosp1", "Bệnh viện Một")
+    assert enrolled["limits"] == {
+        "pack_bytes": 64 * 2**20,
+        "pack_instances": 1000,
+        "own_pack_above": 4_400_000,
+        "object_bytes": 5 * 2**30,
+        "grant_seconds": 900,
+    }
+    assert ask("POST", "/api/edges/enrol", {"code": code}).status == 401
+    listed = ask("GET", "/api/archives/hosp1/edges", key=admin).json()["edges"]
+    assert [(e["edge"], e["name"], e["version"]) for e in listed] == [(enrolled["edge"], "CT room", "0.1.0")]
+    assert ask("GET", "/api/me", key=enrolled["key"]).json()["kind"] == "edge"
+    assert ask("DELETE", f"/api/archives/hosp1/edges/{enrolled['edge']}", key=admin).status == 204
+    assert ask("GET", "/api/me", key=enrolled["key"]).status == 401
+
+
+def test_an_edge_manages_nothing(ask: Ask, edge: str) -> None:
+    """It stores and reads, no more."""
+    assert ask("POST", "/api/archives/hosp1/keys", {"name": "x", "role": "viewer"}, key=edge).status == 403
+    assert ask("POST", "/api/archives/hosp1/enrolment-codes", {}, key=edge).status == 403
+
+
+def test_guesses_of_codes_are_counted_by_address(ask: Ask) -> None:
+    """A hundred bits need no help, but the table does not answer guesses for ever."""
+    statuses = [ask("POST", "/api/edges/enrol", {"code": f"{n}"}, source_ip="203.0.113.5").status for n in range(53)]
+    assert statuses[0] == 401
+    assert statuses[-1] == 429
+    assert ask("POST", "/api/edges/enrol", {"code": "1"}, source_ip="203.0.113.6").status == 401
+
+
+def test_a_grant_names_one_key_length_digest_and_type(ask: Ask, cloud: MotoCloud, edge: str) -> None:
+    """The arrival id is ours and part of the key; a retry gets the same key and a fresh URL."""
+    granted = ask("POST", "/api/archives/hosp1/uploads", UPLOAD, key=edge)
+    assert granted.status == 201
+    document = granted.json()
+    path, _, query = document["url"].partition("?")
+    from urllib.parse import parse_qsl
+
+    secret = bytes.fromhex(cloud.runtime.secrets["upload_key"])
+    allowed = verify_upload(secret, path, dict(parse_qsl(query)), now=document["expires_at"] - 1)
+    assert allowed.key == f"hosp1/uploads/{document['arrival']}"
+    assert (allowed.length, allowed.sha256_hex) == (UPLOAD["length"], UPLOAD["sha256"])
+    again = ask("POST", "/api/archives/hosp1/uploads", {**UPLOAD, "arrival": document["arrival"]}, key=edge).json()
+    assert again["arrival"] == document["arrival"]
+    other = ask("POST", "/api/archives/hosp1/uploads", UPLOAD, key=edge).json()
+    assert other["arrival"] != document["arrival"]
+
+
+@pytest.mark.parametrize(
+    ("change", "status"),
+    [
+        ({"length": 0}, 400),
+        ({"length": "20"}, 400),
+        ({"length": True}, 400),
+        ({"length": 5 * 2**30 + 1}, 413),
+        ({"sha256": "x"}, 400),
+        ({"sha256": UPLOAD["sha256"].upper()}, 400),  # type: ignore[attr-defined]
+        ({"content_type": "text/html"}, 400),
+        ({"content_type": "application/dicom\r\nX-Evil: 1"}, 400),
+        ({"arrival": "not-a-ulid"}, 400),
+        ({"arrival": "01J00000000000000000000000"}, 404),
+    ],
+)
+def test_a_grant_that_makes_no_sense_is_refused(ask: Ask, edge: str, change: dict[str, Any], status: int) -> None:
+    """And says which member is wrong."""
+    assert ask("POST", "/api/archives/hosp1/uploads", {**UPLOAD, **change}, key=edge).status == status
+
+
+def test_an_arrival_is_its_principals_and_of_its_bytes(ask: Ask, cloud: MotoCloud, edge: str) -> None:
+    """Nobody else of the archive reuses it, and it is not reused for other bytes."""
+    arrival = ask("POST", "/api/archives/hosp1/uploads", UPLOAD, key=edge).json()["arrival"]
+    other = add_key(cloud.runtime.accounts, "hosp1", Role.TECHNICIAN).key
+    assert ask("POST", "/api/archives/hosp1/uploads", {**UPLOAD, "arrival": arrival}, key=other).status == 404
+    changed = {**UPLOAD, "length": 7, "arrival": arrival}
+    assert ask("POST", "/api/archives/hosp1/uploads", changed, key=edge).status == 409
+
+
+def test_a_status_goes_from_granted_to_uploaded_to_indexed(ask: Ask, cloud: MotoCloud, edge: str) -> None:
+    """As the inbox and ingest's receipt say, one at a time and many at once."""
+    arrival = ask("POST", "/api/archives/hosp1/uploads", UPLOAD, key=edge).json()["arrival"]
+    path = f"/api/archives/hosp1/uploads/{arrival}"
+    assert (ask("GET", path, key=edge).json()["state"], ask("GET", path, key=edge).json()["in_inbox"]) == (
+        "pending",
+        False,
+    )
+    cloud.s3.put_object(Bucket="inbox", Key=f"hosp1/uploads/{arrival}", Body=BODY)
+    assert ask("GET", path, key=edge).json()["in_inbox"] is True
+    outcomes = [
+        Outcome("1.2", "1.2.3.1", "1.2.3", "1.2.3.0", "stored"),
+        Outcome("1.2", "1.2.3.2", "1.2.3", "1.2.3.0", "conflict"),
+        failure("unreadable", "3"),
+    ]
+    cloud.runtime.index.put(Receipt.of(arrival, outcomes).to_item(HOSP1))
+    done = ask("GET", path, key=edge).json()
+    assert (done["state"], done["instances"], done["reason"]) == ("partial", 3, "unreadable")
+    assert done["conflicts"] == [{"sop_instance_uid": "1.2.3.2", "reason": "differs-from-current"}]
+    assert done["failures"] == [{"sop_instance_uid": None, "reason": "unreadable", "part": "3"}]
+    unknown = "01J00000000000000000000000"
+    many = ask("POST", "/api/archives/hosp1/uploads/status", {"arrivals": [unknown, arrival]}, key=edge).json()
+    assert [u["state"] for u in many["uploads"]] == ["unknown", "partial"]
+    assert ask("GET", f"/api/archives/hosp1/uploads/{unknown}", key=edge).status == 404
+
+
+def test_statuses_are_asked_for_by_the_hundred(ask: Ask, edge: str) -> None:
+    """Not by the thousand."""
+    arrivals = ["01J00000000000000000000000"] * 101
+    assert ask("POST", "/api/archives/hosp1/uploads/status", {"arrivals": arrivals}, key=edge).status == 400
+
+
+def test_an_upload_of_another_archive_is_unknown_here(ask: Ask, cloud: MotoCloud, edge: str) -> None:
+    """Even by its right arrival id."""
+    other = add_key(cloud.runtime.accounts, "hosp10", Role.TECHNICIAN).key
+    arrival = ask("POST", "/api/archives/hosp10/uploads", UPLOAD, key=other).json()["arrival"]
+    cloud.runtime.index.put({**Receipt.of(arrival, [failure("unreadable")]).to_item(ArchiveId("hosp10"))})
+    assert cloud.runtime.index.get(receipt_pk(ArchiveId("hosp10"), arrival), "0") is not None
+    assert ask("GET", f"/api/archives/hosp1/uploads/{arrival}", key=edge).status == 404
+
+
+def test_boundaries_are_stable_and_secret_to_the_archive(ask: Ask, cloud: MotoCloud, edge: str) -> None:
+    """The same for the same study, another for another study or archive."""
+    asked = {"study_instance_uids": ["1.2.3", "1.2.4"]}
+    first = ask("POST", "/api/archives/hosp1/boundaries", asked, key=edge).json()["boundaries"]
+    assert first == ask("POST", "/api/archives/hosp1/boundaries", asked, key=edge).json()["boundaries"]
+    other = add_key(cloud.runtime.accounts, "hosp10", Role.TECHNICIAN).key
+    elsewhere = ask("POST", "/api/archives/hosp10/boundaries", asked, key=other).json()["boundaries"]
+    assert len({*first.values(), *elsewhere.values()}) == 4
+    assert json.dumps(first).isascii()
+    bad = {"study_instance_uids": ["../x"]}
+    assert ask("POST", "/api/archives/hosp1/boundaries", bad, key=edge).status == 400
