@@ -27,16 +27,17 @@ def spawn(
     env: Mapping[str, str],
     cwd: Path,
     log: Path | None = None,
-    death_signal: int = signal.SIGTERM,
+    fds: Sequence[int] = (),
 ) -> subprocess.Popen[bytes]:
-    """A child in a session of its own (Ctrl-C of a terminal reaches us alone), signalled by the kernel when we die.
+    """A child in a session of its own (Ctrl-C of a terminal reaches us alone), killed by the kernel when we die.
 
+    All our children may be killed at any time: what they acknowledged is on disk.
     Call it from the thread that lives as long as the process: the kernel watches the thread, not the process.
     """
     parent = os.getpid()
 
     def before_exec() -> None:
-        _set_death_signal(death_signal)
+        _set_death_signal(signal.SIGKILL)
         if os.getppid() != parent:  # we died between fork and prctl
             os._exit(1)
 
@@ -50,6 +51,7 @@ def spawn(
             stdout=output,
             stderr=output,
             start_new_session=True,
+            pass_fds=tuple(fds),
             preexec_fn=before_exec,
         )
     finally:

@@ -84,6 +84,11 @@ class SeaweedFS:
             "MAYPACS_S3_ENDPOINT": self.endpoint,
         }
 
+    def remembered_environment(self) -> dict[str, str]:
+        """The same, of the process that somebody else runs on this folder."""
+        self.ports = json.loads((self.folder / "ports.json").read_text())
+        return self.environment
+
     def __enter__(self) -> Self:
         self.start()
         return self
@@ -119,6 +124,9 @@ class SeaweedFS:
         if not marker.exists() or marker.read_text() != wanted:
             self._create_buckets()
             marker.write_text(wanted)
+
+    def is_running(self) -> bool:
+        return self.process is not None and self.process.poll() is None
 
     def stop(self) -> None:
         if self.process is not None:
@@ -224,9 +232,9 @@ class SeaweedFS:
             raise SeaweedError(f"SeaweedFS could not create its buckets:\n{done.stdout[-500:]}{done.stderr[-500:]}")
 
 
-def fetch(port: int, path: str) -> bytes | None:
-    """The body of a GET on loopback, or None while nobody answers, or answers a fault."""
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=2)
+def fetch(port: int, path: str, *, host: str = "127.0.0.1") -> bytes | None:
+    """The body of a GET, or None while nobody answers, or answers a fault."""
+    connection = http.client.HTTPConnection(host, port, timeout=2)
     try:
         connection.request("GET", path, headers={"Accept": "application/json"})
         answer = connection.getresponse()

@@ -1,0 +1,181 @@
+"""The command `maypacs`: a private node, and its archives, users and keys."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from maypacs_node.home import Home, NodeError
+
+ROLES = ("viewer", "technician", "radiologist", "admin")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    arguments = _parser().parse_args(argv)
+    from maypacs.errors import MayPACSError
+    from maypacs_node.seaweed import SeaweedError
+
+    try:
+        return int(arguments.run(arguments))
+    except (NodeError, MayPACSError, SeaweedError) as error:
+        print(f"maypacs: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+
+
+def _parser() -> argparse.ArgumentParser:
+    data = argparse.ArgumentParser(add_help=False)
+    data.add_argument("--data", type=Path, required=True, metavar="DIR", help="the data folder of the node")
+    parser = argparse.ArgumentParser(prog="maypacs", description=__doc__)
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    up = commands.add_parser("up", parents=[data], help="run the node in the foreground, until Ctrl-C")
+    up.add_argument("--port", type=int, help="the public port (default: as last time, else 8080 or a free one)")
+    up.add_argument("--host", default="127.0.0.1", help="the address to listen on (default: loopback only)")
+    up.add_argument("--workers", type=int, default=0, metavar="N", help="handler processes (default: by the cores)")
+    up.add_argument(
+        "--limits",
+        choices=("gateway", "none"),
+        default="none",
+        help="gateway: as small as API Gateway and Lambda, to try what works on AWS (default: none)",
+    )
+    up.add_argument("--behind-proxy", action="store_true", help="believe X-Forwarded-*: a proxy of yours is in front")
+    up.set_defaults(run=_up)
+
+    archive = commands.add_parser("archive", help="archives: the data of one hospital each").add_subparsers(
+        required=True
+    )
+    add = archive.add_parser("add", parents=[data], help="add an archive (or find it there already)")
+    add.add_argument("name", help="its id: 3 to 32 of a-z, 0-9, '-'")
+    add.add_argument("--title", default="", help="its name for people")
+    add.set_defaults(run=_archive_add)
+    archive.add_parser("list", parents=[data], help="list the archives").set_defaults(run=_archive_list)
+
+    key = commands.add_parser("key", help="API keys of programs").add_subparsers(required=True)
+    add = key.add_parser("add", parents=[data], help="add a key and print it: it is shown this once")
+    add.add_argument("--archive", required=True)
+    add.add_argument("--role", required=True, choices=ROLES)
+    add.add_argument("--days", type=int, help="days until it expires (default: never)")
+    add.add_argument("--name", default="", help="what it is for")
+    add.set_defaults(run=_key_add)
+
+    user = commands.add_parser("user", help="people").add_subparsers(required=True)
+    add = user.add_parser("add", parents=[data], help="add a user, or a role; prints the generated password")
+    add.add_argument("name", help="the name to log in with")
+    add.add_argument("--archive", help="with --role: the archive of the role")
+    add.add_argument("--role", choices=ROLES)
+    add.add_argument("--operator", action="store_true", help="over all archives")
+    add.add_argument("--password-stdin", action="store_true", help="read the password instead of generating one")
+    add.add_argument("--title", default="", help="the name for people")
+    add.set_defaults(run=_user_add)
+    password = user.add_parser("password", parents=[data], help="a new password; ends the user's sessions")
+    password.add_argument("name")
+    password.add_argument("--password-stdin", action="store_true", help="read the password instead of generating one")
+    password.set_defaults(run=_user_password)
+
+    edge = commands.add_parser("edge", help="edge forwarders").add_subparsers(required=True)
+    code = edge.add_parser("code", parents=[data], help="print an enrolment code: ten minutes, one use")
+    code.add_argument("--archive", required=True)
+    code.add_argument("--name", default="", help="the edge's name")
+    code.set_defaults(run=_edge_code)
+
+    again = commands.add_parser("reindex", parents=[data], help="build the image index anew from the objects")
+    again.add_argument("--archive", help="this archive only (default: all)")
+    again.set_defaults(run=_reindex)
+    return parser
+
+
+def _up(arguments: argparse.Namespace) -> int:
+    from maypacs_node.supervisor import Supervisor, UpOptions
+
+    options = UpOptions(
+        host=arguments.host,
+        port=arguments.port,
+        workers=arguments.workers,
+        limits=arguments.limits,
+        behind_proxy=arguments.behind_proxy,
+    )
+    return Supervisor(Home(arguments.data), options).run()
+
+
+def _archive_add(arguments: argparse.Namespace) -> int:
+    from maypacs_node import admin
+
+    archive = admin.add_archive(Home(arguments.data), arguments.name, arguments.title)
+    print(archive.archive_id)
+    return 0
+
+
+def _archive_list(arguments: argparse.Namespace) -> int:
+    from maypacs_node import admin
+
+    for archive in admin.list_archives(Home(arguments.data)):
+        print(f"{archive.archive_id}\t{archive.name}")
+    return 0
+
+
+def _key_add(arguments: argparse.Namespace) -> int:
+    from maypacs_node import admin
+
+    home = Home(arguments.data)
+    print(admin.add_key(home, arguments.archive, arguments.role, name=arguments.name, days=arguments.days))
+    return 0
+
+
+def _user_add(arguments: argparse.Namespace) -> int:
+    from maypacs_node import admin
+
+    added = admin.add_user(
+        Home(arguments.data),
+        arguments.name,
+        archive=arguments.archive,
+        role_name=arguments.role,
+        operator=arguments.operator,
+        password=_password(arguments),
+        name=arguments.title,
+    )
+    if added.password is not None:
+        print(added.password)
+    elif not added.created:
+        print(f"the user {added.user} was there already; the password stays", file=sys.stderr)
+    return 0
+
+
+def _user_password(arguments: argparse.Namespace) -> int:
+    from maypacs_node import admin
+
+    generated = admin.set_password(Home(arguments.data), arguments.name, _password(arguments))
+    if generated is not None:
+        print(generated)
+    return 0
+
+
+def _password(arguments: argparse.Namespace) -> str | None:
+    if not arguments.password_stdin:
+        return None
+    password = sys.stdin.readline().rstrip("\r\n")
+    if not password:
+        raise NodeError("no password came on the standard input")
+    return password
+
+
+def _edge_code(arguments: argparse.Namespace) -> int:
+    from maypacs_node import admin
+
+    print(admin.enrolment_code(Home(arguments.data), arguments.archive, name=arguments.name))
+    return 0
+
+
+def _reindex(arguments: argparse.Namespace) -> int:
+    from maypacs_node import admin
+
+    for archive, done in admin.reindex_archives(Home(arguments.data), arguments.archive):
+        print(f"{archive}: {done.studies} studies, {done.packs} packs, {done.unreadable_packs} unreadable")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

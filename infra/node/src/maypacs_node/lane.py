@@ -1,0 +1,149 @@
+"""Requests from the event loops to the handler processes, over Unix sockets that the supervisor binds.
+
+A handler process takes one request at a time, as a Lambda does: the frameworks are not thread-safe. All of them accept
+from the same two sockets, so a request waits only while every process is busy:
+
+- `light`: every handler process accepts from it, and prefers it;
+- `heavy` (rendering, thumbnails, STOW bodies, conversions): all but one accept from it, so that a search or a
+  picture as it is stored never waits behind the last renderer.
+
+A message is the length of a JSON header (4 bytes), the header, then the body, whose length the header says.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+import struct
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import orjson
+
+from maypacs_node.events import HttpResponse
+
+Lane = Literal["light", "heavy"]
+LANES: tuple[Lane, ...] = ("light", "heavy")
+BACKLOG = 1024
+_LENGTH = struct.Struct(">I")
+_MAX_HEADER = 1024 * 1024
+
+
+class LaneError(Exception):
+    """The handler process went away without an answer (it crashed, or took longer than its time)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    function: str
+    resource: str
+    method: str
+    path: str
+    query: str
+    headers: tuple[tuple[str, str], ...]
+    client: str
+    scheme: str
+    behind_proxy: bool
+    body_length: int
+    body_file: str | None = None  #: a spooled body; the handler process reads and removes it
+
+    def encode(self) -> bytes:
+        header = orjson.dumps({name: getattr(self, name) for name in self.__slots__})
+        return _LENGTH.pack(len(header)) + header
+
+    @classmethod
+    def decode(cls, header: bytes) -> Call:
+        values: dict[str, Any] = orjson.loads(header)
+        values["headers"] = tuple((name, value) for name, value in values["headers"])
+        return cls(**values)
+
+
+def lane_of(method: str, path: str, query: str) -> Lane:
+    """What is known to take long. A wrong guess costs time, never correctness."""
+    name = path.rstrip("/").rpartition("/")[2]
+    if name in {"rendered", "thumbnail"} or (method in {"POST", "DELETE"} and path.startswith("/dicomweb/")):
+        return "heavy"
+    return "heavy" if "contentType=image" in query else "light"
+
+
+@contextmanager
+def listeners(folder: Path) -> Iterator[dict[Lane, socket.socket]]:
+    """Both sockets, bound in ``folder`` by relative names: a socket's path may have 107 bytes, a folder's more."""
+    bound: dict[Lane, socket.socket] = {}
+    here = os.open(".", os.O_RDONLY)
+    try:
+        os.chdir(folder)
+        for lane in LANES:
+            Path(f"{lane}.sock").unlink(missing_ok=True)
+            bound[lane] = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+            bound[lane].bind(f"{lane}.sock")
+            bound[lane].listen(BACKLOG)
+            bound[lane].setblocking(False)
+    finally:
+        os.fchdir(here)
+        os.close(here)
+    try:
+        yield bound
+    finally:
+        for listener in bound.values():
+            listener.close()
+
+
+async def call(lane: Lane, request: Call, body: bytes) -> HttpResponse:
+    """Asks a handler process. Cancelling gives the request up; one that no process has begun is then never run."""
+    reader, writer = await asyncio.open_unix_connection(f"{lane}.sock", limit=1024 * 1024)
+    try:
+        writer.write(request.encode())
+        if body:
+            writer.write(body)
+        await writer.drain()
+        try:
+            header = orjson.loads(await reader.readexactly(_LENGTH.unpack(await reader.readexactly(4))[0]))
+            data = await reader.readexactly(header["length"])
+        except (asyncio.IncompleteReadError, ConnectionError) as error:
+            raise LaneError("the handler process went away") from error
+    finally:
+        writer.close()
+    return HttpResponse(header["status"], tuple((name, value) for name, value in header["headers"]), data)
+
+
+def receive(connection: socket.socket) -> tuple[Call, bytes] | None:
+    """In a handler process: the next request, or None when its client has gone already."""
+    with connection.makefile("rb") as file:
+        prefix = file.read(4)
+        if len(prefix) < 4 or _LENGTH.unpack(prefix)[0] > _MAX_HEADER:
+            return None
+        request = Call.decode(file.read(_LENGTH.unpack(prefix)[0]))
+        if request.body_file is not None:
+            path = Path(request.body_file)
+            try:
+                body = path.read_bytes()
+            except FileNotFoundError:  # the client went away, and the host tidied up
+                return None
+            path.unlink(missing_ok=True)
+        else:
+            body = file.read(request.body_length)
+    gone = len(body) != request.body_length or _closed(connection)
+    return None if gone else (request, body)
+
+
+def _closed(connection: socket.socket) -> bool:
+    try:
+        return connection.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT) == b""
+    except BlockingIOError:
+        return False
+    except OSError:
+        return True
+
+
+def reply(connection: socket.socket, response: HttpResponse) -> None:
+    header = orjson.dumps({"status": response.status, "headers": response.headers, "length": len(response.body)})
+    try:
+        connection.sendall(_LENGTH.pack(len(header)) + header)
+        connection.sendall(response.body)
+    except (BrokenPipeError, ConnectionResetError):  # the client did not wait
+        return
