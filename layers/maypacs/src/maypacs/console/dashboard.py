@@ -147,7 +147,9 @@ def _series(
 
 def _attributes(body: Mapping[str, Any]) -> dict[str, str]:
     """The QIDO attributes of a request body; empty values are no conditions."""
-    query = body.get("query") or {}
+    query = body.get("query", {})
+    if query is None:
+        query = {}
     if not isinstance(query, dict) or len(query) > 20:
         raise BadRequestError("query: an object of QIDO attributes is needed")
     attributes: dict[str, str] = {}
@@ -200,8 +202,12 @@ def _open_cursor(cursor: Any, asked: str, key: bytes, attempts: int) -> tuple[in
     """Which attempt goes on, and after what. Raises BadRequestError when it is not ours or of another search."""
     if cursor is None:
         return 0, None
-    payload, _, signature = str(cursor).partition(".")
-    if not cursor.isascii() or not hmac.compare_digest(signature, _signature(payload.encode("ascii"), key)):
+    payload, _, signature = cursor.partition(".") if isinstance(cursor, str) else ("", "", "")
+    if (
+        not payload.isascii()
+        or not signature.isascii()
+        or not hmac.compare_digest(signature, _signature(payload.encode("ascii"), key))
+    ):
         raise BadRequestError("cursor: not one that we gave")
     content = orjson.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
     if content["q"] != asked or content["n"] >= attempts:
