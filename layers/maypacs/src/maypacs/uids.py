@@ -13,7 +13,7 @@ from maypacs.errors import BadRequestError, UidError
 Uid = NewType("Uid", str)
 ArchiveId = NewType("ArchiveId", str)
 
-_UID = re.compile(r"[0-9.]{1,64}\Z")
+_UID = re.compile(r"(?=\.*[0-9])[0-9.]{1,64}\Z")  # a digit at least: "." and ".." are steps of a path
 _ARCHIVE = re.compile(r"[a-z0-9-]{3,32}\Z")
 
 
