@@ -36,7 +36,7 @@ def ulid_at(moment: float) -> str:
     """A new ULID of that time (seconds since the epoch)."""
     from ulid import ULID
 
-    return str(ULID.from_timestamp(moment))
+    return str(ULID.from_timestamp(float(moment)))  # an int would be milliseconds
 
 
 def archive_of(inbox_key: str) -> ArchiveId:

@@ -170,11 +170,15 @@ def resolve(packs: Iterable[OpenPack], choices: Mapping[str, Choice]) -> Resolut
         current[uid] = first
         equal = {first.version, *(choice.equal if choice else ())}
         others = [copy for copy in found if copy is not first]
-        duplicates += [copy for copy in others if copy.version in equal]
-        differing = [copy for copy in others if copy.version not in equal]
-        conflicts += differing
+        differing: dict[str, Copy] = {}
+        for copy in others:
+            if copy.version in equal or copy.version in differing:
+                duplicates.append(copy)
+            else:
+                differing[copy.version] = copy
+        conflicts += differing.values()
         if differing and (choice is None or choice.current != first.version):
-            undecided[uid] = [first, *differing]
+            undecided[uid] = [first, *differing.values()]
     return Resolution(current, duplicates, conflicts, undecided)
 
 

@@ -1,0 +1,117 @@
+"""Workspaces of one archive on cheap engines."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import orjson
+
+from maypacs.archive.store import ArchiveStore
+from maypacs.errors import GoneError, NotFoundError
+from maypacs.index import contents
+from maypacs.index.cascade import Effects
+from maypacs.index.rows import SeriesSummary, StudySummary, study_pk
+from maypacs.index.sqlite_table import SqliteTable
+from maypacs.index.table import BY_DATE, Item, Table
+from maypacs.index.terms import hint_rows
+from maypacs.reindex import indexed_studies
+from maypacs.uids import ArchiveId, Uid
+from maypacs.workspace import Workspace
+from tests.support.memory_objects import MemoryBuckets, MemoryObjects
+
+HOSP = ArchiveId("hosp1")
+PACK_KEY = bytes(range(32))
+QUICK = Effects(sleep=lambda seconds: None)
+
+
+@dataclass
+class Bench:
+    """One archive in memory (table: SQLite in a folder of the test's)."""
+
+    folder: Path
+    buckets: MemoryBuckets = field(default_factory=MemoryBuckets)
+    archive_id: ArchiveId = HOSP
+
+    def __post_init__(self) -> None:
+        self.objects: MemoryObjects = self.buckets.bucket("archive")
+        self.inbox: MemoryObjects = self.buckets.bucket("inbox")
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self.table: Table = SqliteTable(self.folder / "index.sqlite")
+
+    def workspace(self, table: Table | None = None, objects: MemoryObjects | None = None) -> Workspace:
+        store = ArchiveStore(self.archive_id, objects=objects or self.objects, inbox=self.inbox, pack_key=PACK_KEY)
+        return Workspace(self.archive_id, table or self.table, store)
+
+    def workspace_with_new_table(self, name: str) -> Workspace:
+        return self.workspace(SqliteTable(self.folder / f"{name}.sqlite"))
+
+    def upload(self, arrival: str, body: bytes) -> str:
+        key = f"{self.archive_id}/uploads/{arrival}"
+        self.inbox.put(key, body)
+        return key
+
+
+def visible(workspace: Workspace) -> dict[str, object]:
+    """All that a reader of the index can see of an archive, without what only says how it came to be.
+
+    Left out: revisions, and pack counts (deliveries at once may store an instance twice; one of them is current).
+    """
+    table = workspace.table
+    seen: dict[str, object] = {}
+    for study in sorted(indexed_studies(workspace)):
+        pk = study_pk(workspace.archive_id, study)
+        row = table.get(pk, "0")
+        assert row is not None, "the by-date index lists a study that has no row"
+        seen[f"study {study}"] = _plain(row)
+        summary = StudySummary.from_item(row)
+        hints = hint_rows(summary)
+        missing = [hint for hint in hints if not _same_hint(table.get(hint["pk"], hint["sk"]), hint)]
+        seen[f"hints {study}"] = {"count": len(hints), "missing": missing}
+        for item in contents.query_all(table, pk, "1#"):
+            series = SeriesSummary.from_item(item)
+            held = contents.series_contents(workspace, study, series.series_instance_uid)
+            seen[f"series {study} {series.series_instance_uid}"] = _plain(item)
+            seen[f"instances {study} {series.series_instance_uid}"] = [
+                (each.sop_instance_uid, each.digest.hex(), each.length) for each in held.instances
+            ]
+            seen[f"conflicts {study} {series.series_instance_uid}"] = sorted(
+                {(each.sop_instance_uid, each.digest.hex()) for each in held.conflicts}
+            )
+    return seen
+
+
+_HOW = {"revision", "packs", "clean", "first_arrival", "last_arrival", "gsk"}
+
+
+def _plain(item: Item) -> dict[str, object]:
+    shown = {name: value for name, value in item.items() if name not in _HOW}
+    shown["attributes"] = orjson.loads(item["attributes"])
+    return shown
+
+
+def _same_hint(held: Item | None, hint: Item) -> bool:
+    return held is not None and {**held, "revision": 0} == {**hint, "revision": 0}
+
+
+def stray_hints(workspace: Workspace) -> list[Item]:
+    """By-date index entries and month rows aside, every hint in the table should be of a study that exists."""
+    months = contents.query_all(workspace.table, f"{workspace.archive_id}#M", "")
+    return [
+        item
+        for month in months
+        for item in workspace.table.query(f"{workspace.archive_id}#D#{month['sk']}", index=BY_DATE).items
+        if workspace.table.get(item["pk"], "0") is None
+    ]
+
+
+def every_byte_is_there(workspace: Workspace, study: Uid, series: Uid) -> dict[str, bytes]:
+    """The current instances, read back from their packs."""
+    try:
+        held = contents.series_contents(workspace, study, series)
+    except (NotFoundError, GoneError):
+        return {}
+    return {
+        each.sop_instance_uid: workspace.store.get_range(study, series, each.pack_id, each.offset, each.length)
+        for each in held.instances
+    }
