@@ -7,6 +7,7 @@ origin makes it absolute. Values are UTF-8 whatever the file's character set was
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from typing import Any
 
 from maypacs.dicom import keywords
@@ -112,11 +113,12 @@ def _series_part(series: SeriesSummary, query: Query) -> Attributes:
     return item
 
 
-def _asked(query: Query) -> set[str]:
+@lru_cache(maxsize=64)
+def _asked(query: Query) -> frozenset[str]:
     """What was asked for by includefield or by being matched; of a private element also its creator (PS3.5 7.8.1)."""
     tags = {*query.include, *(key.path[0] for key in query.matches)}
     creators = {f"{tag[:4]}00{tag[4:6]}" for tag in tags if int(tag[3], 16) % 2 and tag[4:6] != "00"}
-    return tags | creators
+    return frozenset(tags | creators)
 
 
 def _take(item: Attributes, source: Mapping[str, Any], tags: Iterable[str]) -> None:

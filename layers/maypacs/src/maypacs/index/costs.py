@@ -30,11 +30,13 @@ def value_size(value: Value) -> int:
     if isinstance(value, list):
         return 3 + sum(1 + value_size(element) for element in value)
     if isinstance(value, dict):
-        return 3 + sum(1 + len(name.encode()) + value_size(element) for name, element in value.items())
+        return 3 + len(value) + item_size(value)
     raise ValueError(f"a row holds str, int, bool, bytes, None, lists and dicts, not {type(value).__name__}")
 
 
 def item_size(item: Mapping[str, Value]) -> int:
+    if "" in item:
+        raise ValueError("an attribute has a name")
     return sum(len(name.encode()) + value_size(value) for name, value in item.items())
 
 
@@ -88,5 +90,7 @@ def check_update(item_set: Mapping[str, Value], remove: object) -> None:
     removed = set(remove)  # type: ignore[call-overload]
     if {"pk", "sk"} & (names | removed):
         raise ValueError("pk and sk of a row do not change")
+    if not names | removed:
+        raise ValueError("an update sets or removes something")
     if names & removed:
         raise ValueError("an attribute is set or removed, not both")

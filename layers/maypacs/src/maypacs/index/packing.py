@@ -43,12 +43,17 @@ def pack_item(item: Item) -> bytes:
 def unpack_item(packed: bytes) -> Item:
     (length,) = _LENGTH.unpack_from(packed)
     start = _LENGTH.size + length
-    item: Item = orjson.loads(memoryview(packed)[_LENGTH.size : start])
-    if start < len(packed) or _MARK_IN_JSON in packed[:start]:
-        for name, value in item.items():
-            kind = type(value)
-            if kind is dict or kind is list:
-                item[name] = _lift(value, packed, start)
+    text = packed[_LENGTH.size : start]
+    item: Item = orjson.loads(text)
+    left = text.count(_MARK_IN_JSON)
+    if not left:
+        return item
+    for name, value in item.items():  # nearly always they are at the top
+        if type(value) is dict and _MARK in value:
+            item[name] = _lift(value, packed, start)
+            left -= 1
+    if left:
+        return {name: _lift(value, packed, start) for name, value in item.items()}
     return item
 
 

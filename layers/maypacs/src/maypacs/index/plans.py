@@ -9,7 +9,7 @@ against it (`verify`).
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import Literal
@@ -319,7 +319,7 @@ _LAST = "\U0010ffff"
 
 
 def _of_key(row: Item, month: str) -> Candidate:
-    """A candidate of the index without a look at the row: the key is the order, and verifying it reads the row anyway."""
+    """A candidate of the index without a look at the row: the key is the order, and verifying reads the row anyway."""
     order = row["gsk"] if month != ABSENT_MONTH else terms.NO_DATE + row["gsk"]
     return Candidate(order, Uid(row["pk"].rpartition("#")[2]))
 
@@ -333,7 +333,10 @@ def _modality_on_row(row: Item, key: Match) -> bool:
 
 
 #: Keys that the columns of a study row tell, before its attributes are parsed.
-_ON_ROW = {(PATIENT_NAME,): _name_on_row, (MODALITIES,): _modality_on_row}
+_ON_ROW: dict[tuple[str, ...], Callable[[Item, Match], bool]] = {
+    (PATIENT_NAME,): _name_on_row,
+    (MODALITIES,): _modality_on_row,
+}
 
 
 def _shortest(probes: Iterable[_Probe]) -> _Probe | None:

@@ -53,8 +53,10 @@ class SqliteTable:
 
     concurrency = 1  #: calls are microseconds: threads would only queue for each other
 
-    def __init__(self, path: Path | str) -> None:
+    def __init__(self, path: Path | str, *, busy_seconds: float = _BUSY_SECONDS) -> None:
+        """``busy_seconds``: how long a write waits for others before it is ThrottledError."""
         self.path = Path(path)
+        self._busy_seconds = busy_seconds
         self.consumed = Consumed()
         self._local = threading.local()
         self._lock = threading.Lock()
@@ -205,7 +207,7 @@ class SqliteTable:
         """This thread's connection; a forked child opens its own (SQLite's must not cross a fork)."""
         if getattr(self._local, "pid", None) != os.getpid():
             with _errors():
-                self._local.connection = _open(self.path)
+                self._local.connection = _open(self.path, self._busy_seconds)
             self._local.pid = os.getpid()
             with self._lock:
                 self._connections.append(self._local.connection)
@@ -274,8 +276,8 @@ def _take(cursor: sqlite3.Cursor, limit: int | None) -> tuple[list[Item], int, b
     return items, read, False
 
 
-def _open(path: Path) -> sqlite3.Connection:
-    connection = sqlite3.connect(path, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False)
+def _open(path: Path, busy_seconds: float) -> sqlite3.Connection:
+    connection = sqlite3.connect(path, timeout=busy_seconds, isolation_level=None, check_same_thread=False)
     try:
         # Turning WAL on needs the file alone for a moment, and SQLite does not always wait for its turn here.
         _patiently(lambda: connection.execute("PRAGMA journal_mode=WAL").fetchone())

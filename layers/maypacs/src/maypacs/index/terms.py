@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from functools import lru_cache
 from typing import Literal
 
 from maypacs.index.rows import ABSENT_MONTH, SCHEMA_VERSION, StudySummary
@@ -46,9 +47,10 @@ def fold(text: str) -> str:
     return _SEPARATORS.sub(" ", _DROPPED.sub("", bare)).strip()
 
 
-def name_groups(pn: str) -> list[str]:
+@lru_cache(maxsize=8_192)
+def name_groups(pn: str) -> tuple[str, ...]:
     """The folded groups of a PN value (alphabetic, ideographic, phonetic), those that hold something."""
-    return [folded for folded in map(fold, pn.split("=")) if folded]
+    return tuple(folded for folded in map(fold, pn.split("=")) if folded)
 
 
 def name_tokens(pn: str) -> frozenset[str]:
