@@ -112,7 +112,13 @@ def _answered(template: str, serve: Callable[[], Answer]) -> Response[str]:
     method = app.current_event.raw_event["httpMethod"]
     logger.info(
         "request",
-        extra={"method": method, "route": template, "status": answer.status, "bytes": len(answer.body), "ms": milliseconds},
+        extra={
+            "method": method,
+            "route": template,
+            "status": answer.status,
+            "bytes": len(answer.body),
+            "ms": milliseconds,
+        },
     )
     metrics.add_metric(name="Requests", unit=MetricUnit.Count, value=1)
     metrics.add_metric(name="Duration", unit=MetricUnit.Milliseconds, value=milliseconds)

@@ -87,7 +87,13 @@ class Client:
         }
 
     def send(
-        self, method: str, path: str, headers: Mapping[str, str] | None = None, body: bytes = b"", *, follow: bool = True
+        self,
+        method: str,
+        path: str,
+        headers: Mapping[str, str] | None = None,
+        body: bytes = b"",
+        *,
+        follow: bool = True,
     ) -> Reply:
         """`path` below the archive's root, or a whole URL of ours."""
         if path.startswith("https://"):
@@ -124,7 +130,8 @@ class Client:
     def stow(self, *instances: bytes, study: str = "", part_type: str = "application/dicom") -> Reply:
         boundary = "stow-boundary-3f9a"
         body = b"".join(
-            b"--%s\r\nContent-Type: %s\r\n\r\n%s\r\n" % (boundary.encode(), part_type.encode(), data) for data in instances
+            b"--%s\r\nContent-Type: %s\r\n\r\n%s\r\n" % (boundary.encode(), part_type.encode(), data)
+            for data in instances
         )
         content_type = f'multipart/related; type="application/dicom"; boundary={boundary}'
         target = f"/studies/{study}" if study else "/studies"

@@ -8,14 +8,14 @@ from pathlib import Path
 
 import boto3
 import pytest
-from moto import mock_aws
-
 from functions.dicomweb import handler as dicomweb
+from moto import mock_aws
+from tests.functional.dicomweb.client import Client
+
 from maypacs.access import accounts, keys, secrets
 from maypacs.access.principals import Role
 from maypacs.runtime import Runtime
 from maypacs.settings import Settings
-from tests.functional.dicomweb.client import Client
 
 ARCHIVE, OTHER = "hosp1", "hosp10"
 

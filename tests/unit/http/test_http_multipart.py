@@ -34,7 +34,8 @@ def test_no_body_breaks_the_reader(body: bytes) -> None:
 
 def test_preamble_epilogue_bare_line_feeds_and_padding_are_tolerated() -> None:
     """What real senders do."""
-    body = b"preamble\r\n--B  \r\nContent-Type: application/dicom\r\n\r\none\r\n--B\nContent-Type: x/y\n\ntwo\n--B--\r\nepilogue --B"
+    body = b"preamble\r\n--B  \r\nContent-Type: application/dicom\r\n\r\none\r\n"
+    body += b"--B\nContent-Type: x/y\n\ntwo\n--B--\r\nepilogue --B"
     assert _contents(body, "B") == [b"one", b"two"]
 
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from maypacs.errors import BadRequestError, MayPACSError, NotAcceptableError
+from maypacs.errors import BadRequestError, NotAcceptableError
 from maypacs.http import media_types as mt
 from maypacs.http.media_types import Choice
 
@@ -34,7 +34,7 @@ DICOM_ACCEPTS = [
         "one fits",
     ),
     (
-        "multipart/related; type=application/dicom; transfer-syntax=1.2;q=0.2, multipart/related; type=application/dicom; q=0.9",
+        "multipart/related; type=application/dicom; transfer-syntax=1.2;q=0.2, multipart/related;type=application/dicom",
         Choice("application/dicom", True, None),
         "the larger q first",
     ),
@@ -118,10 +118,10 @@ def test_the_accept_query_parameter_goes_before_the_header() -> None:
 def test_no_accept_line_breaks_the_parser(text: str) -> None:
     """Hostile input ends in a choice or in an error of ours."""
     try:
-        accept = mt.parse_accept(text)
-        mt.frame_choices(accept, single_allowed=True)
-    except MayPACSError as error:
-        assert isinstance(error, BadRequestError | NotAcceptableError)
+        choices = mt.frame_choices(mt.parse_accept(text), single_allowed=True)
+    except (BadRequestError, NotAcceptableError):
+        return
+    assert choices
 
 
 def test_an_accept_of_hundreds_of_ranges_is_refused() -> None:

@@ -51,7 +51,7 @@ def retrieve_bulkdata(request: Request) -> Answer:
 
 
 def _ranged(value: bytes, text: str, headers: dict[str, str], limit: int) -> Answer:
-    """One range (RFC 9110 14.2), cut to what the gateway carries; several, or none that can be read, give everything."""
+    """One range (RFC 9110 14.2), cut to what the gateway carries. Raises BadRequestError for several."""
     found = _RANGE.match(text.strip())
     if not found or not any(found.groups()):
         raise BadRequestError("a Range of one part, bytes=first-last, is taken")

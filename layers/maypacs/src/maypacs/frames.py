@@ -1,8 +1,8 @@
 """Retrieve of frames (PS3.18 10.4, Table 10.4.1-4; 8.7.3.3): by range where the frame table tells where they are.
 
-The default is native little endian, exactly rows x columns x samples x bytes a frame. The stored syntax, or
-`transfer-syntax=*`, gives the stored bytes with the media type they have (declared in docs/conformance.md: also when
-octets were asked for, as OHIF does).
+The default is native little endian, exactly rows x columns x samples x bytes a frame; native frames, big endian ones
+too, are never answered otherwise. The stored syntax, or `transfer-syntax=*`, gives compressed frames as they are
+stored, with the media type they have (declared in docs/conformance.md: also when octets were asked for, as OHIF does).
 """
 
 from __future__ import annotations
@@ -29,8 +29,6 @@ if TYPE_CHECKING:
 
 EXPLICIT = transfer_syntaxes.EXPLICIT_VR_LITTLE_ENDIAN
 MAX_FRAMES = 10_000
-#: Native syntaxes whose stored bytes are what Explicit VR Little Endian would hold.
-_LITTLE_ENDIAN = frozenset({EXPLICIT, transfer_syntaxes.IMPLICIT_VR_LITTLE_ENDIAN})
 
 
 def retrieve_frames(request: Request) -> Answer:
@@ -48,7 +46,9 @@ def retrieve_frames(request: Request) -> Answer:
     etag = name.rpartition("-")[2]
     if not_modified(request.if_none_match, etag):
         return conditional(Answer(200), etag, request.if_none_match)
-    frames = native_frames(request.workspace, ref, numbers) if native else stored_frames(request.workspace, ref, numbers)
+    frames = (
+        native_frames(request.workspace, ref, numbers) if native else stored_frames(request.workspace, ref, numbers)
+    )
     media_type, part_type = _media_types(ref, native=native)
     base = instance_url(request.root, ref.study_instance_uid, ref.series_instance_uid, ref.sop_instance_uid)
     parts = [OutPart(part_type, data, f"{base}/frames/{n}") for n, data in zip(numbers, frames, strict=True)]
@@ -65,7 +65,11 @@ def retrieve_frames(request: Request) -> Answer:
     def chunks() -> list[bytes]:
         out: list[bytes] = []
         for part in parts:
-            out += [part_head(boundary, part.content_type, len(part.content), part.location), bytes(part.content), b"\r\n"]
+            out += [
+                part_head(boundary, part.content_type, len(part.content), part.location),
+                bytes(part.content),
+                b"\r\n",
+            ]
         return [*out, part_close(boundary)]
 
     key = export_stream(store, name, lambda: iter(chunks()), content_type(media_type, boundary))
@@ -91,9 +95,9 @@ def _decide(choices: Sequence[Choice], ref: InstanceRef) -> tuple[Choice, bool]:
         syntax = choice.transfer_syntax
         if choice.media_type == OCTETS:
             if syntax in {"*", ref.transfer_syntax_uid}:
-                return choice, False
+                return choice, not stored.encapsulated
             if syntax in {None, EXPLICIT}:
-                return choice, ref.transfer_syntax_uid != EXPLICIT
+                return choice, True
         elif choice.media_type == stored.frame_media_type and syntax in {None, "*", ref.transfer_syntax_uid}:
             return choice, False
     raise NotAcceptableError(
@@ -109,11 +113,11 @@ def _media_types(ref: InstanceRef, *, native: bool) -> tuple[str, str]:
     return media_type, f"{media_type}; transfer-syntax={ref.transfer_syntax_uid}"
 
 
-# -- bytes --------------------------------------------------------------------------------------------------------------
+# -- bytes -----------------------------------------------------------------------------------------------
 
 
 def stored_frames(workspace: Workspace, ref: InstanceRef, numbers: Sequence[int]) -> list[bytes]:
-    """The stored bytes of frames (1-based): native samples, or fragments joined. Raises FrameNotFoundError, PixelError."""
+    """Frames (1-based): native little endian samples, or fragments joined. Raises FrameNotFoundError, PixelError."""
     if ref.frame_table is None:
         whole = whole_instance(workspace, ref)
         return [whole.stored_frame(number) for number in numbers]
@@ -142,7 +146,7 @@ def native_frames(workspace: Workspace, ref: InstanceRef, numbers: Sequence[int]
         whole = whole_instance(workspace, ref)
         return [whole.native_frame(number)[0] for number in numbers]
     frames = stored_frames(workspace, ref, numbers)
-    if ref.transfer_syntax_uid in _LITTLE_ENDIAN:
+    if not transfer_syntaxes.info(ref.transfer_syntax_uid).encapsulated:
         return frames
     from maypacs.pixels.image import image_pixel
     from maypacs.pixels.whole import native_frame_bytes

@@ -27,7 +27,8 @@ _NOT_PICTURES = frozenset({"SR", "KO", "PR", "DOC", "SEG", "RTSTRUCT", "RTPLAN",
 def retrieve_rendered(request: Request) -> Answer:
     """GET …/instances/{i}/rendered and …/frames/{n}/rendered as JPEG or PNG.
 
-    An instance of several frames gives its first. Raises BadRequestError, NotAcceptableError, NotFoundError, PixelError.
+    An instance of several frames gives its first. Raises BadRequestError, NotAcceptableError, NotFoundError,
+    PixelError.
     """
     media_type = rendered_choice(request.accept)
     rendering = parse_rendering(request, media_type)
@@ -67,9 +68,7 @@ def render(workspace: Workspace, ref: InstanceRef, number: int, rendering: Rende
 
         return resolve_bulk(read_instance(workspace, ref), uri)
 
-    return render_frame(
-        array, photometric, pixel, attributes, frame=number, rendering=rendering, resolve=resolve
-    )
+    return render_frame(array, photometric, pixel, attributes, frame=number, rendering=rendering, resolve=resolve)
 
 
 def parse_rendering(request: Request, media_type: str) -> Rendering:
@@ -124,15 +123,15 @@ def _float(text: str, name: str) -> float:
     return value
 
 
-# -- thumbnails ---------------------------------------------------------------------------------------------------------
+# -- thumbnails ------------------------------------------------------------------------------------------
 
 
 def thumbnail_jpeg(data: bytes, frame: int | None = None, max_side: int = 256, *, may_identify: bool = False) -> bytes:
     """A JPEG of at most `max_side` pixels a side of one frame of a Part 10 file (the middle one by default).
 
-    A thumbnail must not identify (PS3.18 10.4.3.3.4): what may have burned-in text (US, SC, BurnedInAnnotation YES) gives
-    a neutral placeholder that names the modality, unless `may_identify`. So does what has no pixels, or pixels that no
-    decoder reads: a thumbnail is never an error.
+    A thumbnail must not identify (PS3.18 10.4.3.3.4): what may have burned-in text (US, SC, BurnedInAnnotation YES)
+    gives a neutral placeholder that names the modality, unless `may_identify`. So does what has no pixels, or pixels
+    that no decoder reads: a thumbnail is never an error.
     """
     from maypacs.pixels.thumbnail import thumbnail
 

@@ -1,8 +1,8 @@
 """Retrieve of a study, a series or an instance (PS3.18 10.4, Table 10.4.1-1): as stored, or converted.
 
-As stored, when Accept allows every stored transfer syntax: what is small is answered inline, what is large is a redirect
-to a pack, or to several packs joined by the storage itself (protocols §7). Otherwise each part is Explicit VR Little
-Endian; lossy parts stay as stored under the default (8.7.8), and what no decoder reads does too.
+As stored, when Accept allows every stored transfer syntax: what is small is answered inline, what is large is a
+redirect to a pack, or to several packs joined by the storage itself (protocols §7). Otherwise each part is Explicit VR
+Little Endian; lossy parts stay as stored under the default (8.7.8), and what no decoder reads does too.
 """
 
 from __future__ import annotations
@@ -70,11 +70,13 @@ def _decide(choices: Sequence[Choice], selection: Selection) -> tuple[Choice, st
             return choice, None if as_it_is else "default"
         if choice.transfer_syntax == EXPLICIT:
             return choice, None if stored == {EXPLICIT} else EXPLICIT
-        reasons.append(NotAcceptableError("acceptable here: transfer-syntax=*, Explicit VR Little Endian, or the stored one"))
+        reasons.append(
+            NotAcceptableError("acceptable here: transfer-syntax=*, Explicit VR Little Endian, or the stored one")
+        )
     raise reasons[0]
 
 
-# -- as stored ----------------------------------------------------------------------------------------------------------
+# -- as stored -------------------------------------------------------------------------------------------
 
 
 def _single_as_stored(request: Request, ref: InstanceRef, etag: str) -> Answer:
@@ -154,7 +156,7 @@ def _read_all(workspace: Workspace, selection: Selection) -> Iterator[tuple[Inst
             yield ref, span[1][start : start + ref.length]
 
 
-# -- converted ----------------------------------------------------------------------------------------------------------
+# -- converted -------------------------------------------------------------------------------------------
 
 
 def _converted(

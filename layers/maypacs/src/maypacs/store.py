@@ -1,6 +1,7 @@
 """Store of instances (STOW-RS, PS3.18 10.5): multipart/related or one bare application/dicom body.
 
-Each instance has its own result; the status says the sum (Table 10.5.3-1). What is stored is what was sent, to the byte.
+Each instance has its own result; the status says the sum (Table 10.5.3-1). What is stored is what was sent, to the
+byte.
 """
 
 from __future__ import annotations
@@ -58,8 +59,8 @@ def store(request: Request) -> Answer:
     if request.settings.limits == "gateway" and len(request.body) > limit:
         archive = request.workspace.archive_id
         raise TooLargeError(
-            f"bodies above {limit} bytes go by an upload grant: POST /api/archives/{archive}/uploads, then PUT the same "
-            "body to the URL that it gives"
+            f"bodies above {limit} bytes go by an upload grant: POST /api/archives/{archive}/uploads, then PUT the "
+            "same body to the URL that it gives"
         )
     expected = request.study if "study" in request.has else None
     instances = read_instances(request.headers.get("content-type", ""), request.body)

@@ -48,7 +48,7 @@ def plain_problem_answer(status: int, detail: str, headers: Mapping[str, str] | 
 
 
 def redirect(location: str, *, etag: str | None = None) -> Answer:
-    """307 to a signed URL on our own origin. `location` is a path: a relative Location keeps the client on the origin."""
+    """307 to a signed URL. `location` is a path: a relative Location keeps the client on our origin."""
     headers = {"Location": location, "Vary": "Accept, Authorization", "Cache-Control": "private, max-age=60"}
     if etag:
         headers["ETag"] = quoted(etag)

@@ -192,7 +192,7 @@ def dicom_choices(accept: tuple[MediaType, ...], *, single_allowed: bool) -> lis
 
 
 def metadata_choice(accept: tuple[MediaType, ...]) -> str:
-    """application/dicom+json, application/json, or application/dicom+xml (metadata, searches). Raises NotAcceptableError."""
+    """application/dicom+json, application/json or application/dicom+xml. Raises NotAcceptableError."""
     for wanted in accept:
         if wanted.multipart:
             if wanted.part == DICOM_XML:

@@ -23,7 +23,7 @@ class BodyPart:
 
 
 def read_multipart(body: bytes | memoryview, boundary: str) -> Iterator[BodyPart]:
-    """The parts of a body. Raises BadRequestError: no boundary, no closing delimiter, unreadable headers, too many parts.
+    """The parts of a body. Raises BadRequestError: no boundary, no closing delimiter, bad headers, too many parts.
 
     Bare LF line ends are taken where CRLF is meant; a preamble and an epilogue are ignored (RFC 2046 5.1.1). Content is
     never searched for a Content-Length: the boundary alone says where a part ends.

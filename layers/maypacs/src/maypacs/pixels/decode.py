@@ -12,6 +12,7 @@ import zlib
 from typing import TYPE_CHECKING, Any
 
 from maypacs.errors import PixelError
+from maypacs.pixels import jpeg
 from maypacs.pixels.image import ImagePixel
 
 if TYPE_CHECKING:
@@ -21,19 +22,20 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
-BIG_ENDIAN = "1.2.840.10008.1.2.2"
 NATIVE = frozenset(
     {
         "1.2.840.10008.1.2",
         "1.2.840.10008.1.2.1",
         "1.2.840.10008.1.2.1.98",
         "1.2.840.10008.1.2.1.99",
-        BIG_ENDIAN,
+        "1.2.840.10008.1.2.2",
         "1.2.840.113619.5.2",
     }
 )
 DEFLATED_FRAMES = "1.2.840.10008.1.2.8.1"
 _J2K = {f"1.2.840.10008.1.2.4.{n}" for n in (90, 91, 92, 93, 201, 202, 203)}
+#: DCT processes that pydicom has an entry for; the others are read as baseline when they hold 8 bits.
+_OF_PYDICOM = frozenset({"1.2.840.10008.1.2.4.50", "1.2.840.10008.1.2.4.51"})
 #: Syntaxes that pydicom has no entry for, read by the decoder of another of the same family.
 _SAME_FAMILY = {"1.2.840.10008.1.2.4.92": "1.2.840.10008.1.2.4.90", "1.2.840.10008.1.2.4.93": "1.2.840.10008.1.2.4.91"}
 
@@ -48,17 +50,20 @@ def decode_frame(
 
     `as_rgb`: YBR becomes RGB, to be drawn; otherwise the samples are what the stream holds.
 
-    `frame` is one native frame (for 1-bit images: unpacked to start at a byte) or the fragments of one compressed
-    frame joined. Raises PixelError with the reason.
+    `frame` is what `maypacs.dicom.frames.defragment` gives: one native frame, little endian and beginning at a byte, or
+    the fragments of one compressed frame joined. Raises PixelError with the reason.
     """
     if image.rows * image.columns * image.samples > MAX_SAMPLES:
         raise PixelError("the frame is too large to be drawn")
     if transfer_syntax_uid == DEFLATED_FRAMES:
         frame = _inflate(frame, image)
     if transfer_syntax_uid in NATIVE or transfer_syntax_uid == DEFLATED_FRAMES:
-        if transfer_syntax_uid == BIG_ENDIAN:
-            frame = little_endian(frame, image)
         return native_frame(frame, image)
+    if transfer_syntax_uid in jpeg.DCT_SYNTAXES:
+        if jpeg.sample_precision(frame) == 12:
+            return jpeg.decode_twelve_bits(frame, image), image.photometric
+        if transfer_syntax_uid not in _OF_PYDICOM:
+            transfer_syntax_uid = "1.2.840.10008.1.2.4.50"
     return _compressed(frame, image, transfer_syntax_uid, as_rgb=as_rgb)
 
 
@@ -69,18 +74,6 @@ def _inflate(frame: bytes, image: ImagePixel) -> bytes:
         return zlib.decompressobj(-zlib.MAX_WBITS).decompress(frame, room)
     except zlib.error:
         raise PixelError("the deflated frame cannot be inflated") from None
-
-
-def little_endian(frame: bytes, image: ImagePixel) -> bytes:
-    """The samples of a big endian frame in little endian order (PS3.5 7.3; 8-bit samples in OW lie in swapped pairs)."""
-    import numpy as np
-
-    size = image.bits_allocated // 8
-    if size <= 1:
-        if not image.words or len(frame) % 2:
-            return frame
-        size = 2
-    return np.frombuffer(frame[: len(frame) // size * size], f"u{size}").byteswap().tobytes()
 
 
 def native_bytes(array: Array, image: ImagePixel) -> bytes:
@@ -158,7 +151,8 @@ def to_rgb(array: Array, photometric: str, bits_stored: int) -> tuple[Array, str
 
 def _compressed(frame: bytes, image: ImagePixel, transfer_syntax_uid: str, *, as_rgb: bool) -> tuple[Array, str]:
     from pydicom.encaps import encapsulate
-    from pydicom.pixels import get_decoder
+    from pydicom.pixels.decoders import get_decoder
+    from pydicom.uid import UID
 
     syntax = _SAME_FAMILY.get(transfer_syntax_uid, transfer_syntax_uid)
     try:
@@ -176,7 +170,8 @@ def _compressed(frame: bytes, image: ImagePixel, transfer_syntax_uid: str, *, as
         "pixel_keyword": "PixelData",
         "number_of_frames": 1,
         "planar_configuration": int(image.planar),
-        "transfer_syntax_uid": syntax,
+        "transfer_syntax_uid": UID(syntax),
+        "as_rgb": as_rgb,
     }
     failures = []
     for plugin in _plugins(decoder, syntax):
@@ -184,7 +179,7 @@ def _compressed(frame: bytes, image: ImagePixel, transfer_syntax_uid: str, *, as
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
                 array, meta = decoder.as_array(
-                    encapsulate([frame]), index=0, decoding_plugin=plugin, as_rgb=as_rgb, **options
+                    encapsulate([frame]), index=0, decoding_plugin=plugin, **options
                 )
         except Exception as error:  # a codec's own error, of whatever class: the next one may read it
             failures.append(f"{plugin}: {type(error).__name__}")

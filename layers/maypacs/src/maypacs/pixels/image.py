@@ -61,7 +61,6 @@ class ImagePixel:
     photometric: str
     number_of_frames: int
     floats: bool = False  #: (7FE0,0008) or (7FE0,0009): IEEE floats
-    words: bool = False  #: VR OW: 8-bit samples of a big endian file are swapped in pairs
 
     def native_size(self, available: int) -> int:
         """Bytes of one native frame without padding. Raises PixelError when fewer are there.
@@ -102,7 +101,6 @@ def image_pixel(attributes: Attributes) -> ImagePixel:
         photometric=text(attributes, "00280004") or "MONOCHROME2",
         number_of_frames=max(1, int(number(attributes, "00280008") or 1)),
         floats=floats,
-        words=attributes.get("7FE00010", {}).get("vr") == "OW",
     )
 
 
@@ -111,7 +109,7 @@ def has_pixels(attributes: Attributes) -> bool:
 
 
 def groups(attributes: Attributes, frame: int) -> Iterator[Attributes]:
-    """Where an attribute of this frame (1-based) may be: its functional groups, the shared ones, the data set itself."""
+    """Where an attribute of this frame (1-based) may be: its own functional groups, shared ones, the data set."""
     per_frame = items(attributes, "52009230")
     if 0 < frame <= len(per_frame):
         yield from _flat(per_frame[frame - 1])

@@ -119,7 +119,7 @@ def _grey(
     if pixel.floats or array.dtype.itemsize > 2:
         values = transformation(array.astype(np.float64))
         if voi_lut is None:
-            return apply_window(values, window or _full_range(values, None))
+            return apply_window(values, window or _full_range(values))
         return _scaled_lut(np.rint(values).astype(np.int64), voi_lut)
     # 8 and 16 bit: transform every possible value once, then look up. A frame has more pixels than there are values.
     low = int(array.min()) if array.size else 0
@@ -130,7 +130,7 @@ def _grey(
     else:
         if window is None:
             padding = images.number(attributes, "00280120")
-            window = _full_range(transformation(_without(array, padding)), None)
+            window = _full_range(transformation(_without(array, padding)))
         table = apply_window(values, window)
     indices = array if low == 0 else array.astype(np.int32) - low
     return np.take(table, indices)
@@ -145,7 +145,7 @@ def _without(array: Array, padding: float | None) -> Array:
     return (kept if kept.size else distinct).astype(np.float64)
 
 
-def _full_range(values: Array, _: None) -> Window:
+def _full_range(values: Array) -> Window:
     import numpy as np
 
     finite = values[np.isfinite(values)]
@@ -198,11 +198,9 @@ def _scaled_lut(values: Array, lut: Lut) -> Array:
     import numpy as np
 
     table = _lut_values(lut).astype(np.float64)
-    top = float((1 << lut.bits) - 1) if 0 < lut.bits <= 16 else 0.0
-    top = max(top, float(table.max()) if not top else top)
+    top = float((1 << lut.bits) - 1) if 0 < lut.bits <= 16 else float(table.max())
     eight = np.rint(np.clip(table / (top or 1.0), 0, 1) * 255).astype(np.uint8)
-    first = lut.first
-    return eight[np.clip(values - first, 0, len(eight) - 1)]
+    return np.take(eight, np.clip(values - lut.first, 0, len(eight) - 1))
 
 
 def _lut_values(lut: Lut) -> Array:

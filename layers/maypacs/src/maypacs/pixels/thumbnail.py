@@ -13,7 +13,7 @@ _SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"
 
 
 def may_have_burned_in_text(attributes: Attributes) -> bool:
-    """US, secondary captures, documents, and whatever says YES; a clear NO (0028,0301) of a modality that is neither."""
+    """US and others that write into their pictures by habit, secondary captures, and what says so (0028,0301)."""
     if images.text(attributes, "00280301").upper() == "YES":
         return True
     sop_class = images.text(attributes, "00080016")

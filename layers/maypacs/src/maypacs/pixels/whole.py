@@ -5,12 +5,12 @@ from __future__ import annotations
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from maypacs.dicom import explicit, transfer_syntaxes
 from maypacs.dicom import frames as frame_tables
 from maypacs.dicom import header as headers
-from maypacs.dicom import transfer_syntaxes
 from maypacs.errors import DicomError, FrameNotFoundError, PixelError
 from maypacs.pixels import image as images
-from maypacs.pixels.decode import BIG_ENDIAN, NATIVE, decode_frame, little_endian, native_bytes
+from maypacs.pixels.decode import NATIVE, decode_frame, native_bytes
 from maypacs.pixels.image import ImagePixel
 from maypacs.pixels.render import Rendering, render_frame
 
@@ -24,9 +24,7 @@ class WholeInstance:
     def __init__(self, data: bytes, header: headers.Header | None = None) -> None:
         header = header or headers.parse_header(data)
         if transfer_syntaxes.info(header.transfer_syntax_uid).deflated:
-            from maypacs.dicom.file_meta import to_explicit_little_endian
-
-            data = to_explicit_little_endian(data)
+            data = explicit.to_explicit_little_endian(data, header)
             header = headers.parse_header(data)
         self.data = data
         self.header = header
@@ -50,7 +48,7 @@ class WholeInstance:
         return table
 
     def stored_frame(self, number: int) -> bytes:
-        """The bytes of one frame (1-based): native samples, or the fragments joined. Raises FrameNotFoundError."""
+        """One frame (1-based): native little endian samples, or the fragments joined. Raises FrameNotFoundError."""
         found = self.frame_table.locate(number)
         return frame_tables.defragment(bytes(self.data[found.offset : found.offset + found.length]), found)
 
@@ -79,10 +77,7 @@ class WholeInstance:
 def native_frame_bytes(frame: bytes, pixel: ImagePixel, transfer_syntax_uid: str) -> tuple[bytes, str]:
     """A stored frame as Explicit VR Little Endian holds it: exactly rows x columns x samples x bytes, no padding."""
     if transfer_syntax_uid in NATIVE:
-        size = pixel.native_size(len(frame))
-        if transfer_syntax_uid == BIG_ENDIAN:
-            frame = little_endian(frame, pixel)
-        return frame[:size], pixel.photometric
+        return frame[: pixel.native_size(len(frame))], pixel.photometric
     # Lossy YBR is given as RGB: what a decoder makes of it; lossless YBR stays what it is.
     as_rgb = transfer_syntax_uid.startswith("1.2.840.10008.1.2.4.5")
     array, photometric = decode_frame(frame, pixel, transfer_syntax_uid, as_rgb=as_rgb)
