@@ -135,7 +135,7 @@ class Node(Child):
         self.start(r"^ready http://")
         return self
 
-    def command(self, *words: str) -> str:
+    def maypacs(self, *words: str) -> str:
         done = subprocess.run(
             [BIN / "maypacs", *words, "--data", str(self.data)], capture_output=True, text=True, cwd=ROOT, timeout=60
         )
@@ -144,8 +144,8 @@ class Node(Child):
 
     def archive(self, name: str = "hosp1", role: str = "admin") -> str:
         """Makes an archive and returns an API key for it."""
-        self.command("archive", "add", name)
-        return self.command("key", "add", "--archive", name, "--role", role)
+        self.maypacs("archive", "add", name)
+        return self.maypacs("key", "add", "--archive", name, "--role", role)
 
 
 class Edge(Child):
@@ -158,7 +158,7 @@ class Edge(Child):
         self.port = free_port()
         folder.mkdir(parents=True, exist_ok=True)
         if not self.config.exists():
-            code = node.command("edge", "code", "--archive", archive)
+            code = node.maypacs("edge", "code", "--archive", archive)
             subprocess.run(
                 [BIN / "maypacs-edge", "enroll", "--url", node.url, "--code", code, "--config", self.config]
                 + ["--aet", ae_title, "--port", str(self.port)],
