@@ -34,6 +34,7 @@ INGEST_SECONDS = 120.0
 BULK_SECONDS = 900.0
 HOUSEKEEPER_SECONDS = 300.0
 _LONGEST_BACKOFF = 60.0
+_LEFT_ALONE = 60.0
 #: What a function that reports failure for good has to say is in its log; the file stays for a person.
 THUMBNAIL_TRIES = 4
 
@@ -120,6 +121,8 @@ class Poller:
         self._start_bulk = bulk
         self._nudged = nudged
         self._bulk: tuple[str, subprocess.Popen[bytes]] | None = None
+        #: Taken with success and still there: what ingest leaves alone (below no archive). Key → ETag, time.time().
+        self._left: dict[str, tuple[str, float]] = {}
 
     def look(self) -> None:
         """One pass over the inbox. What was nudged about comes first, also in the middle of a long pass."""
@@ -129,8 +132,11 @@ class Poller:
             self._take_nudges(seen)
             if head.key not in seen:
                 seen.add(head.key)
-                self._handle(head)
+                etag, until = self._left.get(head.key, ("", 0.0))
+                if etag != head.etag or time.time() >= until:
+                    self._handle(head)
         self._deliveries.forget_all_but(seen)
+        self._left = {key: left for key, left in self._left.items() if key in seen}
 
     def _take_nudges(self, seen: set[str]) -> None:
         for key in self._nudged():
@@ -149,7 +155,10 @@ class Poller:
             return
         count = self._deliveries.begin(head.key)
         event = notifications.s3_event(self._inbox.bucket, head.key, size=head.size, etag=head.etag)
-        self._done(head.key, self._deliver(notifications.sqs_event(event, queue="ingest", receive_count=count)))
+        success = self._deliver(notifications.sqs_event(event, queue="ingest", receive_count=count))
+        if success:
+            self._left[head.key] = (head.etag, time.time() + _LEFT_ALONE)
+        self._done(head.key, success)
 
     def _look_after_bulk(self) -> None:
         if self._bulk is not None and self._bulk[1].poll() is not None:

@@ -131,6 +131,13 @@ def serve(functions: Functions, sockets: list[socket.socket], *, limits: str, se
                     lane.reply(connection, answer(functions, *received, limits=limits, seconds=seconds))
 
 
+def _warm_up() -> None:
+    """The S3 client's model is parsed once a process: at the start, not in somebody's first request."""
+    from maypacs.archive.s3_objects import s3_client
+
+    s3_client(os.environ.get("MAYPACS_S3_ENDPOINT"))
+
+
 def main() -> None:
     """Environment: the settings of the functions, and
     MAYPACS_NODE_LISTENERS (file descriptors, in order of preference), MAYPACS_NODE_FUNCTIONS (the folder),
@@ -143,6 +150,7 @@ def main() -> None:
             functions.get(name)
         except Exception as error:  # answered as a fault when it is called; the others work
             log_fault(error, function=name)
+    _warm_up()
     sockets = [socket.socket(fileno=int(fd)) for fd in os.environ["MAYPACS_NODE_LISTENERS"].split(",")]
     serve(
         functions,

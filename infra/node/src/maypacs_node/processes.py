@@ -28,9 +28,11 @@ def spawn(
     cwd: Path,
     log: Path | None = None,
     fds: Sequence[int] = (),
+    stdout: int | None = None,
 ) -> subprocess.Popen[bytes]:
     """A child in a session of its own (Ctrl-C of a terminal reaches us alone), killed by the kernel when we die.
 
+    ``log`` takes what it writes (``stdout`` apart, when it is given).
     All our children may be killed at any time: what they acknowledged is on disk.
     Call it from the thread that lives as long as the process: the kernel watches the thread, not the process.
     """
@@ -48,7 +50,7 @@ def spawn(
             env=dict(env),
             cwd=cwd,
             stdin=subprocess.DEVNULL,
-            stdout=output,
+            stdout=output if stdout is None else stdout,
             stderr=output,
             start_new_session=True,
             pass_fds=tuple(fds),
