@@ -12,8 +12,9 @@ from typing import Any
 from aws_lambda_powertools import Logger, Metrics
 from aws_lambda_powertools.metrics import MetricUnit
 
+from maypacs.deliveries import send
 from maypacs.errors import MayPACSError
-from maypacs.events import created_message
+from maypacs.events import Created
 from maypacs.housekeeping import Waiting, expire_exports, waiting
 from maypacs.ingest import ingest_object
 from maypacs.runtime import Runtime
@@ -25,13 +26,6 @@ metrics = Metrics(namespace="MayPACS", service="housekeeper")
 @functools.cache
 def runtime() -> Runtime:
     return Runtime.from_environment()
-
-
-@functools.cache
-def _sqs() -> Any:
-    import boto3
-
-    return boto3.client("sqs")
 
 
 @metrics.log_metrics
@@ -54,7 +48,6 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, int]:
 
 def _again(found: Waiting, queue: str) -> None:
     if queue:
-        bucket = runtime().inbox_objects.bucket
-        _sqs().send_message(QueueUrl=queue, MessageBody=created_message(bucket, found.head.key, found.head.size))
+        send(queue, Created(runtime().inbox_objects.bucket, found.head.key, found.head.size))
     else:
         ingest_object(runtime().unscoped_workspace(found.archive_id), found.head.key, size=found.head.size)

@@ -14,6 +14,7 @@ from datetime import UTC, datetime, timedelta
 import boto3
 import pytest
 from moto import mock_aws
+from tests.support.memory_objects import MemoryBuckets
 
 from maypacs.archive import multipart
 from maypacs.archive.grants import PresignedUploadGranter
@@ -21,7 +22,6 @@ from maypacs.archive.objects import CopyRange, Objects
 from maypacs.archive.s3_objects import S3Objects
 from maypacs.errors import ObjectNotFoundError, PreconditionFailedError
 from maypacs_node.seaweed import SeaweedFS
-from tests.support.memory_objects import MemoryBuckets
 
 MIB = 1024 * 1024
 Pair = tuple[Objects, Objects]

@@ -1,13 +1,14 @@
-"""A world that fails at the n-th step: before it happens, or after it did but before anybody heard (ambiguous success)."""
+"""A world that fails at the n-th step: before it happens, or after it did but before anybody heard of it."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any
 
+from tests.support.memory_objects import MemoryObjects
+
 from maypacs.errors import StorageError, TableError
 from maypacs.index.table import Consumed, Table
-from tests.support.memory_objects import MemoryObjects
 
 _STEPS = {"put", "update", "delete", "copy", "join"}
 

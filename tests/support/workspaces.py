@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import orjson
+from tests.support.memory_objects import MemoryBuckets, MemoryObjects
 
 from maypacs.archive.store import ArchiveStore
 from maypacs.errors import GoneError, NotFoundError
@@ -18,7 +19,6 @@ from maypacs.index.terms import hint_rows
 from maypacs.reindex import indexed_studies
 from maypacs.uids import ArchiveId, Uid
 from maypacs.workspace import Workspace
-from tests.support.memory_objects import MemoryBuckets, MemoryObjects
 
 HOSP = ArchiveId("hosp1")
 PACK_KEY = bytes(range(32))

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from tests.support.instances import slice_of
+from tests.support.workspaces import QUICK, Bench
+
 from maypacs import arrivals, incoming
 from maypacs.incoming import Incoming
 from maypacs.ingest import ingest_object
 from maypacs.pack import grammar
 from maypacs.workspace import Workspace
-from tests.support.instances import slice_of
-from tests.support.workspaces import QUICK, Bench
 
 STUDY = "1.2.840.113619.2.55.3.604688119.971.1449044545.455"
 SERIES = "1.2.840.113619.2.55.3.604688119.971.1449044545.456.3"

@@ -1,17 +1,17 @@
-"""Every sample file ends as stored, byte for byte, or in quarantine with a reason; nothing hangs, nothing is dropped."""
+"""Every sample ends as stored, byte for byte, or in quarantine with a reason; nothing hangs, nothing is dropped."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 import pytest
+from tests.conftest import sample_files, sample_id
+from tests.support.workspaces import QUICK, Bench, every_byte_is_there
 
 from maypacs import arrivals
 from maypacs.index import contents
 from maypacs.ingest import ingest_object
 from maypacs.uids import Uid
-from tests.conftest import sample_files, sample_id
-from tests.support.workspaces import QUICK, Bench, every_byte_is_there
 
 
 def known_failures() -> dict[str, str]:
@@ -21,7 +21,6 @@ def known_failures() -> dict[str, str]:
 
 
 FAILURES = known_failures()
-
 
 
 @pytest.mark.parametrize("path", sample_files(), ids=sample_id)

@@ -15,6 +15,10 @@ from pathlib import Path
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from tests.support.chaos_table import ChaosTable
+from tests.support.faults import FaultyObjects, FaultyTable, Power
+from tests.support.instances import slice_of
+from tests.support.workspaces import PACK_KEY, QUICK, Bench, every_byte_is_there, visible
 
 from maypacs import arrivals, incoming
 from maypacs.delete import delete_study
@@ -27,10 +31,6 @@ from maypacs.pack import grammar
 from maypacs.reindex import reindex
 from maypacs.uids import Uid
 from maypacs.workspace import Workspace
-from tests.support.chaos_table import ChaosTable
-from tests.support.faults import FaultyObjects, FaultyTable, Power
-from tests.support.instances import slice_of
-from tests.support.workspaces import PACK_KEY, QUICK, Bench, every_byte_is_there, visible
 
 STORM = settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
 FEW = settings(STORM, max_examples=25)
@@ -60,7 +60,7 @@ def arrival(number: int) -> str:
 
 @st.composite
 def deliveries(draw: st.DrawFn, *, shared: bool = False, conflicts: bool = False) -> list[Delivery]:
-    """Uploads of one study in two series. ``shared``: an instance may come in several; ``conflicts``: with other bytes."""
+    """Uploads of one study. ``shared``: an instance may come in several; ``conflicts``: with other bytes."""
     made = []
     numbers = itertools.count(1)
     for index in range(draw(st.integers(2, 5))):

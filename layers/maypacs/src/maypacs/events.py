@@ -7,6 +7,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from urllib.parse import quote_plus, unquote_plus
 
+BULK_BYTES = 256 * 1024 * 1024
+BULK_SUFFIXES = (".zip", ".tar", ".tgz", ".tar.gz")
+
 
 @dataclass(frozen=True, slots=True)
 class Created:
@@ -25,12 +28,13 @@ def created_objects(body: str) -> Iterator[Created]:
             yield Created(record["s3"]["bucket"]["name"], unquote_plus(described["key"]), described.get("size"))
 
 
-def created_message(bucket: str, key: str, size: int) -> str:
+def is_bulk(created: Created) -> bool:
+    """Work for minutes: objects over 256 MiB, and bundles by their names (others are small, or found out later)."""
+    return (created.size or 0) > BULK_BYTES or created.key.lower().endswith(BULK_SUFFIXES)
+
+
+def created_message(created: Created) -> str:
     """The body of a message about one created object, as S3 would send it."""
-    described = {"key": quote_plus(key, safe="/"), "size": size}
-    record = {
-        "eventSource": "aws:s3",
-        "eventName": "ObjectCreated:Put",
-        "s3": {"bucket": {"name": bucket}, "object": described},
-    }
-    return json.dumps({"Records": [record]})
+    described = {"key": quote_plus(created.key, safe="/"), "size": created.size or 0}
+    where = {"bucket": {"name": created.bucket}, "object": described}
+    return json.dumps({"Records": [{"eventSource": "aws:s3", "eventName": "ObjectCreated:Put", "s3": where}]})
