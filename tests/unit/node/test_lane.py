@@ -1,0 +1,121 @@
+"""The way from an event loop to a handler process."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from maypacs_node import lane
+from maypacs_node.events import HttpResponse
+
+CALL = lane.Call(
+    function="dicomweb",
+    resource="/dicomweb/{proxy+}",
+    method="POST",
+    path="/dicomweb/hosp1/studies",
+    query="PatientName=Nguy%E1%BB%85n",
+    headers=(("accept", "*/*"), ("accept", "x")),
+    client="127.0.0.1",
+    scheme="http",
+    behind_proxy=False,
+    body_length=5,
+)
+
+
+@pytest.fixture
+def here(tmp_path: Path) -> Iterator[Path]:
+    before = Path.cwd()
+    os.chdir(tmp_path)
+    yield tmp_path
+    os.chdir(before)
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "query", "expected"),
+    [
+        ("GET", "/dicomweb/a/studies", "", "light"),
+        ("GET", "/dicomweb/a/studies/1/series/2/metadata", "", "light"),
+        ("GET", "/dicomweb/a/studies/1/series/2/instances/3/frames/1", "", "light"),
+        ("GET", "/dicomweb/a/studies/1/series/2/instances/3/rendered", "", "heavy"),
+        ("GET", "/dicomweb/a/studies/1/thumbnail", "", "heavy"),
+        ("GET", "/dicomweb/a/wado", "requestType=WADO&contentType=image/jpeg", "heavy"),
+        ("POST", "/dicomweb/a/studies", "", "heavy"),
+        ("DELETE", "/dicomweb/a/studies/1", "", "heavy"),
+        ("POST", "/api/login", "", "light"),
+    ],
+)
+def test_what_takes_long_has_a_lane_of_its_own(method: str, path: str, query: str, expected: str) -> None:
+    """Rendering and storing; searches and pictures as they are stored never stand behind them."""
+    assert lane.lane_of(method, path, query) == expected
+
+
+def test_a_request_and_its_answer_arrive_whole(here: Path) -> None:
+    """Header by header and byte by byte."""
+    answer = HttpResponse(207, (("content-type", "x/y"), ("vary", "a"), ("vary", "b")), b"\0" * 300_000)
+    received: list[object] = []
+
+    def handler_process(listener: socket.socket) -> None:
+        listener.setblocking(True)
+        connection, _ = listener.accept()
+        with connection:
+            received.append(lane.receive(connection))
+            lane.reply(connection, answer)
+
+    with lane.listeners(here) as bound:
+        thread = threading.Thread(target=handler_process, args=(bound["heavy"],))
+        thread.start()
+        response = asyncio.run(lane.call("heavy", CALL, b"12345"))
+        thread.join()
+    assert response == answer
+    assert received == [(CALL, b"12345")]
+
+
+def test_a_request_whose_client_has_gone_is_not_run(here: Path) -> None:
+    """It waited in the queue while every process was busy; running it would be work for nobody."""
+
+    async def impatient() -> None:
+        task = asyncio.ensure_future(lane.call("light", CALL, b"12345"))
+        await asyncio.wait({task}, timeout=0.05)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+    with lane.listeners(here) as bound:
+        asyncio.run(impatient())
+        bound["light"].setblocking(True)
+        connection, _ = bound["light"].accept()
+        with connection:
+            assert lane.receive(connection) is None
+
+
+def test_a_handler_process_that_dies_is_a_lane_error(here: Path) -> None:
+    """The client gets an answer, not a wait."""
+
+    def dies(listener: socket.socket) -> None:
+        listener.setblocking(True)
+        listener.accept()[0].close()
+
+    with lane.listeners(here) as bound:
+        thread = threading.Thread(target=dies, args=(bound["light"],))
+        thread.start()
+        with pytest.raises(lane.LaneError):
+            asyncio.run(lane.call("light", CALL, b"12345"))
+        thread.join()
+
+
+def test_a_spooled_body_is_read_and_removed(tmp_path: Path) -> None:
+    """Large bodies travel as files."""
+    spooled = tmp_path / "body"
+    spooled.write_bytes(b"large")
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        request = lane.Call(**{**{n: getattr(CALL, n) for n in CALL.__slots__}, "body_file": str(spooled)})
+        ours.sendall(request.encode())
+        received = lane.receive(theirs)
+    assert received == (request, b"large")
+    assert not spooled.exists()
