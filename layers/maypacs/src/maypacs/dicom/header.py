@@ -152,9 +152,12 @@ def _uid(dataset: Dataset, tag: str, name: str) -> Uid:
     if not isinstance(values[0], str):
         raise MissingUidError(f"{name} is absent or empty")
     try:
-        return uid(values[0])
+        found = uid(values[0])
     except UidError:
         raise MissingUidError(f"{name} is no UID") from None
+    if not found.strip("."):  # "." and ".." are steps of a path, never names of anything
+        raise MissingUidError(f"{name} is no UID")
+    return found
 
 
 # -- file meta -------------------------------------------------------------------------------------------------------

@@ -64,7 +64,6 @@ _ENCAPSULATED: tuple[tuple[str, str, str, bool], ...] = (
     (".4.92", "JPEG 2000 Part 2 Multi-component (Lossless Only)", "image/jpx", False),
     (".4.93", "JPEG 2000 Part 2 Multi-component", "image/jpx", True),
     (".4.94", "JPIP Referenced", OCTET_STREAM, True),
-    (".4.95", "JPIP Referenced Deflate", OCTET_STREAM, True),
     (".4.100", "MPEG2 Main Profile / Main Level", "video/mpeg", True),
     (".4.100.1", "Fragmentable MPEG2 Main Profile / Main Level", "video/mpeg", True),
     (".4.101", "MPEG2 Main Profile / High Level", "video/mpeg", True),
@@ -87,6 +86,7 @@ _ENCAPSULATED: tuple[tuple[str, str, str, bool], ...] = (
     (".4.201", "High-Throughput JPEG 2000 (Lossless Only)", "image/jphc", False),
     (".4.202", "High-Throughput JPEG 2000 with RPCL Options (Lossless Only)", "image/jphc", False),
     (".4.203", "High-Throughput JPEG 2000", "image/jphc", True),
+    (".4.204", "JPIP HTJ2K Referenced", OCTET_STREAM, True),
     (".5", "RLE Lossless", "image/dicom-rle", False),
     (".8.1", "Deflated Image Frame Compression", "application/x-deflate", False),
 )
@@ -98,6 +98,8 @@ _TABLE: dict[str, TransferSyntax] = {
         _native(EXPLICIT_VR_LITTLE_ENDIAN, "Explicit VR Little Endian"),
         _native(_ROOT + ".1.98", "Encapsulated Uncompressed Explicit VR Little Endian"),
         _native(DEFLATED_EXPLICIT_VR_LITTLE_ENDIAN, "Deflated Explicit VR Little Endian", deflated=True),
+        TransferSyntax(_ROOT + ".4.95", "JPIP Referenced Deflate", True, True, False, True, True, OCTET_STREAM),
+        TransferSyntax(_ROOT + ".4.205", "JPIP HTJ2K Referenced Deflate", True, True, False, True, True, OCTET_STREAM),
         _native(EXPLICIT_VR_BIG_ENDIAN, "Explicit VR Big Endian", big=True),
         *(_encapsulated(_ROOT + tail, name, media, lossy=lossy) for tail, name, media, lossy in _ENCAPSULATED),
     )

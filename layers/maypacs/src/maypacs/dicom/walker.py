@@ -20,6 +20,7 @@ from maypacs.dicom.elements import (
     UNDEFINED,
     Dataset,
     ElementReader,
+    PrefixTooShortError,
     pixel_word,
     word_bytes,
 )
@@ -125,9 +126,10 @@ class Walker(ElementReader):
                 raise HeaderError(f"more than {MAX_ELEMENTS} elements")
             inner_explicit = level.explicit
             order = self.order
-            if vr in ("", "UN"):
+            relayed = vr == "UN"
+            if relayed or not vr:
                 inner_explicit = False
-                if vr == "UN" and order == ">":
+                if relayed and order == ">":
                     self._set_order("<")  # the value of UN is that of implicit VR little endian (PS3.5 6.2.2)
                 vr = self._resolve_vr(tag, creators)
                 if "|" in vr:
@@ -143,7 +145,10 @@ class Walker(ElementReader):
                 if element == 0 or group in (0, 2):
                     self._set_order(order)
                     continue
-                converted = self._defined(tag, vr, value, length, inner_explicit, level)
+                if relayed and vr == "SQ":
+                    converted = self._relayed_sequence(tag, value, length, level)
+                else:
+                    converted = self._defined(tag, vr, value, length, inner_explicit, level)
             if self.order != order:
                 self._set_order(order)
             if tag <= last_tag:
@@ -227,6 +232,20 @@ class Walker(ElementReader):
     def _defined_sequence(self, tag: int, value: int, length: int, explicit: bool, level: _Level) -> Dataset:
         items, _ = self._sequence(tag, value, value + length, explicit, level, undefined=False)
         return {"vr": "SQ", "Value": items} if items else {"vr": "SQ"}
+
+    def _relayed_sequence(self, tag: int, value: int, length: int, level: _Level) -> Dataset:
+        """UN of a tag that a dictionary calls a sequence: one, if its bytes agree."""
+        waiting, bulk, order = len(self.bulk_elements), len(self.bulk), self.order
+        try:
+            return self._defined(tag, "SQ", value, length, False, level)
+        except PrefixTooShortError:
+            raise
+        except HeaderError:
+            self._set_order(order)
+            del self.bulk_elements[waiting:]
+            for path in list(self.bulk)[bulk:]:
+                del self.bulk[path]
+            return self._defined(tag, "UN", value, length, False, level)
 
     def _undefined(self, tag: int, vr: str, value: int, end: int, explicit: bool, level: _Level) -> tuple[Dataset, int]:
         """UN of undefined length is a sequence in implicit VR (PS3.5 6.2.2); so, by habit, is any VR of text."""

@@ -31,7 +31,7 @@ class Span:
 
 
 def plan(packs: Iterable[PackExtent]) -> list[Span]:
-    """Spans which, one after the other, are one valid multipart message. Raises PackError: none, or of two boundaries."""
+    """Spans which, one after the other, are one valid message. Raises PackError: no pack, or several boundaries."""
     extents = list(packs)
     if not extents:
         raise PackError("nothing to join")

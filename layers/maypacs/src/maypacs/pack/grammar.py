@@ -33,7 +33,8 @@ _BOUNDARY = re.compile(rb"--([A-Za-z0-9-]{1,60})\r\n")
 _PART_HEADER = re.compile(
     rb"Content-Type: application/dicom; transfer-syntax=([0-9.]{1,64})\r\n"
     rb"Content-Length: (0|[1-9][0-9]{0,15})\r\n"
-    rb"Content-Location: (/dicomweb/[a-z0-9-]{3,32}/studies/[0-9.]{1,64}/series/[0-9.]{1,64}/instances/[0-9.]{1,64})\r\n"
+    rb"Content-Location: (/dicomweb/[a-z0-9-]{3,32}"
+    rb"/studies/[0-9.]{1,64}/series/[0-9.]{1,64}/instances/[0-9.]{1,64})\r\n"
     rb"\r\n"
 )
 _LOCATION = re.compile(r"/dicomweb/([^/]+)/studies/([^/]+)/series/([^/]+)/instances/([^/]+)\Z")
@@ -111,7 +112,7 @@ class ScannedPack:
 
 
 def boundary(secret: bytes, archive_id: str, study_instance_uid: str) -> str:
-    """The boundary of a study: 40 hex digits keyed by the archive's secret, so that no instance can be made to hold it."""
+    """The boundary of a study: 40 hex digits keyed by a secret, so that no instance can be made to hold it."""
     key = hmac.digest(secret, b"maypacs pack boundary\0" + archive_id.encode(), "sha256")
     return hmac.new(key, study_instance_uid.encode(), "sha256").hexdigest()[:40]
 
@@ -198,20 +199,14 @@ def contains_delimiter(data: bytes | memoryview, boundary: str) -> bool:
 
     ``--B`` has no CR or LF, so it cannot straddle either border: the part's own bytes decide.
     """
-    needle = f"--{boundary}".encode()
-    return _find(data, needle) >= 0
+    return _occurs(data, f"--{boundary}".encode(), 0, len(data))
 
 
-def _find(data: bytes | memoryview, needle: bytes) -> int:
-    """bytes.find for any buffer, in windows, so that a memoryview is not copied whole."""
+def _occurs(data: bytes | memoryview, needle: bytes, start: int, end: int) -> bool:
     if isinstance(data, bytes):
-        return data.find(needle)
-    window = 1 << 20
-    for at in range(0, len(data), window):
-        found = bytes(data[at : at + window + len(needle) - 1]).find(needle)
-        if found >= 0:
-            return at + found
-    return -1
+        return data.find(needle, start, end) >= 0
+    window = 1 << 20  # a memoryview has no find, and is not copied whole
+    return any(needle in bytes(data[at : min(end, at + window + len(needle) - 1)]) for at in range(start, end, window))
 
 
 def scan_pack(data: bytes | memoryview, *, limits: bool = True) -> ScannedPack:
@@ -223,12 +218,12 @@ def scan_pack(data: bytes | memoryview, *, limits: bool = True) -> ScannedPack:
     if match is None:
         raise PackError("a pack begins with its boundary")
     name = match[1].decode()
-    delimiter, close = match[0], closing(name)
+    delimiter, close, needle = match[0], closing(name), match[0][:-2]
     parts: list[Part] = []
     position, size = 0, len(data)
     while True:
         if bytes(data[position : position + len(delimiter)]) != delimiter:
-            if parts and bytes(data[position:]) == close if size - position <= len(close) else False:
+            if parts and size - position == len(close) and bytes(data[position:]) == close:
                 break
             raise PackError(f"no boundary where part {len(parts) + 1} should begin, at byte {position}")
         if limits and len(parts) >= MAX_INSTANCES:
@@ -242,7 +237,7 @@ def scan_pack(data: bytes | memoryview, *, limits: bool = True) -> ScannedPack:
         end = offset + length + 2
         if end > size or bytes(data[offset + length : end]) != b"\r\n":
             raise PackError(f"part {len(parts) + 1} has not the length it says")
-        if contains_delimiter(memoryview(data)[offset : offset + length], name):
+        if _occurs(data, needle, offset, offset + length):
             raise PackError(f"part {len(parts) + 1} contains the boundary")
         parts.append(Part(header[1].decode(), header[3].decode(), position, offset, length, end))
         position = end
