@@ -151,7 +151,7 @@ def to_rgb(array: Array, photometric: str, bits_stored: int) -> tuple[Array, str
 
 def _compressed(frame: bytes, image: ImagePixel, transfer_syntax_uid: str, *, as_rgb: bool) -> tuple[Array, str]:
     from pydicom.encaps import encapsulate
-    from pydicom.pixels.decoders import get_decoder
+    from pydicom.pixels.decoders.base import get_decoder
     from pydicom.uid import UID
 
     syntax = _SAME_FAMILY.get(transfer_syntax_uid, transfer_syntax_uid)

@@ -200,7 +200,8 @@ def _scaled_lut(values: Array, lut: Lut) -> Array:
     table = _lut_values(lut).astype(np.float64)
     top = float((1 << lut.bits) - 1) if 0 < lut.bits <= 16 else float(table.max())
     eight = np.rint(np.clip(table / (top or 1.0), 0, 1) * 255).astype(np.uint8)
-    return np.take(eight, np.clip(values - lut.first, 0, len(eight) - 1))
+    scaled: Array = np.take(eight, np.clip(values - lut.first, 0, len(eight) - 1))
+    return scaled
 
 
 def _lut_values(lut: Lut) -> Array:
