@@ -10,7 +10,7 @@ from typing import Any
 
 import pydicom
 from pydicom.dataset import Dataset, FileMetaDataset
-from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian
+from pydicom.uid import UID, CTImageStorage, ExplicitVRLittleEndian
 from tests.support.processes import BIN, QUICK_TCP, Child, free_port
 from tests.support.stub_cloud import CODE, StubCloud
 
@@ -27,7 +27,7 @@ class StubEdge(Child):
         self.port = free_port()
         if not self.config.exists():
             enrolled = subprocess.run(
-                [BIN / "maypacs-edge", "enroll", "--url", cloud.url, "--code", CODE, "--config", self.config]
+                [str(BIN / "maypacs-edge"), "enroll", "--url", cloud.url, "--code", CODE, "--config", str(self.config)]
                 + ["--aet", AET, "--port", str(self.port), "--name", "edge of a test"],
                 capture_output=True,
                 text=True,
@@ -70,7 +70,7 @@ class StubEdge(Child):
 
     def status(self) -> dict[str, Any]:
         done = subprocess.run(
-            [BIN / "maypacs-edge", "status", "--config", self.config, "--json"],
+            [str(BIN / "maypacs-edge"), "status", "--config", str(self.config), "--json"],
             capture_output=True,
             text=True,
             timeout=30,
@@ -108,7 +108,7 @@ def write_ct(
     """A CT image of ``size`` bytes of pixels, of somebody who is obviously nobody."""
     meta = FileMetaDataset()
     meta.MediaStorageSOPClassUID = CTImageStorage
-    meta.MediaStorageSOPInstanceUID = sop
+    meta.MediaStorageSOPInstanceUID = UID(sop)
     meta.TransferSyntaxUID = ExplicitVRLittleEndian
     ds = Dataset()
     ds.file_meta = meta
@@ -117,7 +117,7 @@ def write_ct(
     ds.StudyInstanceUID, ds.SeriesInstanceUID = study, series
     ds.PatientName, ds.PatientID, ds.Modality = "Nguyễn^Văn Thử", "THU-0001", "CT"
     ds.InstanceNumber = number
-    columns = 512 if size % 1024 == 0 else size // 2
+    columns = 8192 if size > 2**25 else 512 if size % 1024 == 0 else size // 2
     ds.Rows, ds.Columns = size // 2 // columns, columns
     ds.BitsAllocated, ds.BitsStored, ds.HighBit = 16, 16, 15
     ds.SamplesPerPixel, ds.PhotometricInterpretation, ds.PixelRepresentation = 1, "MONOCHROME2", 0

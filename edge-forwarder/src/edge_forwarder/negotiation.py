@@ -58,7 +58,8 @@ def _known_other_classes() -> frozenset[str]:
     from pynetdicom import sop_class
 
     tables = {name: table for name, table in vars(sop_class).items() if name.endswith("_CLASSES") and name[0] == "_"}
-    storage = set(tables["_STORAGE_CLASSES"].values())
+    # Palettes, hanging protocols and the like belong to no patient (PS3.4 GG) but are sent by C-STORE all the same.
+    storage = {*tables["_STORAGE_CLASSES"].values(), *tables["_NON_PATIENT_OBJECT_CLASSES"].values()}
     every = {str(uid) for table in tables.values() if isinstance(table, dict) for uid in table.values()}
     return frozenset(every - storage - {VERIFICATION})
 

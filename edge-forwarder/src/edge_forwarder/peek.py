@@ -35,12 +35,12 @@ _LONG_VRS: Final = frozenset(
 )
 _UNDEFINED: Final = 0xFFFFFFFF
 _ITEM, _ITEM_END, _SEQUENCE_END = 0xFFFEE000, 0xFFFEE00D, 0xFFFEE0DD
-_UID: Final = re.compile(r"[0-9.]{1,64}")
+_UID: Final = re.compile(r"(?=.*[0-9])[0-9.]{1,64}")
 
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """What one instance is; UIDs trimmed of spaces and NULs, each matching ``[0-9.]{1,64}``."""
+    """What one instance is; UIDs trimmed of spaces and NULs, each matching ``[0-9.]{1,64}`` with a digit in it."""
 
     study_instance_uid: str
     series_instance_uid: str
