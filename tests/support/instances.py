@@ -24,9 +24,14 @@ _TAGS = {
     "series": (0x0020000E, "UI"),
     "series_number": (0x00200011, "IS"),
     "instance_number": (0x00200013, "IS"),
+    "samples": (0x00280002, "US"),
+    "photometric": (0x00280004, "CS"),
     "rows": (0x00280010, "US"),
     "columns": (0x00280011, "US"),
     "bits_allocated": (0x00280100, "US"),
+    "bits_stored": (0x00280101, "US"),
+    "high_bit": (0x00280102, "US"),
+    "pixel_representation": (0x00280103, "US"),
     "pixels": (0x7FE00010, "OW"),
 }
 
@@ -83,7 +88,10 @@ def slice_of(
         "rows": 4,
         "columns": 4,
         "bits_allocated": 16,
-        "pixels": pixels or bytes([number % 256]) * 32,
+        "bits_stored": (0x00280101, "US"),
+    "high_bit": (0x00280102, "US"),
+    "pixel_representation": (0x00280103, "US"),
+    "pixels": pixels or bytes([number % 256]) * 32,
     }
     values.update(attributes)
     return part10(values)

@@ -32,8 +32,8 @@ from maypacs.reindex import reindex
 from maypacs.uids import Uid
 from maypacs.workspace import Workspace
 
-STORM = settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
-FEW = settings(STORM, max_examples=25)
+STORM = settings(max_examples=30, deadline=None, suppress_health_check=list(HealthCheck))
+FEW = settings(STORM, max_examples=15)
 
 
 @dataclass(frozen=True)

@@ -37,6 +37,10 @@ class BundleError(MayPACSError):
         self.reason = reason
 
 
+class MemberError(BundleError):
+    """One member of a zip is damaged; those after it can be read."""
+
+
 @dataclass(frozen=True, slots=True)
 class Member:
     part: str  #: its number in the bundle, 1 the first
@@ -91,14 +95,17 @@ class Budget:
 class Metered(io.RawIOBase):
     """A member's stream that spends a budget as it is read."""
 
-    def __init__(self, inner: BinaryIO, budget: Budget) -> None:
-        self._inner, self._budget = inner, budget
+    def __init__(self, inner: BinaryIO, budget: Budget, damage: type[BundleError]) -> None:
+        self._inner, self._budget, self._damage = inner, budget, damage
 
     def readable(self) -> bool:
         return True
 
     def readinto(self, buffer: bytearray | memoryview) -> int:  # type: ignore[override]
-        data = self._inner.read(len(buffer))
+        try:
+            data = self._inner.read(len(buffer))
+        except _DAMAGED:
+            raise self._damage(receipts.BAD_BUNDLE) from None
         self._budget.spend(len(data))
         buffer[: len(data)] = data
         return len(data)
@@ -123,8 +130,13 @@ def _zip(reader: RangeReader, budget: Budget) -> Iterator[Member]:
             if info.flag_bits & 1:
                 yield Member(str(number), info.file_size, io.BytesIO(), receipts.ENCRYPTED)
                 continue
-            with bundle.open(info) as body:
-                yield Member(str(number), info.file_size, Metered(body, budget))  # type: ignore[arg-type]
+            try:
+                body = bundle.open(info)
+            except _DAMAGED:
+                yield Member(str(number), info.file_size, io.BytesIO(), receipts.BAD_BUNDLE)
+                continue
+            with body:
+                yield Member(str(number), info.file_size, Metered(body, budget, MemberError))  # type: ignore[arg-type]
 
 
 def _tar(reader: RangeReader, budget: Budget) -> Iterator[Member]:
@@ -138,4 +150,4 @@ def _tar(reader: RangeReader, budget: Budget) -> Iterator[Member]:
                 continue
             body = bundle.extractfile(info)
             assert body is not None
-            yield Member(str(number), info.size, Metered(body, budget))  # type: ignore[arg-type]
+            yield Member(str(number), info.size, Metered(body, budget, BundleError))  # type: ignore[arg-type]

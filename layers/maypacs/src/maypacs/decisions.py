@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
+from maypacs import sameness
 from maypacs.index import contents
 from maypacs.index.contents import Copy
 from maypacs.index.pack_rows import Choice
@@ -64,14 +65,16 @@ def arbitrate(workspace: Workspace, study: Uid, series: Uid, instance: Uid, copi
 
     Versions of equal content in another lossless encoding are named as equal, so that nobody is asked about them.
     """
-    from maypacs.dicom.equality import same_content
-
     first = copies[0]
 
     def data(copy: Copy) -> bytes:
         return workspace.store.get_range(study, series, copy.pack.head.pack_id, copy.row.offset, copy.row.length)
 
-    equal = {copy.version for copy in copies[1:] if _comparable(first, copy) and same_content(data(first), data(copy))}
+    equal = {
+        copy.version
+        for copy in copies[1:]
+        if _comparable(first, copy) and sameness.same_content(data(first), data(copy))
+    }
     return decide_conflict(
         workspace,
         study,
@@ -84,10 +87,7 @@ def arbitrate(workspace: Workspace, study: Uid, series: Uid, instance: Uid, copi
 
 
 def _comparable(one: Copy, other: Copy) -> bool:
-    """Pixels are compared only where an encoding may differ, and never of what does not fit in memory."""
-    limit = 256 * 1024 * 1024
-    differ = one.row.transfer_syntax_uid != other.row.transfer_syntax_uid
-    return differ and one.row.length < limit and other.row.length < limit
+    return max(one.row.length, other.row.length) <= sameness.LIMIT
 
 
 def apply_conflict(workspace: Workspace, document: Mapping[str, Any]) -> None:

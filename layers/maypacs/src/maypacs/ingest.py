@@ -183,9 +183,14 @@ def _ingest_bundle(
         for batch in _batches(workspace, arrival, bundles.members(kind, reader, head.size), outcomes, effects):
             outcomes += take(workspace, arrival, batch, quarantine=True, effects=effects)
     except bundles.BundleError as error:
-        workspace.store.quarantine_inbox_object(arrival, head.key, {"reason": error.reason, "kind": kind})
         outcomes.append(receipts.failure(error.reason))
-    return outcomes or [receipts.failure(receipts.EMPTY)]
+    if not outcomes:
+        outcomes.append(receipts.failure(receipts.EMPTY))
+    unread = {receipts.BAD_BUNDLE, receipts.TOO_LARGE, receipts.ENCRYPTED, receipts.EMPTY}
+    if reasons := sorted({outcome.reason for outcome in outcomes if outcome.reason in unread}):
+        # Some of it could not be read, so it could not be kept member by member: it is kept whole.
+        workspace.store.quarantine_inbox_object(arrival, head.key, {"reason": reasons[0], "kind": kind})
+    return outcomes
 
 
 def _batches(
@@ -195,22 +200,34 @@ def _batches(
     outcomes: list[Outcome],
     effects: Effects,
 ) -> Iterator[list[tuple[bytes, str]]]:
-    """Members in lots of a pack's size; the large ones are stored on the way, through an object of their own."""
+    """Members in lots of a pack's size; the large ones are stored on the way, through an object of their own.
+
+    Raises BundleError, after the lot before it.
+    """
     batch: list[tuple[bytes, str]] = []
     size = 0
-    for member in members:
-        if member.reason:
-            outcomes.append(receipts.failure(member.reason, member.part))
-            continue
-        data = member.body.read(IN_MEMORY + 1)
-        if len(data) > IN_MEMORY:
-            outcomes.append(_spill(workspace, arrival, member, data, effects))
-            continue
-        batch.append((data, member.part))
-        size += len(data)
-        if size >= IN_MEMORY or len(batch) >= grammar.MAX_INSTANCES:
+    try:
+        for member in members:
+            if member.reason:
+                outcomes.append(receipts.failure(member.reason, member.part))
+                continue
+            try:
+                data = member.body.read(IN_MEMORY + 1)
+                if len(data) > IN_MEMORY:
+                    outcomes.append(_spill(workspace, arrival, member, data, effects))
+                    continue
+            except bundles.MemberError as error:
+                outcomes.append(receipts.failure(error.reason, member.part))
+                continue
+            batch.append((data, member.part))
+            size += len(data)
+            if size >= IN_MEMORY or len(batch) >= grammar.MAX_INSTANCES:
+                yield batch
+                batch, size = [], 0
+    except bundles.BundleError:
+        if batch:
             yield batch
-            batch, size = [], 0
+        raise
     if batch:
         yield batch
 

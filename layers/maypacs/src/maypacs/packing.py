@@ -10,8 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from maypacs import decisions, receipts
-from maypacs.errors import DicomError
+from maypacs import decisions, receipts, sameness
 from maypacs.incoming import Incoming
 from maypacs.index import contents
 from maypacs.index.contents import Copy
@@ -22,9 +21,6 @@ from maypacs.pack_writer import CopySource, WrittenPack, finish, write
 from maypacs.receipts import Outcome
 from maypacs.uids import Uid
 from maypacs.workspace import Workspace
-
-#: Equal content in another encoding is looked for in instances up to this size.
-COMPARE_LIMIT = 256 * 1024 * 1024
 
 
 @dataclass(slots=True)
@@ -140,16 +136,11 @@ def _held(
 
 
 def _equal_content(workspace: Workspace, each: Incoming, current: Copy) -> bool:
-    from maypacs.dicom.equality import same_content  # decodes pixels: only when it comes to that
-
-    if not each.data or current.row.length > COMPARE_LIMIT:
+    if not each.data or current.row.length > sameness.LIMIT:
         return False
     head, row = current.pack.head, current.row
     stored = workspace.store.get_range(each.study, each.series, head.pack_id, row.offset, row.length)
-    try:
-        return same_content(stored, each.data)
-    except DicomError:
-        return False  # not comparable is not equal: a person sees both
+    return sameness.same_content(stored, each.data)
 
 
 def split(group: Sequence[Incoming]) -> Iterator[list[Incoming]]:
