@@ -10,6 +10,7 @@ import { TroubleAlert } from '../ui/TroubleAlert';
 import { forgetImages, startCornerstone } from './cornerstone';
 import { type Frame, framesOf } from './frames';
 import { Overlay } from './Overlay';
+import { prepare } from './prepare';
 import classes from './SeriesViewer.module.css';
 import { SliceSlider } from './SliceSlider';
 import { StackController, type StackState, type Tool } from './StackController';
@@ -27,7 +28,10 @@ export function SeriesViewer({ names, series, study }: Props) {
   const { client } = useServices();
   const metadata = useQuery({
     queryKey: ['metadata', names.archive, names.study, series.uid],
-    queryFn: ({ signal }) => readSeriesMetadata(client, names, series.uid, signal),
+    queryFn: async ({ signal }) => {
+      const instances = await readSeriesMetadata(client, names, series.uid, signal);
+      return Promise.all(instances.map((instance) => prepare(client, instance, signal)));
+    },
     staleTime: 5 * 60_000,
   });
   const frames = useMemo(

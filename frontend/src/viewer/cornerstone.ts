@@ -29,6 +29,7 @@ export function startCornerstone(client: Client): void {
   cache.setMaxCacheSize(CACHE_BYTES);
   imageLoader.init({
     maxWebWorkers: WORKERS,
+    onloadend: (_event, params) => arrived.get((params as { imageId: string }).imageId)?.(),
     beforeSend: async (_xhr, _imageId, headers) => ({ ...headers, Authorization: `Bearer ${await client.token()}` }),
   });
   for (const tool of [WindowLevelTool, PanTool, ZoomTool]) addTool(tool);
@@ -50,13 +51,32 @@ interface LoadOptions {
   priority: number;
 }
 
-/** The decoded picture, from the cache or the server. */
+/** How long a picture may be decoded once its bytes are there. */
+const DECODE_MS = 20_000;
+/** What to do when the bytes of a picture have come, by its name. */
+const arrived = new Map<string, () => void>();
+
+/**
+ * The decoded picture, from the cache or the server. The loader never answers for some pictures that it cannot decode: they
+ * are given up some time after their bytes came.
+ */
 export async function loadImage(imageId: string, options: LoadOptions): Promise<Types.IImage> {
-  const loading = loaders.loadAndCacheImage(imageId, options);
+  let timer = 0;
+  const givenUp = new Promise<never>((_, reject) => {
+    arrived.set(imageId, () => {
+      timer = window.setTimeout(() => {
+        if (cache.getImageLoadObject(imageId) !== undefined) cache.removeImageLoadObject(imageId, { force: true });
+        reject(new Error('the picture was not decoded in time'));
+      }, DECODE_MS);
+    });
+  });
+  const loading = Promise.race([loaders.loadAndCacheImage(imageId, options), givenUp]);
   inFlight.add(loading);
   try {
     return await loading;
   } finally {
+    window.clearTimeout(timer);
+    arrived.delete(imageId);
     inFlight.delete(loading);
   }
 }
