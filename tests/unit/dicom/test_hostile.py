@@ -186,7 +186,30 @@ def test_inlined_numbers_have_a_budget() -> None:
     dataset += implicit(0x00700009, items)
     found = parse_header(part10(dataset, IMPLICIT)).dataset["00700009"]["Value"]
     kinds = ["BulkDataURI" if "BulkDataURI" in i["00700022"] else "Value" for i in found]
-    assert kinds == ["Value"] * 55 + ["BulkDataURI"] * 45
+    assert kinds == ["Value"] * 13 + ["BulkDataURI"] * 87
+
+
+def test_text_of_a_fancy_size_is_not_split() -> None:
+    """Four mebibytes of backslashes as a CS in implicit VR: bytes to fetch, not four million nulls."""
+    dataset = implicit(0x00080008, b"\\" * (4 << 20)) + implicit(0x00080016, b"1.2.3\0")
+    dataset += implicit(0x00080018, b"1.2.4\0") + implicit(0x0020000D, b"1.2.5\0") + implicit(0x0020000E, b"1.2.6\0")
+    found = parse_header(part10(dataset, IMPLICIT)).dataset["00080008"]
+    assert found["vr"] == "UN"
+    assert "BulkDataURI" in found
+
+
+def test_zeros_that_are_no_padding_are_read_once() -> None:
+    """Two mebibytes of empty (0000,0000) and a byte at their end: each must not read to the end again."""
+    with pytest.raises(HeaderError):
+        parse_header(instance(late=bytes(2 << 20) + b"\1" * 4))
+
+
+def test_many_relayed_sequences_that_are_none_are_undone_cheaply() -> None:
+    """20,000 values of UN that break as sequences, after bulk data have been found in each."""
+    broken = element(0x00081140, "UN", item(implicit(0x00282000, bytes(1100))) + b"not an item")
+    items = element(0x00411001, "SQ", b"".join(item(broken) for _ in range(20_000)))
+    parsed = parse_header(instance(late=items))
+    assert len(parsed.bulk) == 20_000
 
 
 def test_many_fragments_are_walked_once() -> None:

@@ -6,7 +6,7 @@ Used where the data set does not say: implicit VR, and UN in explicit VR (PS3.5 
 from __future__ import annotations
 
 import importlib.util
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -108,6 +108,7 @@ def _private() -> MappingProxyType[str, dict[str, tuple[Any, ...]]]:
     return MappingProxyType(module.private_dictionaries)
 
 
+@lru_cache(maxsize=10_000)
 def private_vr(creator: str, tag: int) -> str | None:
     """The VR of a private tag in the block of ``creator``, None when nobody has told."""
     tags = _private().get(creator)

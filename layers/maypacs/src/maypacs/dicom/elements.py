@@ -7,6 +7,7 @@ against what encloses it; nesting and the number of elements are bounded.
 from __future__ import annotations
 
 import struct
+from dataclasses import dataclass
 from typing import Any
 
 from maypacs.dicom.dictionary import private_vr, public_vr
@@ -44,6 +45,29 @@ class PrefixTooShortError(HeaderError):
         self.needed = needed
 
 
+@dataclass(frozen=True, slots=True)
+class BulkValue:
+    """Where the value of a ``BulkDataURI`` lies, in bytes from the start of the file."""
+
+    offset: int
+    length: int
+    vr: str
+    word: int = 1  #: bytes of a word to reverse: the data set is big endian; 1 = nothing to do
+
+
+@dataclass(frozen=True, slots=True)
+class PixelData:
+    """Pixel Data, Float or Double Float Pixel Data of the instance itself (not an icon's)."""
+
+    tag: int
+    offset: int  #: first byte of the value; encapsulated: the item of the basic offset table
+    length: int  #: bytes of the value that are there; encapsulated: with all item headers, without the last delimiter
+    encapsulated: bool
+    vr: str
+    word: int  #: big endian: bytes of a word to reverse; 1 = nothing to do
+    declared_length: int  #: as the file says; more than ``length`` when the file is truncated; 0xFFFFFFFF = undefined
+
+
 class ElementReader:
     """Where one walk over one instance is. ``data`` may be a prefix of ``total`` bytes."""
 
@@ -53,6 +77,7 @@ class ElementReader:
         self.total = total
         self.warnings: dict[str, None] = {}
         self._elements = 0
+        self._padding_sought = False
         self._set_order(">" if big_endian else "<")
 
     def _set_order(self, order: str) -> None:
@@ -74,8 +99,11 @@ class ElementReader:
             raise HeaderError(f"more than {MAX_ELEMENTS} elements")
 
     def _is_trailing_padding(self, pos: int, end: int) -> bool:
-        """Zeros up to the end of the file: written by disk images and by hand."""
-        if self.have < end or self.data[pos:end].strip(b"\0"):
+        """Zeros up to the end of the file: written by disk images and by hand. Looked for once: it reads to the end."""
+        if self._padding_sought or self.have < end:
+            return False
+        self._padding_sought = True
+        if self.data[pos:end].strip(b"\0"):
             return False
         self.warnings["zeros follow the data set"] = None
         return True
@@ -114,7 +142,7 @@ class ElementReader:
         if 0x10 <= element <= 0xFF:
             return "LO"
         creator = creators.get(group << 8 | element >> 8)
-        return (private_vr(creator, tag) if creator else None) or "UN"
+        return (private_vr(creator, tag) if creator and len(creator) <= 64 else None) or "UN"
 
     def _is_explicit(self, pos: int, end: int, assumed: bool) -> bool:
         """An item may be in implicit VR within explicit VR (PS3.5 6.2.2), never the other way round."""

@@ -21,8 +21,8 @@ from maypacs.dicom.varints import VarintReader, append_all, unzigzag, zigzag
 from maypacs.errors import FrameNotFoundError, PixelError
 
 _ITEM = b"\xfe\xff\x00\xe0"
-#: Frames of one instance: a slide of gigabytes has some 100,000.
-MAX_FRAMES = 5_000_000
+#: Frames, and fragments, of one instance: a slide of gigabytes has some 100,000.
+MAX_FRAMES = 1_000_000
 _MAX_TABLE = 64 << 20
 _NATIVE, _ENCAPSULATED = 1, 2
 
@@ -135,7 +135,7 @@ def frame_table(data: bytes | memoryview, header: Header) -> FrameTable | None:
         bits = native_frame_bits(header.dataset, pixels.tag, pixels.declared_length, frames)
         return FrameTable(frames, pixels.offset, bits, pixels.length, pixels.word)
     view = memoryview(data)
-    table, fragments = _fragments(view, pixels.offset, pixels.offset + pixels.length)
+    table, fragments = _fragments(view, pixels.offset, pixels.offset + pixels.length, frames)
     if not fragments:
         raise PixelError("the encapsulated pixel data have no fragment")
     starts = [0] if syntax.video else _frame_starts(view, header, table, fragments, frames)
@@ -175,16 +175,18 @@ def native_frame_bits(dataset: Dataset, tag: int, length: int, frames: int) -> i
     return bits
 
 
-def _fragments(view: memoryview, pos: int, end: int) -> tuple[tuple[int, ...], list[tuple[int, int]]]:
-    """Basic offset table, and (offset of the item header, length of its value) of each fragment."""
+def _fragments(view: memoryview, pos: int, end: int, frames: int) -> tuple[tuple[int, ...], list[tuple[int, int]]]:
+    """Basic offset table (if it has an entry a frame), and (offset of the item header, length) of each fragment."""
     table: tuple[int, ...] | None = None
     fragments: list[tuple[int, int]] = []
     while pos + 8 <= end and view[pos : pos + 4] == _ITEM:
         length = struct.unpack_from("<I", view, pos + 4)[0]
         length = min(length, end - pos - 8)  # a truncated file's last fragment
         if table is None:
-            table = struct.unpack_from(f"<{length // 4}I", view, pos + 8)
+            table = struct.unpack_from(f"<{frames}I", view, pos + 8) if length // 4 == frames else ()
         else:
+            if len(fragments) == MAX_FRAMES:
+                raise PixelError(f"more than {MAX_FRAMES} fragments")
             fragments.append((pos, length))
         pos += 8 + length
     return table or (), fragments
@@ -196,7 +198,7 @@ def _frame_starts(
     """Index of the first fragment of each frame."""
     base = fragments[0][0]
     index = {offset - base: i for i, (offset, _) in enumerate(fragments)}
-    for offsets in (_extended_offsets(view, header), table):
+    for offsets in (_extended_offsets(view, header, frames), table):
         starts = [index.get(offset, -1) for offset in offsets]
         if len(starts) == frames and starts[0] == 0 and all(a < b for a, b in pairwise(starts)):
             return starts
@@ -213,7 +215,7 @@ def _frame_starts(
     raise PixelError(f"{len(fragments)} fragments without an offset table cannot be told apart as {frames} frames")
 
 
-def _extended_offsets(view: memoryview, header: Header) -> tuple[int, ...]:
+def _extended_offsets(view: memoryview, header: Header, frames: int) -> tuple[int, ...]:
     """(7FE0,0001), wherever the header has it."""
     element = header.dataset.get("7FE00001", {})
     if "InlineBinary" in element:
@@ -222,7 +224,7 @@ def _extended_offsets(view: memoryview, header: Header) -> tuple[int, ...]:
         raw = bytes(view[value.offset : value.offset + value.length])
     else:
         return ()
-    return struct.unpack_from(f"<{len(raw) // 8}Q", raw)
+    return struct.unpack_from(f"<{frames}Q", raw) if len(raw) // 8 == frames else ()
 
 
 def _begins_stream(view: memoryview, at: int, length: int, header: Header) -> bool:

@@ -12,10 +12,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from maypacs.dicom import transfer_syntaxes
-from maypacs.dicom.elements import VRS, Dataset, PrefixTooShortError
+from maypacs.dicom.elements import VRS, BulkValue, Dataset, PixelData, PrefixTooShortError
 from maypacs.dicom.transfer_syntaxes import EXPLICIT_VR_BIG_ENDIAN, EXPLICIT_VR_LITTLE_ENDIAN, IMPLICIT_VR_LITTLE_ENDIAN
 from maypacs.dicom.values import swap_words
-from maypacs.dicom.walker import BulkValue, PixelData, Walker
+from maypacs.dicom.walker import Walker
 from maypacs.errors import HeaderError, MissingUidError, NotDicomError, NotFoundError, UidError
 from maypacs.uids import Uid, uid
 

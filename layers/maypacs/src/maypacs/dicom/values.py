@@ -114,6 +114,8 @@ def _numbers(raw: bytes, parse: Callable[[str], float]) -> Values:
     text = raw.decode("latin_1").strip(_PADDING)
     if not text:
         return []
+    if "\\" not in text:
+        return [_number(text, parse)]
     return [_number(part, parse) for part in text.split("\\")]
 
 
@@ -141,9 +143,16 @@ NUMBER_FORMATS = {
 }
 
 
+_INTEGER_VRS = frozenset(("US", "SS", "UL", "SL", "UV", "SV"))
+#: (VR, byte order) -> struct of one value: most values are one
+_ONE = {(vr, order): struct.Struct(order + code) for vr, (_, code) in NUMBER_FORMATS.items() for order in "<>"}
+
+
 def unpack_numbers(vr: str, raw: bytes, order: str) -> Values | None:
     """Values of a binary number VR; None when the length is no multiple of one value's. ``order`` is ``<`` or ``>``."""
     size, code = NUMBER_FORMATS[vr]
+    if len(raw) == size and vr in _INTEGER_VRS:
+        return [_ONE[vr, order].unpack(raw)[0]]
     count, rest = divmod(len(raw), size)
     if rest:
         return None
@@ -151,9 +160,9 @@ def unpack_numbers(vr: str, raw: bytes, order: str) -> Values | None:
         words = struct.unpack(f"{order}{2 * count}H", raw)
         return [f"{group:04X}{element:04X}" for group, element in zip(words[::2], words[1::2], strict=True)]
     numbers = struct.unpack(f"{order}{count}{code}", raw)
-    if vr in ("FL", "FD"):
-        return [number if math.isfinite(number) else _not_finite(number) for number in numbers]
-    return list(numbers)
+    if vr in _INTEGER_VRS:
+        return list(numbers)
+    return [number if math.isfinite(number) else _not_finite(number) for number in numbers]
 
 
 def _not_finite(number: float) -> str:

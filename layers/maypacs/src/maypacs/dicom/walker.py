@@ -18,8 +18,11 @@ from maypacs.dicom.elements import (
     PIXEL_TAGS,
     SEQUENCE_DELIMITER,
     UNDEFINED,
+    VRS,
+    BulkValue,
     Dataset,
     ElementReader,
+    PixelData,
     PrefixTooShortError,
     pixel_word,
     word_bytes,
@@ -27,36 +30,14 @@ from maypacs.dicom.elements import (
 from maypacs.dicom.values import BINARY_VRS, NUMBER_FORMATS, TEXT_CONVERTERS, WORD_BYTES, swap_words, unpack_numbers
 from maypacs.errors import HeaderError
 
-#: A value above this is bulk data whatever its VR (UIDs, PN and sequences aside).
+#: A value above this is bulk data whatever its VR.
 MAX_INLINE_VALUE = 1 << 20
-#: Values above 256 bytes are inlined up to this sum; then they are bulk data too.
-MAX_INLINE_TOTAL = 32 << 20
+#: Values above _SMALL bytes are inlined up to this sum, then they are bulk data too: "1\\1\\1" takes 16 times as much.
+MAX_INLINE_TOTAL = 8 << 20
+_SMALL = 256
 
-#: Values of these stay inline whatever their size: PS3.18 Table F.3.1-1 gives them no BulkDataURI.
-_NEVER_BULK = frozenset(("AE", "AS", "AT", "CS", "DA", "DT", "LO", "PN", "SH", "SQ", "TM", "UI"))
-
-
-@dataclass(frozen=True, slots=True)
-class BulkValue:
-    """Where the value of a ``BulkDataURI`` lies, in bytes from the start of the file."""
-
-    offset: int
-    length: int
-    vr: str
-    word: int = 1  #: bytes of a word to reverse: the data set is big endian; 1 = nothing to do
-
-
-@dataclass(frozen=True, slots=True)
-class PixelData:
-    """Pixel Data, Float or Double Float Pixel Data of the instance itself (not an icon's)."""
-
-    tag: int
-    offset: int  #: first byte of the value; encapsulated: the item of the basic offset table
-    length: int  #: bytes of the value that are there; encapsulated: with all item headers, without the last delimiter
-    encapsulated: bool
-    vr: str
-    word: int  #: big endian: bytes of a word to reverse; 1 = nothing to do
-    declared_length: int  #: as the file says; more than ``length`` when the file is truncated; 0xFFFFFFFF = undefined
+#: PS3.18 Table F.3.1-1 gives these no BulkDataURI; beyond any sense in size they become UN, which has one.
+_NEVER_BULK = frozenset(("AE", "AS", "AT", "CS", "DA", "DT", "LO", "PN", "SH", "TM", "UI"))
 
 
 @dataclass(slots=True)
@@ -120,7 +101,11 @@ class Walker(ElementReader):
                 continue
             if tag == 0 and level.depth == 0 and self._is_trailing_padding(pos, end):
                 break
-            vr, value, length = self._element_header(pos, end, vr_bytes, length, level.explicit)
+            known = VRS.get(vr_bytes) if level.explicit else None
+            if known is not None and not known[1]:  # the common case, without a call
+                vr, value = known[0], pos + 8
+            else:
+                vr, value, length = self._element_header(pos, end, vr_bytes, length, level.explicit)
             self._elements += 1
             if self._elements > MAX_ELEMENTS:
                 raise HeaderError(f"more than {MAX_ELEMENTS} elements")
@@ -145,7 +130,11 @@ class Walker(ElementReader):
                 if element == 0 or group in (0, 2):
                     self._set_order(order)
                     continue
-                if relayed and vr == "SQ":
+                convert = TEXT_CONVERTERS.get(vr)
+                if convert is not None and 0 < length <= _SMALL and pos <= self.have:  # again without a call
+                    values = convert(data[value:pos], level.charset)
+                    converted = {"vr": vr, "Value": values} if values else {"vr": vr}
+                elif relayed and vr == "SQ":
                     converted = self._relayed_sequence(tag, value, length, level)
                 else:
                     converted = self._defined(tag, vr, value, length, inner_explicit, level)
@@ -185,15 +174,8 @@ class Walker(ElementReader):
     def _defined(self, tag: int, vr: str, value: int, length: int, explicit: bool, level: _Level) -> Dataset:
         if length == 0:
             return {"vr": vr}
-        convert = TEXT_CONVERTERS.get(vr)
-        if convert is not None:
-            if length > 256 and self._too_large_to_inline(vr, length):
-                return self._bulk(tag, vr, value, length, level)
-            self._check(value + length)
-            values = convert(self.data[value : value + length], level.charset)
-            return {"vr": vr, "Value": values} if values else {"vr": vr}
         if vr in NUMBER_FORMATS:
-            if length > 256 and self._too_large_to_inline(vr, length):
+            if length > _SMALL and self._too_large_to_inline(length):
                 return self._bulk(tag, vr, value, length, level)
             self._check(value + length)
             raw = self.data[value : value + length]
@@ -202,9 +184,16 @@ class Walker(ElementReader):
                 return {"vr": vr, "Value": numbers}
             self.warnings["a number of an impossible length was read as UN"] = None
             return {"vr": "UN", "InlineBinary": b64encode(raw).decode("ascii")}
+        convert = TEXT_CONVERTERS.get(vr)
+        if convert is not None:
+            if length > _SMALL and self._too_large_to_inline(length):
+                return self._bulk(tag, vr, value, length, level)
+            self._check(value + length)
+            values = convert(self.data[value : value + length], level.charset)
+            return {"vr": vr, "Value": values} if values else {"vr": vr}
         if vr == "SQ":
             return self._defined_sequence(tag, value, length, explicit, level)
-        if length > self.threshold or (length > 256 and self._too_large_to_inline(vr, length)):
+        if length > self.threshold or (length > _SMALL and self._too_large_to_inline(length)):
             return self._bulk(tag, vr, value, length, level)
         self._check(value + length)
         raw = self.data[value : value + length]
@@ -212,9 +201,7 @@ class Walker(ElementReader):
             raw = swap_words(raw, WORD_BYTES[vr])
         return {"vr": vr, "InlineBinary": b64encode(raw).decode("ascii")}
 
-    def _too_large_to_inline(self, vr: str, length: int) -> bool:
-        if vr in _NEVER_BULK:
-            return False
+    def _too_large_to_inline(self, length: int) -> bool:
         if length > MAX_INLINE_VALUE or self._inlined + length > MAX_INLINE_TOTAL:
             return True
         self._inlined += length
@@ -222,6 +209,9 @@ class Walker(ElementReader):
 
     def _bulk(self, tag: int, vr: str, value: int, length: int, level: _Level, word: int | None = None) -> Dataset:
         path = f"{level.path}{tag:08X}"
+        if vr in _NEVER_BULK:
+            self.warnings["a value too large for its VR was read as UN"] = None
+            vr = "UN"
         self.bulk[path] = BulkValue(value, length, vr, word or (word_bytes(vr) if self.order == ">" else 1))
         element: Dataset = {"vr": vr}
         self.bulk_elements.append((element, path))
@@ -243,8 +233,8 @@ class Walker(ElementReader):
         except HeaderError:
             self._set_order(order)
             del self.bulk_elements[waiting:]
-            for path in list(self.bulk)[bulk:]:
-                del self.bulk[path]
+            while len(self.bulk) > bulk:
+                self.bulk.popitem()
             return self._defined(tag, "UN", value, length, False, level)
 
     def _undefined(self, tag: int, vr: str, value: int, end: int, explicit: bool, level: _Level) -> tuple[Dataset, int]:
