@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
+from typing import Final
 
 from ulid import ULID
 
@@ -24,7 +25,9 @@ from edge_forwarder.planner import ClosedPack, Planner, Received
 from edge_forwarder.spool import Spool, SpooledFile
 
 #: So many events share one journal transaction at most.
-_BATCH = 256
+_BATCH: Final = 256
+#: After the journal could not be written, it is tried again so much later (seconds).
+_RETRY_SECONDS: Final = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,12 +50,11 @@ class Keeper:
         self._spool, self._journal, self._planner, self._submit, self._log = spool, journal, planner, submit, log
         self._events: queue.SimpleQueue[_Stored | _Ended | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._run, name="keeper", daemon=True)
-        self._found: tuple[SpooledFile, ...] = ()
+        self._behind_since: float | None = None
+        """When the journal could not be written; None while all is well."""
         self._to_submit: list[str] = []
 
     def start(self) -> None:
-        """Call it before anything new can arrive: what the spool holds now is taken up first."""
-        self._found = tuple(self._spool.files())
         self._thread.start()
 
     def stop(self, seconds: float = 10.0) -> None:
@@ -67,33 +69,32 @@ class Keeper:
         self._events.put(_Ended(association))
 
     def _run(self) -> None:
-        self._guard(self._recover_journal)
-        for at in range(0, len(self._found), _BATCH):
-            self._guard(partial(self._recover_files, self._found[at : at + _BATCH]))
-        # Whoever sent these is gone: nothing more is coming that would be worth waiting for.
-        self._guard(lambda: self._settle(self._planner.close_all()))
-        if self._found:
-            self._log.info("took up what the spool held", instances=len(self._found))
-        self._found = ()
+        self._recover()
         stopping = False
         while not stopping:
             batch, stopping = self._next_events()
-            self._guard(partial(self._work, batch))
+            if self._behind_since is None:
+                self._guard(partial(self._work, batch))
+            elif time.monotonic() >= self._behind_since + _RETRY_SECONDS:
+                # What the events told of is on the disk, and found there.
+                self._recover()
         self._guard(lambda: self._settle(self._planner.close_all()))
 
     def _guard(self, work: Callable[[], None]) -> None:
-        """Whatever goes wrong with the journal or the disk, the files stay and the next start takes them up; say so."""
+        """Do it in one transaction. If the journal or the disk fails, the files stay: begin again from them, later."""
         try:
             with self._journal.transaction():
                 work()
         except Exception as error:
+            self._behind_since = time.monotonic()
+            self._to_submit.clear()
             self._log.error("the keeper could not do its work", why=f"{type(error).__name__}: {error}")
         for pack in self._to_submit:
             self._submit(pack)
         self._to_submit.clear()
 
     def _next_events(self) -> tuple[list[_Stored | _Ended], bool]:
-        due = self._planner.next_due()
+        due = self._planner.next_due() if self._behind_since is None else self._behind_since + _RETRY_SECONDS
         timeout = None if due is None else max(0.0, due - time.monotonic())
         batch: list[_Stored | _Ended] = []
         try:
@@ -108,14 +109,31 @@ class Keeper:
             pass
         return batch, False
 
-    def _recover_journal(self) -> None:
+    def _recover(self) -> None:
+        """Begin from the disk: at the start, and after the journal could not be written."""
+        self._behind_since = None
+        self._planner.clear()
+        try:
+            found = tuple(self._spool.files())
+        except OSError as error:
+            self._behind_since = time.monotonic()
+            self._log.error("the spool cannot be listed", why=type(error).__name__)
+            return
+        self._guard(partial(self._recover_journal, {file.name for file in found}))
+        for at in range(0, len(found), _BATCH):
+            self._guard(partial(self._recover_files, found[at : at + _BATCH]))
+        # Whoever sent these is gone: nothing more is coming that would be worth waiting for.
+        self._guard(lambda: self._settle(self._planner.close_all()))
+        if found:
+            self._log.info("took up what the spool held", instances=len(found))
+
+    def _recover_journal(self, here: set[str]) -> None:
         """Finish the deletions that an earlier process began, and pack what it had received but not packed."""
         journal = self._journal
         for pack in journal.packs(PackState.INDEXED):
             for member in journal.members(pack.id):
                 self._spool.remove(member.name)
             journal.forget_pack(pack.id)
-        here = {file.name for file in self._found}
         waiting = journal.waiting_for_pack()
         gone = [row.name for row in waiting if row.name not in here]
         if gone:
@@ -131,10 +149,9 @@ class Keeper:
                 self._settle(self._planner.add(Received(row.name, row.size, row.identity), time.monotonic()))
 
     def _recover_files(self, files: Iterable[SpooledFile]) -> None:
-        """Take up acknowledged files that the journal does not know."""
+        """Take up acknowledged files; those that the journal knows are skipped."""
         for file in files:
-            if not self._journal.knows(file.name) and self._spool.path(file.name).exists():
-                self._take(_Stored(file, None))
+            self._take(_Stored(file, None))
 
     def _work(self, events: Iterable[_Stored | _Ended]) -> None:
         for event in events:
@@ -146,11 +163,17 @@ class Keeper:
 
     def _take(self, event: _Stored) -> None:
         file, journal = event.file, self._journal
+        if journal.knows(file.name):
+            return
         identity: Identity | None = None
         try:
             identity = identify(self._spool.path(file.name))
         except UnreadableError as error:
             self._log.warning("no pack can hold an instance: it goes up as a file", why=str(error))
+        except FileNotFoundError:
+            # Taken up by a scan meanwhile, uploaded and deleted; or somebody took it away.
+            self._log.warning("a file is not in the spool any more", files=1)
+            return
         journal.count("received")
         journal.count("received_bytes", file.size)
         journal.set_fact("last_received_at", file.received_at)

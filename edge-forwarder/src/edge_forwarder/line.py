@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import sqlite3
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 
 from edge_forwarder import retry
 from edge_forwarder.errors import CloudAwayError, CloudBusyError, CloudError, UnauthorizedError
@@ -39,13 +41,11 @@ class Line:
         if was_down:
             self._log.info("the cloud answers again")
         if note:
-            self._journal.set_fact("cloud_ok_at", time.time())
-            self._journal.set_fact("cloud_error", None)
+            self._note(cloud_ok_at=time.time(), cloud_error=None)
 
     def failed(self, error: CloudError) -> bool:
         """Note a failure; True when it concerns every request, and not only the one that was made."""
-        self._journal.set_fact("cloud_error", str(error))
-        self._journal.set_fact("cloud_error_at", time.time())
+        self._note(cloud_error=str(error), cloud_error_at=time.time())
         if not isinstance(error, CloudAwayError | CloudBusyError | UnauthorizedError):
             return False
         with self._lock:
@@ -59,3 +59,9 @@ class Line:
         if first:
             self._log.warning("the cloud cannot take anything now", why=str(error))
         return True
+
+    def _note(self, **facts: float | str | None) -> None:
+        """For `status`; a journal that cannot be written now is no reason to stop."""
+        with suppress(sqlite3.Error):
+            for name, value in facts.items():
+                self._journal.set_fact(name, value)

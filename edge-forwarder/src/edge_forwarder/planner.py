@@ -130,6 +130,10 @@ class Planner:
         while self._open:
             yield self._open.popitem()[1].close()
 
+    def clear(self) -> None:
+        """Forget the open packs: somebody will add their instances again."""
+        self._open.clear()
+
     def next_due(self) -> float | None:
         """When `due` will next have something; None if nothing is open."""
         return min((self._due_at(pack) for pack in self._open.values()), default=None)

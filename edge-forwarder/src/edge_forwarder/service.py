@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import signal
+import sqlite3
 import threading
 import time
+from contextlib import suppress
 
 from edge_forwarder import __version__
 from edge_forwarder.cloud import Cloud
@@ -73,8 +75,9 @@ class Service:
         self._log.info("stopped")
 
     def _refused(self) -> None:
-        self.journal.count("refused")
-        self.journal.set_fact("last_refused_at", time.time())
+        with suppress(sqlite3.Error):  # the disk may be too full for the journal, too
+            self.journal.count("refused")
+            self.journal.set_fact("last_refused_at", time.time())
 
 
 def _limits(config: Config) -> Limits:

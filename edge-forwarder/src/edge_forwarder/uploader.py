@@ -27,6 +27,7 @@ _BOUNDARY: Final = re.compile(r"[A-Za-z0-9-]{1,60}")
 _ARRIVAL_REFUSED: Final = frozenset({404, 409})
 #: A pack that the cloud refuses is tried again after at most so many times the longest pause: a person may have helped.
 _REFUSED_FACTOR: Final = 5
+_UNMARKED_SECONDS: Final = 5.0
 
 
 class Uploader:
@@ -46,6 +47,8 @@ class Uploader:
         self._wake = threading.Condition()
         self._waiting: list[tuple[float, str]] = []
         """A heap of (when it is due, pack)."""
+        self._unmarked: set[str] = set()
+        """Packs whose failure could not be written down: the journal still says *uploading*."""
         self._stopping = False
         self._threads = [
             threading.Thread(target=self._run, name=f"uploader {n}", daemon=True)
@@ -76,14 +79,25 @@ class Uploader:
     def _run(self) -> None:
         while (pack := self._next()) is not None:
             try:
-                self._upload(pack)
-                self._line.worked()
-            except CloudError as error:
-                self._again(pack, str(error), everywhere=self._line.failed(error))
-            except (OSError, EdgeError) as error:
-                self._again(pack, str(error) or type(error).__name__, everywhere=False)
-            except Exception as error:  # a fault of ours must not stop the other packs
-                self._again(pack, type(error).__name__, everywhere=False)
+                self._attempt(pack)
+            except (
+                Exception
+            ) as error:  # the journal cannot be written, for one: the pack must not be forgotten for that
+                self._log.error("the uploader could not do its work", pack=pack, why=f"{type(error).__name__}: {error}")
+                self._unmarked.add(pack)
+                self.submit(pack, _UNMARKED_SECONDS)
+
+    def _attempt(self, pack: str) -> None:
+        if pack in self._unmarked:
+            self._journal.update_pack(pack, PackState.FAILED)
+            self._unmarked.discard(pack)
+        try:
+            self._upload(pack)
+            self._line.worked()
+        except CloudError as error:
+            self._again(pack, str(error), everywhere=self._line.failed(error))
+        except (OSError, EdgeError) as error:
+            self._again(pack, str(error) or type(error).__name__, everywhere=False)
 
     def _next(self) -> str | None:
         """The next pack that is due, once the line is free; None at a stop."""

@@ -1,0 +1,165 @@
+"""File meta, the header peek, packs: bytes in, bytes out."""
+
+from __future__ import annotations
+
+import hashlib
+from io import BytesIO
+from pathlib import Path
+
+import pydicom
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydicom.dataset import Dataset
+from tests.conftest import sample_files, sample_id
+from tests.support.stub_cloud import parse_pack
+from tests.support.stub_edge import dataset_bytes, write_ct
+
+from edge_forwarder import packs, part10
+from edge_forwarder.errors import UnreadableError
+from edge_forwarder.identity import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
+from edge_forwarder.peek import identify
+
+uids = st.from_regex(r"[1-9][0-9]{0,9}(\.[0-9]{1,9}){0,5}", fullmatch=True)
+
+
+@given(uids, uids, uids)
+def test_file_meta_is_what_part_10_asks_for(sop_class: str, sop: str, syntax: str) -> None:
+    """pydicom reads back each value; our own reader finds the same, and where the data set starts."""
+    head = part10.file_meta(sop_class, sop, syntax)
+    meta = pydicom.dcmread(BytesIO(head)).file_meta
+    assert meta.FileMetaInformationVersion == b"\0\1"
+    assert (meta.MediaStorageSOPClassUID, meta.MediaStorageSOPInstanceUID) == (sop_class, sop)
+    assert meta.TransferSyntaxUID == syntax
+    assert meta.ImplementationClassUID == IMPLEMENTATION_CLASS_UID
+    assert meta.ImplementationVersionName == IMPLEMENTATION_VERSION_NAME
+    assert meta.FileMetaInformationGroupLength == len(head) - 144
+    assert len(meta) == 7, "nothing else: no time, no AE title"
+    assert part10.dataset_offset(head) == len(head)
+    assert part10.meta_value(head, 0x0010) == syntax
+    assert part10.meta_value(head, 0x0003) == sop
+
+
+@given(st.binary(max_size=400))
+def test_reading_file_meta_of_garbage_finds_nothing_or_something_but_never_fails(data: bytes) -> None:
+    """Offsets stay within reason, values are text."""
+    assert part10.dataset_offset(data) >= 0
+    assert isinstance(part10.meta_value(data, 0x0010), str)
+
+
+def readable_samples() -> list[Path]:
+    """Samples with a group length as the edge writes it, as every file of the spool has."""
+    return [path for path in sample_files() if path.read_bytes()[132:140] == b"\2\0\0\0UL\4\0"]
+
+
+@pytest.mark.parametrize("path", readable_samples(), ids=sample_id)
+@pytest.mark.filterwarnings("ignore")
+def test_peek_agrees_with_pydicom_on_every_sample(path: Path) -> None:
+    """The walk over the head finds the same UIDs as pydicom, or both find none."""
+    try:
+        ds = pydicom.dcmread(path, stop_before_pixels=True)
+        expected = tuple(
+            str(ds.get(name, "")).strip(" \0") for name in ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID")
+        )
+    except Exception:
+        expected = ("", "", "")
+    try:
+        identity = identify(path)
+    except UnreadableError:
+        assert not all(value and set(value) <= set("0123456789.") and len(value) <= 64 for value in expected)
+        return
+    found = (identity.study_instance_uid, identity.series_instance_uid, identity.sop_instance_uid)
+    assert found == expected
+    assert identity.transfer_syntax_uid == str(ds.file_meta.TransferSyntaxUID)
+    if "Modality" in ds and isinstance(ds.Modality, str):
+        assert identity.modality == ds.Modality.strip().upper()[:16]
+
+
+@pytest.mark.parametrize("implicit", [False, True], ids=["explicit", "implicit"])
+@pytest.mark.parametrize("undefined", [False, True], ids=["defined length", "undefined length"])
+def test_peek_steps_over_nested_sequences(tmp_path: Path, implicit: bool, undefined: bool) -> None:
+    """UIDs inside referenced-image sequences before the series UID are not the instance's own."""
+    path = write_ct(tmp_path / "a.dcm", study="2.25.7", series="2.25.77", sop="2.25.777", number=12)
+    ds = pydicom.dcmread(path)
+    inner = Dataset()
+    inner.StudyInstanceUID, inner.SeriesInstanceUID = "2.25.666", "2.25.667"
+    outer = Dataset()
+    outer.ReferencedSOPInstanceUID = "2.25.668"
+    outer.ReferencedSeriesSequence = [inner, inner]
+    ds.ReferencedImageSequence = [outer, Dataset(), outer]
+    for sequence in (ds["ReferencedImageSequence"], outer["ReferencedSeriesSequence"]):
+        sequence.is_undefined_length = undefined
+        for item in sequence.value:
+            item.is_undefined_length_sequence_item = undefined
+    ds.file_meta.TransferSyntaxUID = "1.2.840.10008.1.2" if implicit else "1.2.840.10008.1.2.1"
+    ds.save_as(path, implicit_vr=implicit, little_endian=True)
+    identity = identify(path)
+    assert (identity.study_instance_uid, identity.series_instance_uid) == ("2.25.7", "2.25.77")
+    assert (identity.sop_instance_uid, identity.instance_number, identity.modality) == ("2.25.777", 12, "CT")
+
+
+@pytest.mark.parametrize("uid", ["", "2.25.x", "1" * 65, "..", "../../etc"], ids=repr)
+@pytest.mark.filterwarnings("ignore")
+def test_a_study_uid_that_is_none_is_unreadable(tmp_path: Path, uid: str) -> None:
+    """What cannot be a key or a path goes up as a file, for a person to look at."""
+    path = write_ct(tmp_path / "a.dcm", sop="2.25.1")
+    ds = pydicom.dcmread(path)
+    ds.StudyInstanceUID = uid
+    ds.save_as(path)
+    with pytest.raises(UnreadableError):
+        identify(path)
+
+
+@given(st.binary(max_size=2000))
+def test_peek_at_garbage_is_unreadable_or_an_identity_but_never_another_error(
+    tmp_path_factory: pytest.TempPathFactory, data: bytes
+) -> None:
+    """Whatever a sender sends was acknowledged: the keeper must live on."""
+    path = tmp_path_factory.mktemp("peek") / "a.dcm"
+    path.write_bytes(part10.file_meta("1.2", "1.3", "1.2.840.10008.1.2.1") + data)
+    try:
+        assert identify(path).study_instance_uid
+    except UnreadableError:
+        pass
+
+
+@given(st.lists(st.binary(max_size=300), min_size=1, max_size=5), st.from_regex(r"[A-Za-z0-9-]{1,60}", fullmatch=True))
+def test_a_pack_is_read_back_part_by_part(
+    tmp_path_factory: pytest.TempPathFactory, datas: list[bytes], boundary: str
+) -> None:
+    """Length and SHA-256 are those of the bytes; a strict reader finds each part; a boundary inside is noticed."""
+    folder = tmp_path_factory.mktemp("pack")
+    parts = []
+    for n, data in enumerate(datas):
+        (folder / str(n)).write_bytes(data)
+        parts.append(packs.Part("2.25.1", "2.25.2", f"2.25.3.{n}", "1.2.840.10008.1.2.1", folder / str(n), len(data)))
+    body = packs.pack("hosp1", tuple(parts), boundary)
+    whole = b"".join(body.chunks())
+    assert body.digest() == packs.Digest(len(whole), hashlib.sha256(whole).hexdigest())
+    assert body.content_type == f'multipart/related; type="application/dicom"; boundary={boundary}'
+    occurs = any(f"--{boundary}".encode() in data for data in datas)
+    assert body.boundary_occurs() is occurs
+    if not occurs:
+        assert [part.data for part in parse_pack(whole, boundary)] == datas
+
+
+@pytest.mark.parametrize("at", [0, 1, packs.CHUNK - 5, packs.CHUNK - 1, packs.CHUNK, 2 * packs.CHUNK - 3])
+def test_a_boundary_across_the_border_of_two_reads_is_found(tmp_path: Path, at: int) -> None:
+    """The data are searched in pieces, but not piecemeal."""
+    data = bytearray(2 * packs.CHUNK + 50)
+    data[at : at + 6] = b"--abcd"
+    path = tmp_path / "a"
+    path.write_bytes(data)
+    part = packs.Part("2.25.1", "2.25.2", "2.25.3", "1.2.840.10008.1.2.1", path, len(data))
+    assert packs.pack("hosp1", (part,), "abcd").boundary_occurs()
+    assert not packs.pack("hosp1", (part,), "abcde").boundary_occurs()
+
+
+def test_a_file_that_changes_under_the_pack_is_noticed(tmp_path: Path) -> None:
+    """A digest is never computed over something else than what was received."""
+    path = write_ct(tmp_path / "a.dcm", sop="2.25.1")
+    body = packs.single(path, path.stat().st_size)
+    assert body.content_type == "application/dicom"
+    path.write_bytes(dataset_bytes(path.read_bytes()))
+    with pytest.raises(OSError, match="changed its size"):
+        body.digest()

@@ -1,0 +1,66 @@
+"""Which transfer syntax is taken of those that a context proposes."""
+
+from __future__ import annotations
+
+import pytest
+
+from edge_forwarder import negotiation
+from edge_forwarder.config import DimseConfig
+from edge_forwarder.pdu import ProposedContext
+
+DEFAULT = DimseConfig().transfer_syntaxes
+IMPLICIT, EXPLICIT, BIG = "1.2.840.10008.1.2", "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.2"
+JPEG_LOSSY, JPEG_LOSSLESS, J2K_LOSSLESS = "1.2.840.10008.1.2.4.50", "1.2.840.10008.1.2.4.70", "1.2.840.10008.1.2.4.90"
+DEFLATED, RLE, MPEG4 = "1.2.840.10008.1.2.1.99", "1.2.840.10008.1.2.5", "1.2.840.10008.1.2.4.102"
+PRIVATE, JPIP = "1.3.12.2.1107.5.9.9", "1.2.840.10008.1.2.4.94"
+
+
+@pytest.mark.parametrize(
+    ("proposed", "chosen"),
+    [
+        pytest.param((IMPLICIT, EXPLICIT), EXPLICIT, id="many senders list implicit first"),
+        pytest.param((BIG, IMPLICIT), IMPLICIT, id="big endian only when nothing else"),
+        pytest.param((BIG,), BIG, id="big endian alone"),
+        pytest.param((EXPLICIT, J2K_LOSSLESS), J2K_LOSSLESS, id="compressed saves the line"),
+        pytest.param((JPEG_LOSSY, J2K_LOSSLESS, EXPLICIT), J2K_LOSSLESS, id="lossless before lossy"),
+        pytest.param((J2K_LOSSLESS, JPEG_LOSSLESS), J2K_LOSSLESS, id="the proposer's order within a kind"),
+        pytest.param((EXPLICIT, JPEG_LOSSY), JPEG_LOSSY, id="a lossy original is not to be decompressed"),
+        pytest.param((MPEG4,), MPEG4, id="video"),
+        pytest.param((RLE, EXPLICIT), RLE, id="RLE is lossless"),
+        pytest.param((DEFLATED, IMPLICIT), DEFLATED, id="deflated is lossless"),
+        pytest.param((PRIVATE, IMPLICIT), IMPLICIT, id="a private syntax last"),
+        pytest.param((PRIVATE,), PRIVATE, id="a private syntax alone is kept as it is"),
+        pytest.param((JPIP, IMPLICIT), IMPLICIT, id="pixels elsewhere are no picture"),
+        pytest.param((JPIP,), None, id="nothing but pixels elsewhere"),
+        pytest.param((), None, id="nothing proposed"),
+    ],
+)
+def test_the_default_preference(proposed: tuple[str, ...], chosen: str | None) -> None:
+    """Lossless compressed, lossy compressed, Explicit LE, Implicit LE, Explicit BE, then what nobody knows."""
+    assert negotiation.choose(proposed, DEFAULT) == chosen
+
+
+def test_a_device_may_have_its_own_order() -> None:
+    """For a sender that compresses badly."""
+    assert negotiation.choose((J2K_LOSSLESS, IMPLICIT, EXPLICIT), (IMPLICIT, "lossless")) == IMPLICIT
+
+
+@pytest.mark.parametrize(
+    ("abstract_syntax", "result"),
+    [
+        pytest.param("1.2.840.10008.1.1", 0, id="verification"),
+        pytest.param("1.2.840.10008.5.1.4.1.1.2", 0, id="CT"),
+        pytest.param("1.2.840.10008.5.1.4.1.1.9999", 0, id="a standard class of tomorrow"),
+        pytest.param("1.3.12.2.1107.5.9.1", 0, id="a private class"),
+        pytest.param("1.2.840.10008.5.1.4.39.1", 0, id="a palette belongs to no patient"),
+        pytest.param("1.2.840.10008.5.1.4.31", 3, id="worklist"),
+        pytest.param("1.2.840.10008.5.1.4.1.2.2.1", 3, id="query"),
+        pytest.param("1.2.840.10008.1.20.1", 3, id="storage commitment"),
+        pytest.param("1.2.840.10008.3.1.2.3.3", 3, id="MPPS"),
+        pytest.param("", 3, id="none"),
+    ],
+)
+def test_what_may_be_stored_is_accepted_and_other_services_are_not(abstract_syntax: str, result: int) -> None:
+    """A context that is accepted promises a service."""
+    (answer,) = negotiation.answer([ProposedContext(1, abstract_syntax, (IMPLICIT,))], DEFAULT)
+    assert answer.result == result

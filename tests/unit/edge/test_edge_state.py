@@ -1,0 +1,253 @@
+"""Spool, journal, keeper: what survives what."""
+
+from __future__ import annotations
+
+import errno
+import io
+import os
+import sqlite3
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from tests.support.stub_edge import write_ct
+
+from edge_forwarder import keeper as keeper_module
+from edge_forwarder.errors import ConfigError, SpoolError, SpoolFullError
+from edge_forwarder.journal import Journal, PackState
+from edge_forwarder.keeper import Keeper
+from edge_forwarder.logs import Log
+from edge_forwarder.peek import Identity
+from edge_forwarder.planner import Limits, Planner
+from edge_forwarder.spool import Spool, SpooledFile, SpoolWriter, is_locked
+
+IDENTITY = Identity("2.25.1", "2.25.11", "2.25.111", "1.2.840.10008.5.1.4.1.1.2", "1.2.840.10008.1.2.1", "CT", 1)
+
+
+@pytest.fixture
+def spool(tmp_path: Path) -> Iterator[Spool]:
+    spool = Spool(tmp_path / "spool")
+    spool.open()
+    yield spool
+    spool.close()
+
+
+@pytest.fixture
+def journal(tmp_path: Path) -> Iterator[Journal]:
+    journal = Journal.open(tmp_path / "journal.sqlite")
+    yield journal
+    journal.close()
+
+
+def put(spool: Spool, data: bytes, title: str = "THU-CT1") -> SpooledFile:
+    writer = spool.begin(title)
+    writer.write(data)
+    return writer.commit()
+
+
+@pytest.mark.parametrize("title", ["CT1", "CT/1", "a~b", "ĐẶC", "..", "", " x "])
+def test_any_calling_title_makes_a_file_name_and_comes_back(spool: Spool, title: str) -> None:
+    """The AE title is in the name, so that it survives the loss of the journal; it cannot leave the folder."""
+    file = put(spool, b"abc", title)
+    assert file.calling_ae_title == title
+    assert spool.path(file.name).parent == spool.received
+    assert [found.calling_ae_title for found in spool.files()] == [title]
+
+
+def test_a_crash_between_writing_and_renaming_leaves_nothing(tmp_path: Path) -> None:
+    """What is in incoming/ at the next start was never acknowledged."""
+    first = Spool(tmp_path / "spool")
+    first.open()
+    first.begin("X").write(b"half")
+    kept = put(first, b"whole")
+    first.close()
+    second = Spool(tmp_path / "spool")
+    second.open()
+    assert list(second.incoming.iterdir()) == []
+    assert [file.name for file in second.files()] == [kept.name]
+    assert second.held_bytes == 5
+    second.close()
+
+
+def test_one_process_at_a_time(spool: Spool) -> None:
+    """The lock goes with the process, however it ends."""
+    assert is_locked(spool.folder)
+    with pytest.raises(ConfigError, match="another process"):
+        Spool(spool.folder).open()
+    spool.close()
+    assert not is_locked(spool.folder)
+
+
+@pytest.mark.parametrize("operation", ["fsync", "rename", "write"])
+@pytest.mark.parametrize(("number", "kind"), [(errno.ENOSPC, SpoolFullError), (errno.EIO, SpoolError)])
+def test_a_disk_that_fails_is_never_a_success(
+    spool: Spool, monkeypatch: pytest.MonkeyPatch, operation: str, number: int, kind: type[SpoolError]
+) -> None:
+    """Wherever the disk gives up, the instance is refused and gone, and its bytes are given back."""
+    writer = spool.begin("X")
+
+    def fail(*_: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(os, operation, fail)
+    with pytest.raises(kind):
+        _write_and_commit(writer)
+    monkeypatch.undo()
+    writer.discard()
+    assert (list(spool.files()), list(spool.incoming.iterdir()), spool.held_bytes) == ([], [], 0)
+
+
+def _write_and_commit(writer: SpoolWriter) -> None:
+    writer.write(b"abc")
+    writer.commit()
+
+
+def test_room_is_looked_for_before_it_is_needed(tmp_path: Path) -> None:
+    """Below the free space that must stay, and above the allowance, nothing is begun."""
+    free = [1000]
+    spool = Spool(tmp_path / "spool", min_free_bytes=1000, max_bytes=10, free=lambda _: free[0])
+    spool.open()
+    kept = put(spool, b"0123456789")
+    with pytest.raises(SpoolFullError):
+        spool.begin("X")
+    spool.remove(kept.name)
+    free[0] = 999
+    with pytest.raises(SpoolFullError):
+        spool.begin("X")
+    free[0] = 1000
+    spool.begin("X").discard()
+    spool.close()
+
+
+def test_a_transaction_that_fails_leaves_the_journal_as_it_was(journal: Journal) -> None:
+    """All or nothing."""
+
+    with pytest.raises(sqlite3.IntegrityError), journal.transaction():
+        _add_twice(journal)
+    assert journal.names() == set()
+    assert journal.pack("p") is None
+
+
+def _add_twice(journal: Journal) -> None:
+    journal.add_instance("a", 1, IDENTITY)
+    journal.add_pack("p", ["a"])
+    journal.add_pack("p", ["a"])
+
+
+def test_only_one_claims_a_pack(journal: Journal) -> None:
+    """Two uploaders that want the same pack: the second gets nothing."""
+    journal.add_instance("a", 1, IDENTITY)
+    journal.add_pack("p", ["a"])
+    claimed = journal.claim("p")
+    assert claimed is not None
+    assert claimed.state == PackState.PACKED
+    assert journal.claim("p") is None
+    journal.reopen()
+    assert journal.claim("p") is not None
+
+
+def test_queues_count_by_state(journal: Journal) -> None:
+    """What status shows: instances without a pack are *received*."""
+    for name in ("a", "b", "c"):
+        journal.add_instance(name, 10, IDENTITY)
+    journal.add_pack("p", ["b", "c"])
+    journal.update_pack("p", PackState.SENT, arrival="x")
+    queues = journal.queues()
+    assert (queues["received"].instances, queues["received"].packs) == (1, 0)
+    assert (queues["sent"].instances, queues["sent"].bytes, queues["sent"].packs) == (2, 20, 1)
+
+
+def test_a_journal_of_another_version_is_put_aside(tmp_path: Path) -> None:
+    """After a downgrade the files are taken up anew; the old journal is kept beside."""
+    path = tmp_path / "journal.sqlite"
+    Journal.open(path).close()
+    with sqlite3.connect(path) as connection:
+        connection.execute("pragma user_version = 99")
+    connection.close()
+    journal = Journal.open(path)
+    assert journal.names() == set()
+    assert (tmp_path / "journal.sqlite.unreadable").exists()
+    journal.close()
+
+
+def work(spool: Spool, journal: Journal, feed: Callable[[Keeper], None] = lambda keeper: None) -> list[str]:
+    """A keeper's whole life: what it finds, what it is told, and the packs it hands on."""
+    submitted: list[str] = []
+    keeper = Keeper(spool, journal, Planner(Limits()), submitted.append, Log(io.StringIO()))
+    keeper.start()
+    feed(keeper)
+    keeper.stop()
+    return submitted
+
+
+def test_the_keeper_takes_up_what_it_finds_once(spool: Spool, journal: Journal, tmp_path: Path) -> None:
+    """A restart packs what was received; another one does not pack it again."""
+    data = write_ct(tmp_path / "a.dcm", sop="2.25.1").read_bytes()
+    put(spool, data)
+    (pack,) = work(spool, journal)
+    assert len(journal.members(pack)) == 1
+    assert work(spool, journal) == []
+    assert journal.facts()["received"] == 1
+
+
+def test_the_keeper_finishes_a_deletion_that_was_interrupted(spool: Spool, journal: Journal, tmp_path: Path) -> None:
+    """Indexed, but the files were still there when the power went."""
+    put(spool, write_ct(tmp_path / "a.dcm", sop="2.25.1").read_bytes())
+    (pack,) = work(spool, journal)
+    journal.update_pack(pack, PackState.INDEXED)
+    assert work(spool, journal) == []
+    assert list(spool.files()) == []
+    assert journal.names() == set()
+    assert spool.held_bytes == 0
+
+
+def test_the_keeper_notices_files_that_somebody_took_away(spool: Spool, journal: Journal) -> None:
+    """Loudly: it is the one way to lose an image."""
+    journal.add_instance("01ARZ3NDEKTSV4RRFFQ69G5FAV~X.dcm", 10, IDENTITY)
+    assert work(spool, journal) == []
+    assert journal.facts()["missing"] == 1
+    assert journal.names() == set()
+
+
+def test_a_file_that_vanished_costs_nothing_but_itself(spool: Spool, journal: Journal, tmp_path: Path) -> None:
+    """The others of the same batch are packed."""
+    data = write_ct(tmp_path / "a.dcm", sop="2.25.1").read_bytes()
+
+    def feed(keeper: Keeper) -> None:
+        keeper.stored(SpooledFile("01ARZ3NDEKTSV4RRFFQ69G5FAV~X.dcm", 5), 1)
+        keeper.stored(put(spool, data), 1)
+        keeper.ended(1)
+
+    packs = work(spool, journal, feed)
+    assert sum(len(journal.members(pack)) for pack in packs) == 1
+
+
+def test_a_journal_that_cannot_be_written_for_a_while_costs_nothing(
+    spool: Spool, journal: Journal, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The disk is full for the journal too: what was acknowledged meanwhile is taken up from the files afterwards."""
+    data = [write_ct(tmp_path / f"{n}.dcm", sop=f"2.25.{n}", number=n).read_bytes() for n in (1, 2)]
+    add, failed, packed = journal.add_instance, threading.Event(), threading.Event()
+
+    def fail(*_: object) -> None:
+        failed.set()
+        raise sqlite3.OperationalError("database or disk is full")
+
+    submitted: list[str] = []
+
+    def submit(pack: str) -> None:
+        submitted.append(pack)
+        packed.set()
+
+    monkeypatch.setattr(keeper_module, "_RETRY_SECONDS", 0.05)
+    monkeypatch.setattr(journal, "add_instance", fail)
+    keeper = Keeper(spool, journal, Planner(Limits()), submit, Log(io.StringIO()))
+    keeper.start()
+    keeper.stored(put(spool, data[0]), 1)
+    keeper.stored(put(spool, data[1]), 1)
+    assert failed.wait(5)
+    monkeypatch.setattr(journal, "add_instance", add)
+    assert packed.wait(5)
+    keeper.stop()
+    assert sum(len(journal.members(pack)) for pack in submitted) == 2
