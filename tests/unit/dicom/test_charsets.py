@@ -54,6 +54,9 @@ def test_escape_sequences_switch_sets_within_a_name() -> None:
     assert name_in("\\ISO 2022 IR 87", japanese) == ("Yamada^Tarou=山田^太郎=やまだ^たろう", ())
     korean = b"Hong^Gildong=\x1b$)C\xfb\xf3^\x1b$)C\xd1\xce\xd4\xd7=\x1b$)C\xc8\xab^\x1b$)C\xb1\xe6\xb5\xbf"
     assert name_in("\\ISO 2022 IR 149", korean) == ("Hong^Gildong=洪^吉洞=홍^길동", ())
+    assert name_in("ISO 2022 IR 87", japanese)[0] == "Yamada^Tarou=山田^太郎=やまだ^たろう", (
+        "the empty first value forgotten"
+    )
     chinese = b"Zhang^XiaoDong=\x1b$)A\xd5\xc5^\x1b$)A\xd0\xa1\xb6\xab"
     assert name_in("\\ISO 2022 IR 58", chinese) == ("Zhang^XiaoDong=张^小东", ())
 

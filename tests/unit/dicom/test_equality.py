@@ -101,6 +101,16 @@ def test_fragmentation_and_offset_tables_do_not_matter() -> None:
     assert not same_content(encapsulated(b"abcdef"), encapsulated(b"abcdeX"))
 
 
+def test_a_truncated_black_border_is_not_the_same_picture() -> None:
+    """Only the byte that makes a length even may differ."""
+    assert same_content(
+        instance(late=element(0x7FE00010, "OB", b"abc")), instance(late=element(0x7FE00010, "OB", b"abc\0"))
+    )
+    assert not same_content(
+        instance(late=element(0x7FE00010, "OB", b"abcd")), instance(late=element(0x7FE00010, "OB", b"abcd\0\0"))
+    )
+
+
 def test_two_lossless_encodings_are_compared_by_their_pixels_when_a_decoder_is_given() -> None:
     """Without one, and for lossy ones, a person decides."""
     native, rle = instance(late=element(0x7FE00010, "OB", b"abcd")), encapsulated(b"rle of abcd")

@@ -136,6 +136,16 @@ def test_very_long_text_is_bulk_data_too() -> None:
     assert "BulkDataURI" in header.dataset["00411001"]
 
 
+def test_text_that_is_bulk_data_for_want_of_room_is_found_by_its_path() -> None:
+    """What is inline before it decides; locate_bulk must decide the same."""
+    small = b"".join(element(0x00411001 + n, "OB", bytes(1000)) for n in range(200))
+    long_texts = b"".join(element(0x00431001 + n, "UT", bytes([65 + n]) * (1 << 20)) for n in range(12))
+    data = instance(late=small + long_texts)
+    bulk = [tag for tag, found in parse_header(data).dataset.items() if "BulkDataURI" in found]
+    assert bulk
+    assert all(len(locate_bulk(data, tag)) == 1 << 20 for tag in bulk)
+
+
 def test_sequences_of_any_length_encoding_give_the_same() -> None:
     """Defined and undefined lengths of sequence and items, four ways."""
     inner = element(0x00080100, "SH", b"T-A0001")

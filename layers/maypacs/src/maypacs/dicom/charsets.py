@@ -85,7 +85,7 @@ def _squash(term: str) -> str:
 class CharacterSet:
     """The decoder of one value of (0008,0005). ``warnings`` collects, once each, what had to be guessed."""
 
-    __slots__ = ("_codecs", "_guess_utf8", "_latin", "_warnings")
+    __slots__ = ("_codecs", "_escapes", "_guess_utf8", "_warnings")
 
     def __init__(self, terms: Sequence[str], warnings: dict[str, None]) -> None:
         self._warnings = warnings
@@ -100,11 +100,12 @@ class CharacterSet:
                 warnings["a misspelt Specific Character Set was recognised"] = None
             codecs.append(codec or "latin_1")
         self._codecs = tuple(codecs) or ("latin_1",)
+        self._escapes = len(self._codecs) > 1 or squashed[0].startswith("ISO2022") or self._codecs[0] in _STATEFUL
         self._guess_utf8 = len(self._codecs) == 1 and squashed[0] in _GUESS_UTF8
 
     def decode(self, raw: bytes, *, delimiters: bytes = b"\r\n\t\f\\") -> str:
         """Text of a value. ``delimiters`` end the reach of an escape sequence (PS3.5 6.1.2.5.3; PN adds ^ and =)."""
-        if _ESC in raw and len(self._codecs) > 1:
+        if self._escapes and _ESC in raw:
             return self._decode_escaped(raw, delimiters)
         if raw.isascii():
             return raw.decode("ascii")

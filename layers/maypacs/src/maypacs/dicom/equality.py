@@ -73,7 +73,7 @@ class _Content:
     def bulk(self, path: str) -> bytes:
         value = self.header.bulk[path]
         raw = self.data[value.offset : value.offset + value.length]
-        return (swap_words(raw, value.word) if value.word > 1 else raw).rstrip(b"\0")
+        return swap_words(raw, value.word) if value.word > 1 else raw
 
 
 def _same_attributes(a: _Content, b: _Content, one_syntax: bool) -> bool:
@@ -96,26 +96,31 @@ def _same_element(left: dict[str, Any], right: dict[str, Any], path: str, a: _Co
             for i, (one, two) in enumerate(zip(mine, other, strict=True))
         )
     if path in a.header.bulk and path in b.header.bulk:
-        return a.bulk(path) == b.bulk(path)  # OB or OW of one content: implicit VR knows OW alone
+        return _same_bytes(a.bulk(path), b.bulk(path))  # OB or OW of one content: implicit VR knows OW alone
     return left == right
 
 
 def _same_pixels(a: bytes, first: Header, b: bytes, second: Header, decode: Decoder | None) -> bool:
     syntaxes = [transfer_syntaxes.info(header.transfer_syntax_uid) for header in (first, second)]
     if first.transfer_syntax_uid == second.transfer_syntax_uid and syntaxes[0].encapsulated:
-        return _frames(a, first) == _frames(b, second)
+        one, two = list(_frames(a, first)), list(_frames(b, second))
+        return len(one) == len(two) and all(map(_same_bytes, one, two))
     if any(syntax.lossy or not syntax.known for syntax in syntaxes):
         return False
     left, right = _native(a, first, decode), _native(b, second, decode)
-    return left is not None and left == right
+    return left is not None and right is not None and _same_bytes(left, right)
 
 
-def _frames(data: bytes, header: Header) -> list[bytes]:
-    """Code streams without their fragmentation and padding."""
-    return [frame.rstrip(b"\0") for frame in _iter_frames(data, header)]
+def _same_bytes(one: bytes, two: bytes) -> bool:
+    """Equal but for the one byte that makes a length even. (More would call a truncated black border the same.)"""
+    if len(one) == len(two):
+        return one == two
+    longer, shorter = (one, two) if len(one) > len(two) else (two, one)
+    return len(longer) == len(shorter) + 1 and longer[-1] == 0 and longer[:-1] == shorter
 
 
-def _iter_frames(data: bytes, header: Header) -> Iterator[bytes]:
+def _frames(data: bytes, header: Header) -> Iterator[bytes]:
+    """Code streams without their fragmentation."""
     table = frame_table(data, header)
     if table is None:
         return
@@ -125,10 +130,10 @@ def _iter_frames(data: bytes, header: Header) -> Iterator[bytes]:
 
 
 def _native(data: bytes, header: Header, decode: Decoder | None) -> bytes | None:
-    """Native little endian pixels without the padding byte; None when they cannot be had."""
+    """Native little endian pixels; None when they cannot be had."""
     pixels = header.pixel_data
     assert pixels is not None
     if pixels.encapsulated:
-        return decode(data, header).rstrip(b"\0") if decode is not None else None
+        return decode(data, header) if decode is not None else None
     raw = data[pixels.offset : pixels.offset + pixels.length]
-    return (swap_words(raw, pixels.word) if pixels.word > 1 else raw).rstrip(b"\0")
+    return swap_words(raw, pixels.word) if pixels.word > 1 else raw

@@ -271,8 +271,9 @@ def locate_bulk(data: bytes | memoryview, path: str) -> bytes:
 
     Encapsulated pixel data come with their item headers. Raises NotFoundError, and what parse_header raises.
     """
-    walked = walk(data, bulk_threshold=0)
-    value = walked.bulk.get(path.strip("/").upper())
+    path = path.strip("/").upper()
+    # First as ingest did, whose BulkDataURI it is: what is inline below the threshold decides what is bulk after it.
+    value = walk(data).bulk.get(path) or walk(data, bulk_threshold=0).bulk.get(path)
     if value is None:
         raise NotFoundError("no bulk data of that path")
     raw = inflate(data)[value.offset : value.offset + value.length]
