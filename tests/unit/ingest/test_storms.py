@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from tests.support.chaos_table import ChaosTable
 from tests.support.faults import FaultyObjects, FaultyTable, Power
 from tests.support.instances import slice_of
-from tests.support.workspaces import PACK_KEY, QUICK, Bench, every_byte_is_there, visible
+from tests.support.workspaces import PACK_KEY, QUICK, Bench, every_byte_is_there, hint_keys, visible
 
 from maypacs import arrivals, incoming
 from maypacs.delete import delete_study
@@ -26,6 +26,8 @@ from maypacs.errors import GoneError, MayPACSError, NotFoundError
 from maypacs.incoming import Incoming
 from maypacs.index import contents
 from maypacs.index.cascade import Effects
+from maypacs.index.rows import StudySummary
+from maypacs.index.terms import hint_rows
 from maypacs.ingest import ingest_object
 from maypacs.pack import grammar
 from maypacs.reindex import reindex
@@ -109,6 +111,12 @@ def test_repeated_and_reordered_deliveries_give_the_serial_index(uploads: list[D
         for each in events:
             ingest_object(bench.workspace(), bench.upload(each.arrival, each.body()), effects=QUICK)
         assert visible(bench.workspace()) == expected
+        row = bench.table.get("hosp1#S#1.2.3", "0")
+        assert row is not None
+        hints = {(hint["pk"], hint["sk"]) for hint in hint_rows(StudySummary.from_item(row)) if "study" in hint}
+        assert hint_keys(bench) == hints, "no hint is missing, no stale one is left"
+        delete_study(bench.workspace(), Uid("1.2.3"), "user:test", effects=QUICK)
+        assert hint_keys(bench) == set()
 
 
 @STORM

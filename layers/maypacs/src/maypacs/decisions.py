@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from maypacs import sameness
+from maypacs import arrivals, sameness
 from maypacs.index import contents
 from maypacs.index.contents import Copy
 from maypacs.index.pack_rows import Choice
@@ -96,18 +96,18 @@ def apply_conflict(workspace: Workspace, document: Mapping[str, Any]) -> None:
     workspace.table.put(choice.to_item(workspace.archive_id, study, series, instance))
 
 
-def decide_removal(workspace: Workspace, study: Uid, ulid: str, *, by: str, now: float) -> str:
-    """Study delete, mode *removed*: arrivals up to ``ulid`` are ignored for ever. Returns the cut-off that holds."""
+def decide_removal(workspace: Workspace, study: Uid, until: str, *, by: str, now: float) -> str:
+    """Study delete, mode *removed*: arrivals up to ``until`` are ignored for ever. Returns the cut-off that holds."""
     document = {
         "v": SCHEMA_VERSION,
         "kind": DELETE,
         "mode": "removed",
         "study": study,
-        "cutoff": ulid,
+        "cutoff": until,
         "by": by,
         "at": datetime.fromtimestamp(now, UTC).isoformat(timespec="seconds"),
     }
-    workspace.store.put_decision(ulid, document)
+    workspace.store.put_decision(arrivals.ulid_at(now), document)
     return apply_removal(workspace, document)
 
 

@@ -29,7 +29,9 @@ def delete_study(workspace: Workspace, study: Uid, principal: str, *, effects: E
         sweep(workspace, study, removed_until, effects=effects)
         raise GoneError("this study was deleted")
     now = effects.clock()
-    removed_until = decisions.decide_removal(workspace, study, arrivals.ulid_at(now), by=principal, now=now)
+    # A clock of another machine may be ahead: what is seen is removed, whatever its arrival.
+    until = max(arrivals.ulid_at(now), *(head.arrival for head in heads))
+    removed_until = decisions.decide_removal(workspace, study, until, by=principal, now=now)
     sweep(workspace, study, removed_until, effects=effects)
 
 

@@ -47,28 +47,42 @@ def ingest_object(
             head = inbox.head(inbox_key)
             if head.size <= IN_MEMORY:
                 body, head = inbox.get_with_head(inbox_key)
-        first = body[: arrivals.SNIFF] if body is not None else inbox.get(inbox_key, length=arrivals.SNIFF)
+        arrival = arrivals.arrival_of(head)
+        receipt = Receipt.of(arrival, _take_in(workspace, arrival, head, body, effects))
     except ObjectNotFoundError:
-        return _receipt_of_key(workspace, inbox_key)
-    arrival = arrivals.arrival_of(head)
-    kind = arrivals.kind_of(first)
-    outcomes: list[Outcome]
-    if kind in ("empty", "hl7"):
-        reason = receipts.EMPTY if kind == "empty" else receipts.HL7
-        outcomes = [receipts.failure(reason)]
-        workspace.store.quarantine_inbox_object(arrival, inbox_key, {"reason": reason, "kind": kind})
-    elif kind == "zip" or kind == "tar":
-        outcomes = _ingest_bundle(workspace, arrival, head, kind, effects)
-    elif body is None:
-        outcomes = _ingest_large(workspace, arrival, head, kind, first, effects)
-    elif kind == "pack":
-        outcomes = _ingest_pack(workspace, arrival, head, body, effects)
-    else:
-        outcomes = take(workspace, arrival, [(body, "")], quarantine=True, effects=effects)
-    receipt = Receipt.of(arrival, outcomes)
+        if _is_there(workspace, inbox_key):
+            raise
+        return _receipt_of_key(workspace, inbox_key)  # done by another delivery, before or meanwhile
     workspace.table.put(receipt.to_item(workspace.archive_id))
     inbox.delete(inbox_key)
     return receipt
+
+
+def _take_in(
+    workspace: Workspace, arrival: str, head: ObjectHead, body: bytes | None, effects: Effects
+) -> list[Outcome]:
+    """By kind. ``body``: None when the object is too large to be held."""
+    first = body[: arrivals.SNIFF] if body is not None else workspace.store.inbox.get(head.key, length=arrivals.SNIFF)
+    kind = arrivals.kind_of(first)
+    if kind in ("empty", "hl7"):
+        reason = receipts.EMPTY if kind == "empty" else receipts.HL7
+        workspace.store.quarantine_inbox_object(arrival, head.key, {"reason": reason, "kind": kind})
+        return [receipts.failure(reason)]
+    if kind == "zip" or kind == "tar":
+        return _ingest_bundle(workspace, arrival, head, kind, effects)
+    if body is None:
+        return _ingest_large(workspace, arrival, head, kind, first, effects)
+    if kind == "pack":
+        return _ingest_pack(workspace, arrival, head, body, effects)
+    return take(workspace, arrival, [(body, "")], quarantine=True, effects=effects)
+
+
+def _is_there(workspace: Workspace, inbox_key: str) -> bool:
+    try:
+        workspace.store.inbox.head(inbox_key)
+    except ObjectNotFoundError:
+        return False
+    return True
 
 
 def _receipt_of_key(workspace: Workspace, inbox_key: str) -> Receipt | None:

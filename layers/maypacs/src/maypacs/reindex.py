@@ -14,6 +14,7 @@ from itertools import groupby
 from maypacs import decisions, incoming
 from maypacs.archive import sidecar
 from maypacs.archive.store import PackLocation
+from maypacs.delete import sweep
 from maypacs.errors import ObjectNotFoundError, PackError
 from maypacs.incoming import Incoming
 from maypacs.index import cascade, contents
@@ -85,15 +86,23 @@ def _study(
     series = {Uid(item["sk"].removeprefix("1#")) for item in contents.query_all(workspace.table, pk, "1#")}
     series |= {location.series for location in locations}
     for gone in held.keys() - objects:
+        if _exists(workspace, study, *gone):  # came after the listing
+            continue
         workspace.table.delete(pk, f"{pack_head_prefix(gone[0])}{gone[1]}")
         workspace.table.delete(pk, instance_table_sk(*gone))
-    living = 0
-    for location in locations:
-        head = _pack(workspace, location, done)
-        if head is not None and head.arrival > removed_until:
-            living = 1
+    found = [head for head in (_pack(workspace, location, done) for location in locations) if head]
+    if any(head.arrival <= removed_until for head in found):  # a deletion that stopped halfway
+        sweep(workspace, study, removed_until, effects=effects)
     cascade.walk(workspace, study, series, arbiter=partial(decisions.arbitrate, workspace), effects=effects)
-    return living
+    return int(any(head.arrival > removed_until for head in found))
+
+
+def _exists(workspace: Workspace, study: Uid, series: Uid, pack_id: str) -> bool:
+    try:
+        workspace.store.objects.head(workspace.store.pack_key(study, series, pack_id))
+    except ObjectNotFoundError:
+        return False
+    return True
 
 
 def _pack(workspace: Workspace, location: PackLocation, done: Reindexed) -> PackHead | None:

@@ -190,7 +190,7 @@ def series_contents(workspace: Workspace, study: Uid, series: Uid) -> SeriesCont
     item = workspace.table.get(study_pk(workspace.archive_id, study), series_sk(series))
     if item is None:
         raise _absent(workspace, study)
-    return _contents(workspace, SeriesSummary.from_item(item))
+    return _contents(workspace, study, [SeriesSummary.from_item(item)], series)[0]
 
 
 def study_contents(workspace: Workspace, study: Uid) -> StudyContents:
@@ -198,7 +198,7 @@ def study_contents(workspace: Workspace, study: Uid) -> StudyContents:
     rows = query_all(workspace.table, study_pk(workspace.archive_id, study), "1#")
     if not rows:
         raise _absent(workspace, study)
-    found = [_contents(workspace, SeriesSummary.from_item(row)) for row in rows]
+    found = _contents(workspace, study, [SeriesSummary.from_item(row) for row in rows], None)
     found.sort(
         key=lambda each: (summaries.number(each.summary.attributes, "00200011"), each.summary.series_instance_uid)
     )
@@ -211,24 +211,55 @@ def _absent(workspace: Workspace, study: Uid) -> NotFoundError | GoneError:
     return NotFoundError("no such study or series")
 
 
-def _contents(workspace: Workspace, summary: SeriesSummary) -> SeriesContents:
+def _contents(workspace: Workspace, study: Uid, series: list[SeriesSummary], only: Uid | None) -> list[SeriesContents]:
+    """Contents of these series: of ``only`` one, or of all of a study. What is not known yet is read in three queries."""
     cache = _cache_of(workspace)
-    key = (summary.archive_id, summary.study_instance_uid, summary.series_instance_uid, summary.revision)
-    held: SeriesContents | None = cache.get(key)
-    if held is None:
-        held = _read(workspace, summary)
-        cache.put(key, held)
-    return held
+    keys = [(each.archive_id, study, each.series_instance_uid, each.revision) for each in series]
+    found: list[SeriesContents | None] = [cache.get(key) for key in keys]
+    if None in found:
+        heads, rows, choices = _read(workspace, study, only)
+        for index, summary in enumerate(series):
+            if found[index] is None and heads.get(summary.series_instance_uid):
+                packs = [
+                    OpenPack(head, rows.get(head.pack_id) or _open(workspace, head, None))
+                    for head in heads[summary.series_instance_uid]
+                ]
+                found[index] = _resolved(summary, packs, choices.get(summary.series_instance_uid, {}))
+                cache.put(keys[index], found[index])
+    known = [each for each in found if each is not None]
+    if not known:
+        raise _absent(workspace, study)
+    return known
 
 
-def _read(workspace: Workspace, summary: SeriesSummary) -> SeriesContents:
-    study, series = summary.study_instance_uid, summary.series_instance_uid
-    pk = study_pk(workspace.archive_id, study)
-    heads = live_heads(workspace.table, pk, series, cutoff(workspace.table, pk))
-    if not heads:
-        raise GoneError("this study was deleted")
-    packs = open_packs(workspace, heads)
-    resolution = resolve(packs, read_choices(workspace.table, pk, series))
+def _read(
+    workspace: Workspace, study: Uid, only: Uid | None
+) -> tuple[dict[str, list[PackHead]], dict[str, tuple[InstanceRow, ...]], dict[str, dict[str, Choice]]]:
+    """Live heads by series, instance tables by pack, choices by series."""
+    table, pk = workspace.table, study_pk(workspace.archive_id, study)
+    below = f"{only}#" if only else ""
+    removed_until = cutoff(table, pk)
+    grouped: dict[str, list[PackHead]] = {}
+    for item in query_all(table, pk, f"2#{below}"):
+        head = PackHead.from_item(item)
+        grouped.setdefault(head.series_instance_uid, []).append(head)
+    heads = {series: living(found, removed_until) for series, found in grouped.items()}
+    encoded = {item["sk"].rpartition("#")[2]: bytes(item["table"]) for item in query_all(table, pk, f"3#{below}")}
+    rows = {
+        head.pack_id: _open(workspace, head, encoded[head.pack_id])
+        for found in heads.values()
+        for head in found
+        if head.pack_id in encoded
+    }
+    choices: dict[str, dict[str, Choice]] = {}
+    for item in query_all(table, pk, f"4#{below}"):
+        _, series, instance = item["sk"].split("#")
+        choices.setdefault(series, {})[instance] = Choice.from_item(item)
+    return heads, rows, choices
+
+
+def _resolved(summary: SeriesSummary, packs: list[OpenPack], choices: Mapping[str, Choice]) -> SeriesContents:
+    resolution = resolve(packs, choices)
     current = [_reference(copy) for copy in resolution.current.values()]
     current.sort(key=lambda each: (each.instance_number or 0, each.sop_instance_uid))
     live = {copy.pack.head.pack_id for copy in resolution.current.values()}
@@ -247,7 +278,7 @@ def _read(workspace: Workspace, summary: SeriesSummary) -> SeriesContents:
                 clean=head.pack_id not in unclean,
                 transfer_syntaxes=head.transfer_syntaxes,
             )
-            for head in heads
+            for head in (pack.head for pack in packs)
             if head.pack_id in live
         ),
         conflicts=tuple(_reference(copy) for copy in resolution.conflicts),
@@ -293,12 +324,15 @@ def cutoff(table: Table, pk: str) -> str:
     return item["cutoff"] if item else ""
 
 
-def live_heads(table: Table, pk: str, series: Uid, removed_until: str) -> list[PackHead]:
-    """Pack heads that count: arrived after the cut-off, not replaced by another; by (arrival, id)."""
-    heads = [PackHead.from_item(item) for item in query_all(table, pk, pack_head_prefix(series))]
+def living(heads: Sequence[PackHead], removed_until: str) -> list[PackHead]:
+    """Those that count: arrived after the cut-off, not replaced by another; by (arrival, id)."""
     replaced = {pack_id for head in heads for pack_id in head.replaces}
     live = [head for head in heads if head.arrival > removed_until and head.pack_id not in replaced]
     return sorted(live, key=lambda head: (head.arrival, head.pack_id))
+
+
+def live_heads(table: Table, pk: str, series: Uid, removed_until: str) -> list[PackHead]:
+    return living([PackHead.from_item(item) for item in query_all(table, pk, pack_head_prefix(series))], removed_until)
 
 
 def read_choices(table: Table, pk: str, series: Uid) -> dict[str, Choice]:
@@ -307,27 +341,34 @@ def read_choices(table: Table, pk: str, series: Uid) -> dict[str, Choice]:
 
 
 def open_packs(workspace: Workspace, heads: Sequence[PackHead]) -> list[OpenPack]:
-    """The packs with their instance tables. Tables never change: those seen once are kept in memory."""
+    """Some of a series' packs with their instance tables."""
+    opened = []
+    for head in heads:
+        encoded = None
+        if head.table_in_row and _cache_of(workspace).get(_table_key(head)) is None:
+            sk = instance_table_sk(head.series_instance_uid, head.pack_id)
+            item = workspace.table.get(study_pk(head.archive_id, head.study_instance_uid), sk)
+            encoded = bytes(item["table"]) if item else None
+        opened.append(OpenPack(head, _open(workspace, head, encoded)))
+    return opened
+
+
+def _table_key(head: PackHead) -> tuple[str, ...]:
+    return head.archive_id, head.study_instance_uid, head.series_instance_uid, head.pack_id
+
+
+def _open(workspace: Workspace, head: PackHead, encoded: bytes | None) -> tuple[InstanceRow, ...]:
+    """A pack's instances, of its encoded table or of the sidecar. Tables never change: those seen once are kept."""
     from maypacs.pack import instance_table
 
     cache = _cache_of(workspace)
-    opened = []
-    for head in heads:
-        study, series = head.study_instance_uid, head.series_instance_uid
-        key = (head.archive_id, study, series, head.pack_id)
-        rows = cache.get(key)
-        if rows is None:
-            encoded = None
-            if head.table_in_row:
-                sk = instance_table_sk(series, head.pack_id)
-                item = workspace.table.get(study_pk(head.archive_id, study), sk)
-                encoded = bytes(item["table"]) if item else None
-            if encoded is None:
-                encoded = workspace.store.get_table(study, series, head.pack_id)
-            rows = tuple(instance_table.decode(encoded))
-            cache.put(key, rows)
-        opened.append(OpenPack(head, rows))
-    return opened
+    rows: tuple[InstanceRow, ...] | None = cache.get(_table_key(head))
+    if rows is None:
+        if encoded is None:
+            encoded = workspace.store.get_table(head.study_instance_uid, head.series_instance_uid, head.pack_id)
+        rows = instance_table.decode(encoded)
+        cache.put(_table_key(head), rows)
+    return rows
 
 
 class _Lru:
