@@ -30,5 +30,10 @@ export default defineConfig({
     host: '127.0.0.1',
     proxy: Object.fromEntries(['/api', '/dicomweb', '/blobs', '/uploads'].map((path) => [path, node])),
   },
-  test: { environment: 'happy-dom', setupFiles: ['./src/test/setup.ts'], include: ['src/**/*.test.{ts,tsx}'] },
+  test: {
+    environment: 'happy-dom',
+    testTimeout: 40_000,
+    setupFiles: ['./src/test/setup.ts'],
+    include: ['src/**/*.test.{ts,tsx}'],
+  },
 });

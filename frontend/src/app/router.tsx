@@ -1,4 +1,11 @@
-import { createRootRoute, createRoute, createRouter, lazyRouteComponent, redirect } from '@tanstack/react-router';
+import {
+  createRootRoute,
+  createRoute,
+  createRouter,
+  lazyRouteComponent,
+  type RouterHistory,
+  redirect,
+} from '@tanstack/react-router';
 import { MODALITIES, PRESETS, type Preset } from '../api/search';
 import type { SessionStore } from '../api/session';
 import { LoginPage } from '../pages/LoginPage';
@@ -51,7 +58,7 @@ export function parseStudySearch(raw: Record<string, unknown>): StudySearch {
   };
 }
 
-export function createAppRouter(store: SessionStore) {
+export function createAppRouter(store: SessionStore, history?: RouterHistory) {
   const root = createRootRoute({ component: Root });
   const guard = ({ location }: { location: { href: string } }) => {
     if (store.session === null) throw redirect({ to: '/login', search: { next: location.href } });
@@ -81,6 +88,7 @@ export function createAppRouter(store: SessionStore) {
   });
   return createRouter({
     routeTree: root.addChildren([login, list, study]),
+    ...(history === undefined ? {} : { history }),
     defaultNotFoundComponent: StudyListPage,
     // UIDs must stay text: the default would read 1.2 as a number.
     parseSearch: (query) => Object.fromEntries(new URLSearchParams(query)),

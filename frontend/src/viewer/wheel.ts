@@ -18,6 +18,7 @@ export class WheelSteps {
     this.#rest += delta;
     const whole = Math.trunc(this.#rest / PIXELS_PER_SLICE);
     this.#rest -= whole * PIXELS_PER_SLICE;
-    return whole;
+    // Never minus zero.
+    return whole + 0;
   }
 }

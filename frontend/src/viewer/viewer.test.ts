@@ -1,0 +1,123 @@
+import { describe, expect, it } from 'vitest';
+import { type Dataset, TAG } from '../dicom/dataset';
+import { framesOf, isLossy } from './frames';
+import { nextToLoad, reachFor } from './prefetch';
+import { firstPart, paletteEntries } from './prepare';
+import { WheelSteps } from './wheel';
+import { CT_PRESETS, sameRange, toRange, toWindow } from './windows';
+
+const image = (uid: string, frames?: number | string): Dataset => ({
+  [TAG.SOPInstanceUID]: { Value: [uid] },
+  [TAG.Rows]: { Value: [4] },
+  [TAG.Columns]: { Value: [4] },
+  ...(frames === undefined ? {} : { [TAG.NumberOfFrames]: { Value: [frames] } }),
+});
+
+describe('the frames of a series', () => {
+  const names = { archive: 'demo', study: '1.2' };
+
+  it('are addressed one by one, from 1', () => {
+    const frames = framesOf(names, '1.3', [image('1.4', '3')], 'https://pacs.example.org');
+    const root = 'wadors:https://pacs.example.org/dicomweb/demo/studies/1.2/series/1.3/instances/1.4/frames';
+    expect(frames.map(({ imageId }) => imageId)).toEqual([`${root}/1`, `${root}/2`, `${root}/3`]);
+  });
+
+  it('leave out instances without pixels', () => {
+    expect(framesOf(names, '1.3', [{ [TAG.SOPInstanceUID]: { Value: ['1.4'] } }], '')).toEqual([]);
+  });
+
+  it.each([undefined, 0, 'many'])('count one when the number of frames is %s', (frames) => {
+    expect(framesOf(names, '1.3', [image('1.4', frames)], '')).toHaveLength(1);
+  });
+});
+
+describe('lossy compression', () => {
+  it.each<[string, Dataset, boolean]>([
+    ['said by the image', { [TAG.LossyImageCompression]: { Value: ['01'] } }, true],
+    ['denied by the image', { [TAG.LossyImageCompression]: { Value: ['00'] } }, false],
+    ['JPEG baseline', { [TAG.AvailableTransferSyntaxUID]: { Value: ['1.2.840.10008.1.2.4.50'] } }, true],
+    ['JPEG-LS lossless', { [TAG.AvailableTransferSyntaxUID]: { Value: ['1.2.840.10008.1.2.4.80'] } }, false],
+    ['nothing known', {}, false],
+  ])('%s', (_case, dataset, lossy) => {
+    expect(isLossy(dataset)).toBe(lossy);
+  });
+});
+
+describe('windows', () => {
+  it.each(Object.entries(CT_PRESETS))('of the preset %s survive the way to a range and back', (_name, preset) => {
+    expect(toWindow(toRange(preset))).toEqual(preset);
+  });
+
+  it('follow the linear function of PS3.3 C.11.2.1.2', () => {
+    expect(toRange({ width: 4096, level: 2048 })).toEqual({ lower: 0, upper: 4095 });
+  });
+
+  it('are the same up to rounding', () => {
+    const range = { lower: 0.1 + 0.2, upper: 1 };
+    expect(sameRange(range, { lower: 0.3, upper: 1 })).toBe(true);
+    expect(sameRange(null, range)).toBe(false);
+  });
+});
+
+describe('prefetching', () => {
+  const state = { current: 5, count: 10, reach: 10 };
+
+  it('goes outwards from the slice on the screen, ahead first', () => {
+    const taken = new Set<number>();
+    const order: number[] = [];
+    for (let index = nextToLoad({ ...state, taken }); index !== null; index = nextToLoad({ ...state, taken })) {
+      order.push(index);
+      taken.add(index);
+    }
+    expect(order).toEqual([5, 6, 4, 7, 3, 8, 2, 9, 1, 0]);
+  });
+
+  it('stops at its reach', () => {
+    expect(nextToLoad({ ...state, reach: 1, taken: new Set([4, 5, 6]) })).toBeNull();
+  });
+
+  it('reaches as far as the memory allows, and one slice at least', () => {
+    expect(reachFor(100, 10)).toBe(5);
+    expect(reachFor(100, 1000)).toBe(1);
+  });
+});
+
+describe('the wheel', () => {
+  it('moves one slice a notch of a mouse', () => {
+    const wheel = new WheelSteps();
+    expect([120, 120, -120].map((deltaY) => wheel.steps({ deltaY, deltaMode: 0 }))).toEqual([1, 1, -1]);
+    expect(wheel.steps({ deltaY: 3, deltaMode: 1 })).toBe(1);
+  });
+
+  it('adds up the small moves of a trackpad', () => {
+    const wheel = new WheelSteps();
+    expect([15, 15, 15, 15, 15, 15].map((deltaY) => wheel.steps({ deltaY, deltaMode: 0 }))).toEqual([0, 0, 1, 0, 0, 1]);
+  });
+
+  it('forgets the rest when the direction changes', () => {
+    const wheel = new WheelSteps();
+    expect([35, -35, -10].map((deltaY) => wheel.steps({ deltaY, deltaMode: 0 }))).toEqual([0, 0, -1]);
+  });
+});
+
+describe('palettes', () => {
+  it('of 16 bits are little endian words', () => {
+    expect(paletteEntries(Uint8Array.of(0x34, 0x12, 0xff, 0x00), 2)).toEqual([0x1234, 0xff]);
+  });
+
+  it('of as many bytes as entries are bytes', () => {
+    expect(paletteEntries(Uint8Array.of(1, 2, 3), 3)).toEqual([1, 2, 3]);
+  });
+
+  it('are found inside a multipart answer, byte for byte', () => {
+    const bytes = Uint8Array.of(0, 13, 10, 45, 45, 255);
+    const text = new TextEncoder();
+    const message = Uint8Array.from([
+      ...text.encode('--b\r\nContent-Type: application/octet-stream\r\n\r\n'),
+      ...bytes,
+      ...text.encode('\r\n--b--\r\n'),
+    ]);
+    expect(firstPart(message, 'multipart/related; boundary="b"; type="application/octet-stream"')).toEqual(bytes);
+    expect(firstPart(bytes, 'application/octet-stream')).toEqual(bytes);
+  });
+});
