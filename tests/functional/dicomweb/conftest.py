@@ -1,7 +1,13 @@
-"""The DICOMweb handler on moto's S3 and a SQLite table (DynamoDB on moto where a test asks for it)."""
+"""The DICOMweb handler on moto's S3 and a SQLite table (DynamoDB on moto where a test asks for it).
+
+Buckets, tables and clients are made once for the folder; every test has archives of its own.
+"""
 
 from __future__ import annotations
 
+import copy
+import dataclasses
+import itertools
 import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -17,64 +23,65 @@ from maypacs.access.principals import Role
 from maypacs.runtime import Runtime
 from maypacs.settings import Settings
 
-ARCHIVE, OTHER = "hosp1", "hosp10"
+_numbers = itertools.count(1)
 
 
-def make_runtime(folder: Path, *, dynamodb: bool = False, **settings: object) -> Runtime:
-    """Buckets, tables, two archives; inside of mock_aws."""
-    s3 = boto3.client("s3")
-    for bucket in ("archive", "inbox"):
-        s3.create_bucket(Bucket=bucket)
+@pytest.fixture(scope="package")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Runtime]:
+    """Buckets, tables, secrets."""
+    folder: Path = tmp_path_factory.mktemp("world")
     document = folder / "secrets.json"
     document.write_text(json.dumps(secrets.new_secrets()))
-    index = f"sqlite:{folder / 'index.db'}"
-    if dynamodb:
-        from maypacs.index.dynamodb_table import create_table_request
+    with pytest.MonkeyPatch.context() as patch, mock_aws():
+        for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+            patch.setenv(name, "testing")
+        patch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+        patch.delenv("AWS_ENDPOINT_URL", raising=False)
+        for bucket in ("archive", "inbox"):
+            boto3.client("s3").create_bucket(Bucket=bucket)
+        settings = Settings(
+            index_table=f"sqlite:{folder / 'index.db'}",
+            accounts_table=f"sqlite:{folder / 'accounts.db'}",
+            archive_bucket="archive",
+            inbox_bucket="inbox",
+            secrets=str(document),
+            blobs="hmac",
+            uploads="hmac",
+        )
+        runtime = Runtime(settings)
+        assert runtime.index
+        assert runtime.accounts
+        assert runtime.archive_objects
+        assert runtime.gatekeeper  # made here, so that every test's runtime shares them
+        yield runtime
 
-        boto3.client("dynamodb").create_table(**create_table_request("index"))
-        index = "index"
-    values = {
-        "index_table": index,
-        "accounts_table": f"sqlite:{folder / 'accounts.db'}",
-        "archive_bucket": "archive",
-        "inbox_bucket": "inbox",
-        "secrets": str(document),
-        "blobs": "hmac",
-        "uploads": "hmac",
-        **settings,
-    }
-    runtime = Runtime(Settings(**values))  # type: ignore[arg-type]
-    for archive in (ARCHIVE, OTHER):
-        accounts.add_archive(runtime.accounts, archive, name=archive)
-    return runtime
+
+def new_archive(runtime: Runtime) -> str:
+    """The id of a new, empty archive."""
+    name = f"hospital-{next(_numbers)}"
+    accounts.add_archive(runtime.accounts, name, name=name)
+    return name
+
+
+def new_key(runtime: Runtime, archive: str, role: Role = Role.ADMIN) -> str:
+    return keys.add_key(runtime.accounts, archive, role, name="test").key
 
 
 @pytest.fixture
-def aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
-        monkeypatch.setenv(name, "testing")
-    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
-    monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
-    with mock_aws():
-        yield
+def make_client(world: Runtime, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Client]:
+    """make_client(archive=…, role=…, setting=…): a client of an archive (a new one unless named)."""
 
-
-@pytest.fixture
-def make_client(aws: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Client]:
-    """client(archive=…, role=…, settings…): all of one test share buckets and tables, made by the first."""
-    made: list[Runtime] = []
-
-    def make(archive: str = ARCHIVE, role: Role | None = Role.ADMIN, **settings: object) -> Client:
-        if not made:
-            made.append(make_runtime(tmp_path, **settings))  # type: ignore[arg-type]
-            monkeypatch.setattr(dicomweb, "runtime", lambda: made[0])
-        key = keys.add_key(made[0].accounts, archive, role, name="test").key if role else ""
-        return Client(dicomweb, made[0], archive, key)
+    def make(archive: str | None = None, role: Role | None = Role.ADMIN, **settings: object) -> Client:
+        runtime = copy.copy(world)
+        runtime.settings = dataclasses.replace(world.settings, **settings)  # type: ignore[arg-type]
+        monkeypatch.setattr(dicomweb, "runtime", lambda: runtime)
+        archive = archive or new_archive(runtime)
+        return Client(dicomweb, runtime, archive, new_key(runtime, archive, role) if role else "")
 
     return make
 
 
 @pytest.fixture
 def client(make_client: Callable[..., Client]) -> Client:
-    """An admin of the archive, under the gateway's limits."""
+    """An admin of a new archive, under the gateway's limits."""
     return make_client()

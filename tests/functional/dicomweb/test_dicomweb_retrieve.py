@@ -8,12 +8,12 @@ from collections.abc import Callable
 
 import pytest
 from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian, JPEGBaseline8Bit, RLELossless
-
-from maypacs.http.multipart import read_multipart
-from maypacs.pixels.whole import WholeInstance
 from tests.conftest import OWN_SAMPLES
 from tests.functional.dicomweb import make
 from tests.functional.dicomweb.client import HOST, STORED, Client, Reply
+
+from maypacs.http.multipart import read_multipart
+from maypacs.pixels.whole import WholeInstance
 
 DEFAULT = 'multipart/related; type="application/dicom"'
 OTHER_SERIES = make.SERIES + ".77"
@@ -45,20 +45,18 @@ def test_each_part_says_where_it_lives(client: Client, series: list[bytes]) -> N
     body = client.get(make.url(2), STORED)
     boundary = body.headers["content-type"].rpartition("boundary=")[2]
     (part,) = read_multipart(body.body, boundary)
-    assert part.headers["content-location"] == f"https://{HOST}/dicomweb/hosp1{make.url(2)}"
+    assert part.headers["content-location"] == f"https://{HOST}/dicomweb/{client.archive}{make.url(2)}"
 
 
 def test_one_large_pack_is_a_redirect_to_itself(make_client: Callable[..., Client]) -> None:
     """No compute, no copy: the object that storage has."""
     client = make_client(inline_limit=3000)
     data = make.instance(size=64)
-    boundary_free = client.send("POST", "/studies", {"Content-Type": "application/dicom"}, data)
-    assert boundary_free.status == 413
-    client = Client(client.handler, client.runtime, client.archive, client.key)
+    assert client.stow(data).status == 413
     _store_directly(client, [data])
     reply = client.send("GET", make.url(), {"Accept": STORED}, follow=False)
     assert reply.status == 307
-    assert reply.headers["location"].startswith("/blobs/packs/hosp1/")
+    assert reply.headers["location"].startswith(f"/blobs/packs/{client.archive}/")
     assert reply.headers["vary"].startswith("Accept, Authorization")
     assert client.blob(reply).parts()[0][1] == data
 
@@ -83,7 +81,7 @@ def test_several_large_packs_are_joined_by_storage_and_redirected_to(make_client
     replies = [client.send("GET", f"/studies/{make.STUDY}", {"Accept": STORED}, follow=False) for _ in range(2)]
     assert [reply.status for reply in replies] == [307, 307]
     assert replies[0].headers["location"].partition("?")[0] == replies[1].headers["location"].partition("?")[0]
-    assert replies[0].headers["location"].startswith("/blobs/exports/hosp1/")
+    assert replies[0].headers["location"].startswith(f"/blobs/exports/{client.archive}/")
     assert [content for _, content in client.blob(replies[0]).parts()] == instances
 
 
@@ -95,7 +93,7 @@ def test_a_pack_with_something_not_current_is_never_redirected_to(make_client: C
     late = [make.instance(2, size=64, PatientID="P-2"), make.instance(3, size=64)]
     _store_directly(client, late)
     reply = client.send("GET", make.url(), {"Accept": STORED}, follow=False)
-    assert reply.headers["location"].startswith("/blobs/exports/hosp1/")
+    assert reply.headers["location"].startswith(f"/blobs/exports/{client.archive}/")
     assert [content for _, content in client.blob(reply).parts()] == [*current, late[1]]
 
 
@@ -202,7 +200,7 @@ def test_metadata_is_dicom_json_with_absolute_bulk_data_urls(client: Client) -> 
         assert item["00100010"]["Value"] == [{"Alphabetic": "Nguyễn^Văn Thử"}]
         assert item["00080005"]["Value"] == ["ISO_IR 192"]
         uri = item["7FE00010"]["BulkDataURI"]
-        assert uri == f"https://{HOST}/dicomweb/hosp1{make.url(1)}/bulkdata/7FE00010"
+        assert uri == f"https://{HOST}/dicomweb/{client.archive}{make.url(1)}/bulkdata/7FE00010"
         assert client.get(uri, "application/octet-stream").body == ds.PixelData
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
-
 from tests.functional.dicomweb import make
 from tests.functional.dicomweb.client import HOST, STORED, Client
 
@@ -25,7 +24,7 @@ def test_a_stored_instance_is_referenced_with_urls_that_give_the_bytes_back(clie
     document = reply.json()
     assert (reply.status, reply.headers["content-type"]) == (200, JSON)
     assert FAILED not in document
-    assert document[RETRIEVE]["Value"] == [f"https://{HOST}/dicomweb/hosp1/studies/{make.STUDY}"]
+    assert document[RETRIEVE]["Value"] == [f"https://{HOST}/dicomweb/{client.archive}/studies/{make.STUDY}"]
     (item,) = document[REFERENCED]["Value"]
     assert item["00081150"]["Value"] == [make.CT]
     assert item["00081155"]["Value"] == [make.sop(1)]
@@ -68,6 +67,11 @@ def test_instances_of_another_study_than_the_urls_fail(client: Client) -> None:
     assert client.get(f"/studies/{other}/metadata").status == 404
 
 
+PDF_PARTS = 'multipart/related; type="application/pdf"; boundary=B'
+JSON_PARTS = 'multipart/related; type="application/dicom+json"; boundary=B'
+JPEG_PART = b"--B\r\nContent-Type: image/jpeg\r\n\r\nx\r\n--B--"
+
+
 @pytest.mark.parametrize(
     ("content_type", "body", "status", "reason"),
     [
@@ -77,9 +81,24 @@ def test_instances_of_another_study_than_the_urls_fail(client: Client) -> None:
         ('multipart/related; type="application/dicom"', b"--B\r\n\r\nx\r\n--B--", 400, "no boundary"),
         ("multipart/related; type=application/dicom; boundary=B", b"--B\r\n\r\ncut", 400, "cut short"),
         ("application/pdf", b"%PDF", 415, "another media type"),
-        ('multipart/related; type="application/pdf"; boundary=B', b"--B\r\n\r\nx\r\n--B--", 415, "parts of another type"),
-        ("multipart/related; boundary=B", b"--B\r\nContent-Type: image/jpeg\r\n\r\nx\r\n--B--", 415, "a part of another type"),
-        ('multipart/related; type="application/dicom+json"; boundary=B', b"--B\r\n\r\nx\r\n--B--", 501, "not built yet"),
+        (
+            'multipart/related; type="application/pdf"; boundary=B',
+            b"--B\r\n\r\nx\r\n--B--",
+            415,
+            "parts of another type",
+        ),
+        (
+            "multipart/related; boundary=B",
+            b"--B\r\nContent-Type: image/jpeg\r\n\r\nx\r\n--B--",
+            415,
+            "a part of another type",
+        ),
+        (
+            'multipart/related; type="application/dicom+json"; boundary=B',
+            b"--B\r\n\r\nx\r\n--B--",
+            501,
+            "not built yet",
+        ),
         ("application/dicom", b"", 400, "an empty bare body"),
         ("", b"x", 415, "no media type"),
     ],
@@ -97,7 +116,8 @@ def test_a_request_is_read_or_refused_as_a_whole(
 
 
 @pytest.mark.parametrize(
-    "part_type", ["application/dicom", "application/dicom;transfer-syntax=1.2.840.10008.1.2.1", 'Application/DICOM; x="a;b"']
+    "part_type",
+    ["application/dicom", "application/dicom;transfer-syntax=1.2.840.10008.1.2.1", 'Application/DICOM; x="a;b"'],
 )
 def test_part_types_may_name_a_transfer_syntax(client: Client, part_type: str) -> None:
     """What senders write after the semicolon is not needed."""
@@ -106,7 +126,9 @@ def test_part_types_may_name_a_transfer_syntax(client: Client, part_type: str) -
 
 def test_an_accept_that_we_cannot_make_is_406_and_stores_nothing(client: Client) -> None:
     """Before anything is done."""
-    reply = client.send("POST", "/studies", {"Content-Type": "application/dicom", "Accept": "text/html"}, make.instance())
+    reply = client.send(
+        "POST", "/studies", {"Content-Type": "application/dicom", "Accept": "text/html"}, make.instance()
+    )
     assert reply.status == 406
     assert client.get("/studies").status == 204
 
@@ -116,7 +138,7 @@ def test_a_body_above_the_gateways_size_names_the_upload_route(make_client: Call
     client = make_client(inline_limit=1000)
     reply = client.stow(make.instance())
     assert reply.status == 413
-    assert "/api/archives/hosp1/uploads" in reply.json()["detail"]
+    assert f"/api/archives/{client.archive}/uploads" in reply.json()["detail"]
 
 
 def test_a_node_takes_a_body_of_any_size(make_client: Callable[..., Client]) -> None:

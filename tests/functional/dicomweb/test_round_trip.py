@@ -6,22 +6,16 @@
 from __future__ import annotations
 
 import io
-import itertools
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
 
 import pytest
-from functions.dicomweb import handler as dicomweb
-from moto import mock_aws
 from PIL import Image
 from tests.conftest import sample_files, sample_id
 from tests.functional.dicomweb.client import STORED, Client, Reply
-from tests.functional.dicomweb.conftest import make_runtime
 
-from maypacs.access import accounts, keys
-from maypacs.access.principals import Role
 from maypacs.dicom.header import parse_header
 from maypacs.dicom.transfer_syntaxes import EXPLICIT_VR_LITTLE_ENDIAN, info
 from maypacs.errors import MayPACSError
@@ -39,33 +33,6 @@ def expected() -> dict[str, dict[str, str]]:
         for step in entry["steps"]:
             listed.setdefault(entry["path"], {})[step] = entry["reason"]
     return listed
-
-
-class Hospitals:
-    """An archive a sample, so that files of one UID (there are many) do not meet."""
-
-    def __init__(self, folder: Path) -> None:
-        self.runtime = make_runtime(folder)
-        self._numbers = itertools.count()
-
-    def client(self) -> Client:
-        name = f"sample-{next(self._numbers)}"
-        accounts.add_archive(self.runtime.accounts, name, name=name)
-        return Client(dicomweb, self.runtime, name, keys.add_key(self.runtime.accounts, name, Role.ADMIN, name="t").key)
-
-
-@pytest.fixture(scope="module")
-def hospitals(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hospitals]:
-    patch = pytest.MonkeyPatch()
-    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
-        patch.setenv(name, "testing")
-    patch.setenv("AWS_DEFAULT_REGION", "us-east-1")
-    patch.delenv("AWS_ENDPOINT_URL", raising=False)
-    with mock_aws():
-        made = Hospitals(tmp_path_factory.mktemp("hospitals"))
-        patch.setattr(dicomweb, "runtime", lambda: made.runtime)
-        yield made
-    patch.undo()
 
 
 def _steps(client: Client, data: bytes) -> Iterator[tuple[str, str]]:
@@ -115,9 +82,9 @@ def _default(reply: Reply) -> str:
 
 
 @pytest.mark.parametrize("path", sample_files(), ids=sample_id)
-def test_a_sample_goes_round_or_fails_as_listed(path: Path, hospitals: Hospitals) -> None:
+def test_a_sample_goes_round_or_fails_as_listed(path: Path, make_client: Callable[..., Client]) -> None:
     """Store, fetch as stored (byte-identical), metadata, default, picture, frame, thumbnail; never a 500."""
-    found = {step: why for step, why in _steps(hospitals.client(), path.read_bytes()) if why}
+    found = {step: why for step, why in _steps(make_client(), path.read_bytes()) if why}
     assert found.keys() == expected().get(sample_id(path), {}).keys(), found
 
 
@@ -129,7 +96,7 @@ def test_the_list_of_failures_names_samples_once_and_gives_reasons() -> None:
     assert all(len(entry["reason"]) > 15 for entry in entries)
 
 
-def test_a_file_that_cannot_be_parsed_is_in_the_list(hospitals: Hospitals) -> None:
+def test_a_file_that_cannot_be_parsed_is_in_the_list() -> None:
     """The parser and STOW agree on what an instance is."""
     for path in sample_files():
         try:

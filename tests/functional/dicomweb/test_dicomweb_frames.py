@@ -1,0 +1,217 @@
+"""Frames and bulk data (PS3.18 10.4, 8.7.3.3): native, as stored, one or many, above the limit, out of range."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+from pydicom.uid import ExplicitVRBigEndian, ImplicitVRLittleEndian, RLELossless
+from tests.conftest import OWN_SAMPLES
+from tests.functional.dicomweb import make
+from tests.functional.dicomweb.client import HOST, Client
+
+from maypacs.http.multipart import read_multipart
+from maypacs.pixels.whole import WholeInstance
+
+OCTETS = 'multipart/related; type="application/octet-stream"'
+OHIF = "multipart/related; type=application/octet-stream; transfer-syntax=*"
+EXPLICIT = "1.2.840.10008.1.2.1"
+
+
+def _multiframe(frames: int = 3, syntax: str = EXPLICIT, **changes: object) -> tuple[bytes, list[bytes]]:
+    """An instance of several frames, and their native bytes."""
+    ds = make.dataset(**changes)  # type: ignore[arg-type]
+    values = [np.arange(256, dtype="<u2") + 1000 * number for number in range(frames)]
+    ds.NumberOfFrames = frames
+    ds.PixelData = b"".join(value.tobytes() for value in values)
+    return make.part10(ds, syntax), [value.tobytes() for value in values]
+
+
+def _bare(content_type: str) -> str:
+    return content_type.replace('"', "")
+
+
+@pytest.mark.parametrize("syntax", [EXPLICIT, ImplicitVRLittleEndian, RLELossless])
+def test_the_default_is_native_little_endian_whatever_is_stored(client: Client, syntax: str) -> None:
+    """Exactly rows x columns x bytes, one part a frame, in the order asked for."""
+    data, frames = _multiframe(syntax=syntax)
+    client.stow(data)
+    parts = client.get(f"{make.url(1)}/frames/3,1", OCTETS).parts()
+    assert [content for _, content in parts] == [frames[2], frames[0]]
+    assert {_bare(kind) for kind, _ in parts} == {f"application/octet-stream; transfer-syntax={EXPLICIT}"}
+
+
+def test_a_big_endian_source_is_little_endian_in_every_frame_answer(client: Client) -> None:
+    """Under * too: a declared choice, nobody wants big endian frames."""
+    data = (OWN_SAMPLES / "files" / "MR_small_bigendian.dcm").read_bytes()
+    little = WholeInstance((OWN_SAMPLES / "files" / "MR_small_implicit.dcm").read_bytes()).stored_frame(1)
+    assert WholeInstance(data).transfer_syntax_uid == ExplicitVRBigEndian
+    url = client.stow(data).json()["00081199"]["Value"][0]["00081190"]["Value"][0]
+    for accept in (OCTETS, OHIF):
+        ((kind, content),) = client.get(f"{url}/frames/1", accept).parts()
+        assert content == little
+        assert _bare(kind).endswith(EXPLICIT)
+
+
+def test_compressed_frames_come_as_stored_with_their_own_media_type(client: Client) -> None:
+    """What OHIF and Cornerstone ask for: the exact type and the transfer syntax."""
+    stored = (OWN_SAMPLES / "studies" / "ct-chest" / "01.dcm").read_bytes()
+    whole = WholeInstance(stored)
+    url = client.stow(stored).json()["00081199"]["Value"][0]["00081190"]["Value"][0]
+    jls = "1.2.840.10008.1.2.4.80"
+    for accept in (OHIF, f"{OCTETS}; transfer-syntax={jls}", 'multipart/related; type="image/jls"', "image/x-jls"):
+        reply = client.get(f"{url}/frames/1", accept)
+        assert reply.status == 200, accept
+        if accept.startswith("multipart"):
+            ((kind, content),) = reply.parts()
+        else:
+            kind, content = reply.headers["content-type"], reply.body
+        assert _bare(kind) == f"image/jls; transfer-syntax={jls}"
+        assert content == whole.stored_frame(1)
+
+
+ACCEPTS = [
+    # stored syntax, sample, the type that fits, one that does not
+    ("RLE", "files/MR_small_RLE.dcm", "image/dicom-rle", "image/jls"),
+    ("JPEG 2000", "files/MR_small_jp2klossless.dcm", "image/jp2", "image/jpeg"),
+    ("JPEG-LS", "files/MR_small_jpeg_ls_lossless.dcm", "image/jls", "image/jp2"),
+    ("JPEG lossless", "files/JPEG-LL.dcm", "image/jpeg", "image/jls"),
+    ("JPEG baseline", "files/SC_rgb_jpeg_dcmtk.dcm", "image/jpeg", "image/dicom-rle"),
+]
+
+
+@pytest.mark.parametrize(("syntax", "sample", "fits", "not_fits"), ACCEPTS, ids=[a[0] for a in ACCEPTS])
+def test_the_media_type_of_the_stored_frames_is_answered_and_another_is_406(
+    client: Client, syntax: str, sample: str, fits: str, not_fits: str
+) -> None:
+    """Table 8.7.3-5; nothing is transcoded to another compression."""
+    data = (OWN_SAMPLES / sample).read_bytes()
+    url = client.stow(data).json()["00081199"]["Value"][0]["00081190"]["Value"][0]
+    ((kind, content),) = client.get(f"{url}/frames/1", f'multipart/related; type="{fits}"').parts()
+    assert kind.startswith(fits)
+    assert content == WholeInstance(data).stored_frame(1)
+    assert client.get(f"{url}/frames/1", f'multipart/related; type="{not_fits}"').status == 406
+
+
+FRAGMENTED = ["mf_jpeg_3frags_bot.dcm", "mf_jpeg_3frags_nobot.dcm", "mf_rle_extended_offset_table.dcm"]
+
+
+@pytest.mark.parametrize("name", FRAGMENTED)
+def test_frames_in_several_fragments_are_whole(client: Client, name: str) -> None:
+    """With and without offset tables: fragments are joined, item headers are not part of a frame."""
+    data = (OWN_SAMPLES / "files" / name).read_bytes()
+    whole = WholeInstance(data)
+    url = client.stow(data).json()["00081199"]["Value"][0]["00081190"]["Value"][0]
+    for number in range(1, whole.pixel.number_of_frames + 1):
+        ((_, content),) = client.get(f"{url}/frames/{number}", OHIF).parts()
+        assert content == whole.stored_frame(number)
+        assert content[:3] in {b"\xff\xd8\xff", b"\x01\0\0", b"\x02\0\0", b"\x03\0\0"}
+
+
+@pytest.mark.parametrize(
+    ("frames", "status"),
+    [("0", 400), ("-1", 400), ("x", 400), ("1,,2", 400), ("1.5", 400), ("4", 404), ("1,4", 404), ("99999999999", 400)],
+)
+def test_frame_numbers_out_of_range_are_refused(client: Client, frames: str, status: int) -> None:
+    """0, -1 and text: 400; n+1: 404; the same for rendered frames."""
+    client.stow(_multiframe()[0])
+    for below in ("", "/rendered"):
+        assert client.get(f"{make.url(1)}/frames/{frames}{below}").status in {status, 400 if below else status}
+
+
+def test_one_frame_comes_as_a_single_part_when_asked(client: Client) -> None:
+    """And several do not fit one."""
+    data, frames = _multiframe()
+    client.stow(data)
+    reply = client.get(f"{make.url(1)}/frames/2", "application/octet-stream")
+    assert (reply.status, reply.body) == (200, frames[1])
+    assert client.get(f"{make.url(1)}/frames/1,2", "application/octet-stream").status == 406
+
+
+def test_part_headers_say_where_a_frame_lives(client: Client) -> None:
+    """Content-Location, absolute."""
+    client.stow(_multiframe()[0])
+    reply = client.get(f"{make.url(1)}/frames/2")
+    (part,) = read_multipart(reply.body, reply.headers["content-type"].rpartition("boundary=")[2])
+    assert part.headers["content-location"] == f"https://{HOST}/dicomweb/{client.archive}{make.url(1)}/frames/2"
+
+
+def test_frames_above_the_limit_are_redirected_to_and_made_once(make_client: Callable[..., Client]) -> None:
+    """Single part and multipart."""
+    client = make_client(inline_limit=500, limits="none")
+    data, frames = _multiframe()
+    client.stow(data)
+    for accept in (OCTETS, "application/octet-stream"):
+        path = f"{make.url(1)}/frames/2"
+        replies = [client.send("GET", path, {"Accept": accept}, follow=False) for _ in range(2)]
+        assert [r.status for r in replies] == [307, 307]
+        assert len({r.headers["location"].partition("?")[0] for r in replies}) == 1
+        blob = client.blob(replies[0])
+        assert (blob.parts()[0][1] if accept == OCTETS else blob.body) == frames[1]
+
+
+def test_what_has_no_pixels_has_no_frames(client: Client) -> None:
+    """404, not 500."""
+    ds = make.dataset()
+    del ds.PixelData
+    client.stow(make.part10(ds))
+    assert client.get(f"{make.url(1)}/frames/1").status == 404
+    assert client.get(f"{make.url(1)}/rendered").status == 404
+
+
+def test_one_bit_frames_are_not_padded_to_each_other(client: Client) -> None:
+    """Segmentations: 9 bits a frame, the second begins inside of a byte."""
+    ds = make.dataset(Rows=3, Columns=3, BitsAllocated=1, BitsStored=1, HighBit=0, NumberOfFrames=2)
+    bits = np.array([1, 0, 1, 0, 1, 0, 1, 0, 1] + [0, 1, 0, 1, 0, 1, 0, 1, 0], dtype=np.uint8)
+    ds.PixelData = np.packbits(bits, bitorder="little").tobytes() + b"\0"
+    client.stow(make.part10(ds))
+    ((_, second),) = client.get(f"{make.url(1)}/frames/2").parts()
+    assert np.unpackbits(np.frombuffer(second, np.uint8), bitorder="little")[:9].tolist() == bits[9:].tolist()
+
+
+# -- bulk data --------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def bulky(client: Client) -> bytes:
+    """An instance with a large private value inside of a sequence."""
+    from pydicom.dataset import Dataset
+
+    item = Dataset()
+    item.add_new(0x00282000, "OB", bytes(range(256)) * 8)
+    ds = make.dataset()
+    ds.ReferencedImageSequence = [item]
+    client.stow(make.part10(ds))
+    return bytes(range(256)) * 8
+
+
+def _uri(client: Client) -> str:
+    (metadata,) = client.metadata(make.url(1))
+    uri: str = metadata["00081140"]["Value"][0]["00282000"]["BulkDataURI"]
+    return uri
+
+
+def test_a_bulk_value_inside_of_a_sequence_is_given_to_the_byte(client: Client, bulky: bytes) -> None:
+    """By the URI of the metadata, in a multipart by default and as one part when asked."""
+    assert client.get(_uri(client)).parts()[0][1] == bulky
+    single = client.get(_uri(client), "application/octet-stream")
+    assert single.body == bulky
+    assert single.headers["content-location"] == _uri(client)
+
+
+def test_a_range_of_a_bulk_value_is_a_206(client: Client, bulky: bytes) -> None:
+    """RFC 9110 14."""
+    octets = "application/octet-stream"
+    for asked, expected in (("bytes=2-5", bulky[2:6]), ("bytes=2040-", bulky[2040:]), ("bytes=-3", bulky[-3:])):
+        reply = client.get(_uri(client), octets, Range=asked)
+        assert (reply.status, reply.body) == (206, expected)
+    assert client.get(_uri(client), octets, Range="bytes=9999-").status == 416
+    assert client.get(_uri(client), octets, Range="bytes=1-2,5-6").status == 400
+
+
+def test_bulk_data_that_is_not_there_is_404_and_no_path_is_400(client: Client, bulky: bytes) -> None:
+    """A path is a tag, or tag/item/tag."""
+    assert client.get(f"{make.url(1)}/bulkdata/00990099").status == 404
+    assert client.get(f"{make.url(1)}/bulkdata/7FE00010/x").status == 400
+    assert client.get(f"{make.url(1)}/bulkdata/../../x").status == 400

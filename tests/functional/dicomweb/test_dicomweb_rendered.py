@@ -1,0 +1,152 @@
+"""Rendered instances, frames and thumbnails (PS3.18 10.4.3.3, 8.3.5)."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+from PIL import Image
+from tests.conftest import OWN_SAMPLES
+from tests.functional.dicomweb import make
+from tests.functional.dicomweb.client import Client, Reply
+
+from maypacs.pixels.thumbnail import placeholder
+
+
+def _pixels(reply: Reply) -> np.ndarray:
+    assert reply.status == 200, reply.body
+    return np.asarray(Image.open(io.BytesIO(reply.body)).convert("L")).astype(int)
+
+
+@pytest.fixture
+def ramp(client: Client) -> Client:
+    """Stored values 0 to 255, -1000 to -745 HU, one picture of 16 x 16."""
+    client.stow(make.instance())
+    return client
+
+
+def test_the_default_is_a_jpeg_and_png_comes_when_asked(ramp: Client) -> None:
+    """By Accept, or by the accept parameter, which goes first."""
+    assert ramp.get(f"{make.url(1)}/rendered").headers["content-type"] == "image/jpeg"
+    assert ramp.get(f"{make.url(1)}/rendered", "image/png").headers["content-type"] == "image/png"
+    assert ramp.get(f"{make.url(1)}/rendered?accept=image/png", "image/jpeg").headers["content-type"] == "image/png"
+    assert ramp.get(f"{make.url(1)}/rendered", "image/gif").status == 406
+    assert ramp.get(f"{make.url(1)}/rendered", 'image/jpeg, multipart/related; type="application/dicom"').status == 400
+
+
+def test_the_window_of_the_image_is_used_and_one_of_the_request_replaces_it(ramp: Client) -> None:
+    """Within 3 grey levels of PS3.3 C.11.2.1.2."""
+    hounsfield = np.arange(256).reshape(16, 16) - 1000.0
+    for query, centre, width in (("", -872, 256), ("?window=-900,100,linear", -900, 100)):
+        expected = np.clip((hounsfield - (centre - 0.5)) / (width - 1) + 0.5, 0, 1) * 255
+        found = _pixels(ramp.get(f"{make.url(1)}/rendered{query}", "image/png"))
+        assert np.abs(found - expected).max() <= 3, query
+
+
+def test_monochrome1_is_white_where_values_are_small(client: Client) -> None:
+    """The same ramp, inverted."""
+    client.stow(make.instance(PhotometricInterpretation="MONOCHROME1"))
+    found = _pixels(client.get(f"{make.url(1)}/rendered", "image/png"))
+    assert found[0, 0] > 250
+    assert found[-1, -1] < 5
+
+
+def test_a_viewport_scales_and_a_frame_has_a_picture_of_its_own(ramp: Client) -> None:
+    """vw,vh; frames/1/rendered is the instance's for one frame."""
+    assert _pixels(ramp.get(f"{make.url(1)}/rendered?viewport=8,8")).shape == (8, 8)
+    assert _pixels(ramp.get(f"{make.url(1)}/rendered?viewport=8,8,0,0,16,8")).shape == (4, 8)
+    assert ramp.get(f"{make.url(1)}/frames/1/rendered").body == ramp.get(f"{make.url(1)}/rendered").body
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "window=1",
+        "window=a,b,linear",
+        "window=1,2,cubic",
+        "window=1,0,linear",
+        "window=nan,1,linear",
+        "window=1,2&window=3,4",
+        "viewport=0,10",
+        "viewport=10",
+        "viewport=10,10,90,90,10,10",
+        "viewport=1e9,10",
+        "quality=0",
+        "quality=101",
+        "quality=x",
+    ],
+)
+def test_a_rendering_that_makes_no_sense_is_a_bad_request(ramp: Client, query: str) -> None:
+    """400, and the text says what is meant."""
+    reply = ramp.get(f"{make.url(1)}/rendered?{query}")
+    assert reply.status == 400
+    assert reply.json()["detail"]
+
+
+def test_quality_is_the_jpegs(ramp: Client) -> None:
+    """Fewer bytes for less."""
+    low, high = (ramp.get(f"{make.url(1)}/rendered?viewport=200,200&quality={q}").body for q in (5, 95))
+    assert len(low) < len(high)
+
+
+COLOURED = ["SC_rgb_jpeg_dcmtk.dcm", "SC_ybr_full_422_uncompressed.dcm", "SC_rgb_small_odd.dcm"]
+
+
+@pytest.mark.parametrize("sample", COLOURED)
+def test_colour_stays_colour(client: Client, sample: str) -> None:
+    """RGB and YBR, compressed and not: the picture has more than greys."""
+    data = (OWN_SAMPLES / "files" / sample).read_bytes()
+    url = client.stow(data).json()["00081199"]["Value"][0]["00081190"]["Value"][0]
+    picture = np.asarray(Image.open(io.BytesIO(client.get(f"{url}/rendered", "image/png").body))).astype(int)
+    assert picture.shape[2] == 3
+    assert np.abs(picture[..., 0] - picture[..., 2]).max() > 50
+
+
+def test_a_large_picture_is_a_redirect(make_client: Callable[..., Client]) -> None:
+    """Under the gateway's limit."""
+    client = make_client(inline_limit=400, limits="none")
+    client.stow(make.instance())
+    reply = client.send("GET", f"{make.url(1)}/rendered?viewport=300,300", follow=False)
+    assert reply.status == 307
+    assert Image.open(io.BytesIO(client.blob(reply).body)).size == (300, 300)
+
+
+def test_a_thumbnail_is_there_at_every_level_and_is_a_small_jpeg(ramp: Client) -> None:
+    """Study, series, instance, frame."""
+    for path in (f"/studies/{make.STUDY}", make.url(), make.url(1), f"{make.url(1)}/frames/1"):
+        reply = ramp.get(f"{path}/thumbnail")
+        assert reply.headers["content-type"] == "image/jpeg"
+        assert max(Image.open(io.BytesIO(reply.body)).size) <= 256
+        assert ramp.get(f"{path}/thumbnail", If_None_Match=reply.headers["etag"]).status == 304
+
+
+def test_what_may_hold_text_has_a_placeholder_for_a_thumbnail(client: Client) -> None:
+    """PS3.18 10.4.3.3.4: never identifying; the rendered picture is another matter."""
+    client.stow(make.instance(BurnedInAnnotation="YES"))
+    for path in (f"/studies/{make.STUDY}", make.url(), make.url(1)):
+        assert client.get(f"{path}/thumbnail").body == placeholder("CT")
+    assert client.get(f"{make.url(1)}/rendered").body != placeholder("CT")
+
+
+def test_a_report_has_a_placeholder_and_no_rendering(client: Client) -> None:
+    """No pixels: 404 for the picture, a tile for the list."""
+    ds = make.dataset(Modality="SR")
+    del ds.PixelData
+    client.stow(make.part10(ds))
+    assert client.get(f"{make.url()}/thumbnail").body == placeholder("SR")
+
+
+def test_a_thumbnail_of_a_study_shows_a_series_with_pictures(client: Client) -> None:
+    """Not the report that came first."""
+    report = make.dataset(Modality="SR", SeriesNumber=0, series=make.SERIES + ".5")
+    del report.PixelData
+    client.stow(make.part10(report), make.instance())
+    assert client.get(f"/studies/{make.STUDY}/thumbnail").body == client.get(f"{make.url()}/thumbnail").body
+
+
+def test_several_frames_do_not_fit_one_picture(client: Client) -> None:
+    """400."""
+    client.stow(make.instance())
+    assert client.get(f"{make.url(1)}/frames/1,1/rendered").status == 400

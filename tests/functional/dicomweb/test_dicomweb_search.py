@@ -1,0 +1,115 @@
+"""QIDO-RS as DICOMweb answers (PS3.18 10.6): media types, 204, Warning, URLs, what OHIF asks. Matching: tests/unit."""
+
+from __future__ import annotations
+
+import pytest
+from tests.functional.dicomweb import make
+from tests.functional.dicomweb.client import HOST, Client
+
+OTHER = "1.2.826.0.1.3680043.8.498.8"
+
+
+@pytest.fixture
+def two_studies(client: Client) -> Client:
+    """One of Thử, one of Mẫu, a day later."""
+    client.stow(make.instance(1), make.instance(2))
+    client.stow(
+        make.instance(
+            1, study=OTHER, series=OTHER + ".1", PatientName="Trần^Thị Mẫu", PatientID="P-2", StudyDate="20260103"
+        )
+    )
+    return client
+
+
+def _studies(client: Client, query: str = "") -> list[str]:
+    reply = client.get(f"/studies{query}")
+    return [] if reply.status == 204 else [item["0020000D"]["Value"][0] for item in reply.json()]
+
+
+def test_no_match_is_204_without_a_body(two_studies: Client) -> None:
+    """PS3.18 8.3.4.4."""
+    reply = two_studies.get("/studies?PatientID=nobody")
+    assert (reply.status, reply.body) == (204, b"")
+
+
+def test_studies_come_newest_first_with_absolute_urls_and_derived_attributes(two_studies: Client) -> None:
+    """Table 10.6.3-3."""
+    reply = two_studies.get("/studies")
+    assert reply.headers["content-type"] == "application/dicom+json"
+    newest, oldest = reply.json()
+    assert newest["0020000D"]["Value"] == [OTHER]
+    root = f"https://{HOST}/dicomweb/{two_studies.archive}"
+    assert oldest["00081190"]["Value"] == [f"{root}/studies/{make.STUDY}"]
+    assert oldest["00201208"]["Value"] == [2]
+    assert oldest["00080061"]["Value"] == ["CT"]
+
+
+@pytest.mark.parametrize(
+    ("query", "expected"),
+    [
+        ("?PatientID=P-2", [OTHER]),
+        (f"?StudyInstanceUID={make.STUDY}", [make.STUDY]),
+        ("?PatientName=nguyen*", [make.STUDY]),
+        ("?PatientName=mau&fuzzymatching=true", [OTHER]),
+        ("?00100010=TRAN*", [OTHER]),
+        ("?StudyDate=20260103-20260109", [OTHER]),
+        ("?ModalitiesInStudy=MR", []),
+        ("?AccessionNumber=A-1&limit=1&offset=1", [make.STUDY]),
+    ],
+)
+def test_studies_are_found_by_what_people_search_by(two_studies: Client, query: str, expected: list[str]) -> None:
+    """Through the URL, percent-decoding included."""
+    assert _studies(two_studies, query) == expected
+
+
+def test_a_cut_list_carries_a_warning(two_studies: Client) -> None:
+    """Warning: 299."""
+    reply = two_studies.get("/studies?limit=1")
+    assert len(reply.json()) == 1
+    assert reply.headers["warning"].startswith("299 ")
+    assert "1 additional results" in reply.headers["warning"]
+    assert "warning" not in two_studies.get("/studies").headers
+
+
+def test_series_and_instances_are_listed_at_every_level(two_studies: Client) -> None:
+    """Six search resources."""
+    for path, count in (
+        ("/series", 2),
+        ("/instances", 3),
+        (f"/studies/{make.STUDY}/series", 1),
+        (f"/studies/{make.STUDY}/instances", 2),
+        (f"{make.url()}/instances", 2),
+        (f"{make.url()}/instances?InstanceNumber=2", 1),
+    ):
+        reply = two_studies.get(path)
+        assert len(reply.json()) == count, path
+        for item in reply.json():
+            (url,) = item["00081190"]["Value"]
+            assert two_studies.get(f"{url}/metadata").status == 200
+
+
+def test_what_ohif_asks_is_answered(two_studies: Client) -> None:
+    """Its literal queries, with comma lists percent-encoded."""
+    fields = "00081030%2C00080060%2C00080090%2C00100030"
+    query = f"?limit=101&offset=0&fuzzymatching=false&includefield={fields}&StudyInstanceUID={make.STUDY}"
+    assert _studies(two_studies, query) == [make.STUDY]
+    series = two_studies.get(f"/studies/{make.STUDY}/series?includefield=00080021%2C00080031%2C0008103E%2C00200011")
+    assert [item["00200011"]["Value"] for item in series.json()] == [[1]]
+
+
+BAD_QUERIES = ["?limit=-1", "?limit=x", "?offset=99999", "?StudyDate=yesterday", "?StudyInstanceUID=x"]
+
+
+@pytest.mark.parametrize("query", BAD_QUERIES)
+def test_a_bad_query_is_400(two_studies: Client, query: str) -> None:
+    """With problem details, and without the value in the text."""
+    reply = two_studies.get(f"/studies{query}")
+    assert reply.status == 400
+    assert "yesterday" not in reply.json()["detail"]
+
+
+def test_xml_is_not_built_and_other_types_are_not_acceptable(two_studies: Client) -> None:
+    """501 and 406."""
+    assert two_studies.get("/studies", 'multipart/related; type="application/dicom+xml"').status == 501
+    assert two_studies.get("/studies", "image/png").status == 406
+    assert two_studies.get("/studies", "application/json").headers["content-type"] == "application/json"
