@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { type Dataset, TAG } from '../dicom/dataset';
 import { framesOf, isLossy } from './frames';
 import { nextToLoad, reachFor } from './prefetch';
-import { firstPart, paletteEntries } from './prepare';
+import { expandSegments, firstPart, paletteEntries } from './prepare';
 import { WheelSteps } from './wheel';
 import { CT_PRESETS, sameRange, toRange, toWindow } from './windows';
 
@@ -108,6 +108,18 @@ describe('palettes', () => {
   it('of as many bytes as entries are bytes', () => {
     expect(paletteEntries(Uint8Array.of(1, 2, 3), 3)).toEqual([1, 2, 3]);
   });
+
+  it('in segments list values, run evenly and repeat (PS3.3 C.7.9.2)', () => {
+    expect(expandSegments([0, 2, 10, 20, 1, 4, 40])).toEqual([10, 20, 25, 30, 35, 40]);
+    expect(expandSegments([0, 2, 10, 20, 2, 1, 0, 0, 0, 1, 7])).toEqual([10, 20, 10, 20, 7]);
+  });
+
+  it.each([[[]], [[0]], [[1, 3]], [[9, 1, 1]], [[2, 1, 0, 0]]])(
+    'in broken segments %j end without a hang',
+    (segments) => {
+      expect(expandSegments(segments)).toEqual([]);
+    },
+  );
 
   it('are found inside a multipart answer, byte for byte', () => {
     const bytes = Uint8Array.of(0, 13, 10, 45, 45, 255);
