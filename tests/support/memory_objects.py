@@ -39,6 +39,7 @@ class MemoryObjects:
         self.calls: Counter[str] = Counter()
         self.before: Callable[[str], None] = lambda operation: None
         self.clock: Callable[[], datetime] = lambda: datetime.now(UTC)
+        self.stream_size = 65_536
         self._buckets = buckets
 
     def _begin(self, operation: str) -> None:
@@ -82,8 +83,8 @@ class MemoryObjects:
     def stream(self, key: str, *, offset: int = 0, length: int | None = None) -> Iterator[bytes]:
         self._begin("get")
         body = self._find(key).body[offset : None if length is None else offset + length]
-        for at in range(0, len(body), 65_536):
-            yield body[at : at + 65_536]
+        for at in range(0, len(body), self.stream_size):
+            yield body[at : at + self.stream_size]
 
     def put(
         self,

@@ -12,7 +12,7 @@ from tests.support.memory_objects import MemoryBuckets, MemoryObjects
 
 from maypacs.archive.store import ArchiveStore
 from maypacs.errors import GoneError, NotFoundError
-from maypacs.index import contents
+from maypacs.index import contents, series_rows
 from maypacs.index.cascade import Effects
 from maypacs.index.rows import SeriesSummary, StudySummary, study_pk
 from maypacs.index.sqlite_table import SqliteTable
@@ -70,7 +70,7 @@ def visible(workspace: Workspace) -> dict[str, object]:
         hints = hint_rows(summary)
         missing = [hint for hint in hints if not _same_hint(table.get(hint["pk"], hint["sk"]), hint)]
         seen[f"hints {study}"] = {"count": len(hints), "missing": missing}
-        for item in contents.query_all(table, pk, "1#"):
+        for item in series_rows.query_all(table, pk, "1#"):
             series = SeriesSummary.from_item(item)
             held = contents.series_contents(workspace, study, series.series_instance_uid)
             seen[f"series {study} {series.series_instance_uid}"] = _plain(item)

@@ -11,9 +11,9 @@ from datetime import UTC, datetime
 from typing import Any
 
 from maypacs import arrivals, sameness
-from maypacs.index import contents
-from maypacs.index.contents import Copy
+from maypacs.index import series_rows
 from maypacs.index.pack_rows import Choice
+from maypacs.index.resolution import Copy
 from maypacs.index.rows import SCHEMA_VERSION, TOMBSTONE_SK, study_pk
 from maypacs.index.table import Equals
 from maypacs.uids import Uid
@@ -41,7 +41,7 @@ def decide_conflict(
 ) -> Choice:
     """Names the current version of an instance that exists in several. The first writer's word holds, for everybody."""
     pk = study_pk(workspace.archive_id, study)
-    removed_until = contents.cutoff(workspace.table, pk)
+    removed_until = series_rows.cutoff(workspace.table, pk)
     document = workspace.store.put_decision(
         conflict_name(study, series, instance, removed_until),
         {
@@ -118,7 +118,7 @@ def apply_removal(workspace: Workspace, document: Mapping[str, Any]) -> str:
 
     pk = study_pk(workspace.archive_id, Uid(document["study"]))
     while True:
-        held = contents.cutoff(workspace.table, pk)
+        held = series_rows.cutoff(workspace.table, pk)
         if held >= document["cutoff"]:
             return held
         item = {

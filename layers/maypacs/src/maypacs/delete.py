@@ -10,7 +10,7 @@ from functools import partial
 
 from maypacs import arrivals, decisions
 from maypacs.errors import GoneError, NotFoundError, ObjectNotFoundError
-from maypacs.index import cascade, contents
+from maypacs.index import cascade, series_rows
 from maypacs.index.cascade import DEFAULT_EFFECTS, Effects
 from maypacs.index.pack_rows import PackHead, choice_prefix
 from maypacs.index.rows import instance_table_sk, pack_head_prefix, study_pk
@@ -21,8 +21,8 @@ from maypacs.workspace import Workspace
 def delete_study(workspace: Workspace, study: Uid, principal: str, *, effects: Effects = DEFAULT_EFFECTS) -> None:
     """Raises NotFoundError; GoneError when it was deleted before (what was left of it, is gone then too)."""
     pk = study_pk(workspace.archive_id, study)
-    removed_until = contents.cutoff(workspace.table, pk)
-    heads = [PackHead.from_item(item) for item in contents.query_all(workspace.table, pk, pack_head_prefix())]
+    removed_until = series_rows.cutoff(workspace.table, pk)
+    heads = [PackHead.from_item(item) for item in series_rows.query_all(workspace.table, pk, pack_head_prefix())]
     if not any(head.arrival > removed_until for head in heads):
         if not removed_until:
             raise NotFoundError("no such study")
@@ -38,8 +38,8 @@ def delete_study(workspace: Workspace, study: Uid, principal: str, *, effects: E
 def sweep(workspace: Workspace, study: Uid, removed_until: str, *, effects: Effects = DEFAULT_EFFECTS) -> None:
     """Takes everything that arrived up to the cut-off out of index and archive. Can be repeated, and finishes."""
     pk = study_pk(workspace.archive_id, study)
-    heads = [PackHead.from_item(item) for item in contents.query_all(workspace.table, pk, pack_head_prefix())]
-    series = {Uid(item["sk"].removeprefix("1#")) for item in contents.query_all(workspace.table, pk, "1#")}
+    heads = [PackHead.from_item(item) for item in series_rows.query_all(workspace.table, pk, pack_head_prefix())]
+    series = {Uid(item["sk"].removeprefix("1#")) for item in series_rows.query_all(workspace.table, pk, "1#")}
     series |= {head.series_instance_uid for head in heads}
     cascade.walk(workspace, study, series, arbiter=partial(decisions.arbitrate, workspace), effects=effects)
     removed = {(head.series_instance_uid, head.pack_id) for head in heads if head.arrival <= removed_until}
@@ -52,7 +52,7 @@ def sweep(workspace: Workspace, study: Uid, removed_until: str, *, effects: Effe
             workspace.table.delete(pk, f"{pack_head_prefix(head.series_instance_uid)}{head.pack_id}")
             workspace.table.delete(pk, instance_table_sk(head.series_instance_uid, head.pack_id))
     for each in series - living:
-        for choice in contents.query_all(workspace.table, pk, choice_prefix(each)):
+        for choice in series_rows.query_all(workspace.table, pk, choice_prefix(each)):
             workspace.table.delete(pk, choice["sk"])
 
 

@@ -42,7 +42,7 @@ class Incoming:
 
     @property
     def version(self) -> str:
-        """As `maypacs.index.contents.version`."""
+        """As `maypacs.index.resolution.version`."""
         return f"{self.transfer_syntax}:{self.digest.hex()}"
 
     def outcome(self, result: Result, reason: str = "") -> Outcome:

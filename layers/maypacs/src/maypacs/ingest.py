@@ -15,7 +15,7 @@ from maypacs import arrivals, bundles, decisions, incoming, receipts
 from maypacs.archive.objects import ObjectHead
 from maypacs.errors import ObjectNotFoundError, PackError
 from maypacs.incoming import Incoming
-from maypacs.index import cascade, contents
+from maypacs.index import cascade, series_rows
 from maypacs.index.cascade import DEFAULT_EFFECTS, Effects
 from maypacs.index.rows import study_pk
 from maypacs.large import LargeSource, first_part, store_large
@@ -130,7 +130,7 @@ def take(
     cutoffs: dict[Uid, str] = {}
     for (study, each), numbered in series.items():
         if study not in cutoffs:
-            cutoffs[study] = contents.cutoff(workspace.table, study_pk(workspace.archive_id, study))
+            cutoffs[study] = series_rows.cutoff(workspace.table, study_pk(workspace.archive_id, study))
         if arrival <= cutoffs[study]:
             outcomes.update((index, read.outcome("ignored", receipts.DELETED)) for index, read in numbered)
             continue

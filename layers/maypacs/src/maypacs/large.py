@@ -19,7 +19,7 @@ from maypacs.archive.objects import CopyRange, Objects
 from maypacs.dicom.header import Header, PrefixTooShortError, parse_header
 from maypacs.errors import DicomError, StorageError
 from maypacs.incoming import Incoming
-from maypacs.index import contents
+from maypacs.index import series_rows
 from maypacs.index.rows import study_pk
 from maypacs.pack import grammar
 from maypacs.pack_writer import WrittenPack, index_pack, metadata_of, resume
@@ -55,7 +55,7 @@ def store_large(workspace: Workspace, arrival: str, source: LargeSource, part: s
     except DicomError as error:
         return receipts.failure(incoming.reason_of(error), part)
     study = header.study_instance_uid
-    removed_until = contents.cutoff(workspace.table, study_pk(workspace.archive_id, study))
+    removed_until = series_rows.cutoff(workspace.table, study_pk(workspace.archive_id, study))
     boundary = workspace.store.boundary(study)
     scan = _scan(source, header, boundary)
     each = incoming.of_header(header, scan.digest, scan.frames, b"", part, length=source.length)
@@ -128,7 +128,8 @@ def _scan(source: LargeSource, header: Header, boundary: str) -> _Scan:
 
 
 class _Trace:
-    """Copies the item headers of fragments, and the few bytes at their ends that tell frames apart, into a sparse file.
+    """Copies what tells frames apart into a sparse file: the header, the offset table (the first item), and of each
+    fragment its item header and the few bytes at both ends.
 
     So that the finder of frames works on gigabytes as it does on bytes, and they take no room.
     """
@@ -137,10 +138,13 @@ class _Trace:
 
     def __init__(self, sparse: IO[bytes], first: int) -> None:
         self._file = sparse
+        self._first = first
         self._item: int | None = first
 
     def feed(self, chunk: bytes, at: int) -> None:
         end = at + len(chunk)
+        if at < self._first:
+            self._keep(chunk, at, at, self._first)
         while self._item is not None and self._item < end:
             self._keep(chunk, at, self._item, self._item + self._BEGIN)
             if self._item + 8 > end:
@@ -151,7 +155,8 @@ class _Trace:
                 self._item = None
                 return
             after = self._item + 8 + int.from_bytes(head[4:], "little")
-            self._keep(chunk, at, max(after - self._END, self._item + 8), after)
+            whole = self._item == self._first
+            self._keep(chunk, at, self._item + 8 if whole else max(after - self._END, self._item + 8), after)
             if after > end:
                 return
             self._item = after

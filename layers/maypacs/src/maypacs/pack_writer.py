@@ -11,7 +11,7 @@ from maypacs.archive.objects import CopyRange
 from maypacs.archive.store import FORMAT_VERSION
 from maypacs.errors import ObjectNotFoundError, PreconditionFailedError
 from maypacs.incoming import Incoming
-from maypacs.index import cascade, contents, summaries
+from maypacs.index import cascade, series_rows, summaries
 from maypacs.index.pack_rows import HASHED_INSTANCES, TABLE_ROW_LIMIT, PackHead
 from maypacs.index.rows import study_pk
 from maypacs.pack import grammar, instance_table
@@ -195,7 +195,7 @@ def resume(workspace: Workspace, arrival: str, study: Uid, key: str, put: Callab
         earlier = workspace.store.objects.head(key).metadata.get("arrival", "")
     except ObjectNotFoundError:
         earlier = ""  # it was the source that changed, or the object went: write again and let that tell
-    if earlier > contents.cutoff(workspace.table, study_pk(workspace.archive_id, study)):
+    if earlier > series_rows.cutoff(workspace.table, study_pk(workspace.archive_id, study)):
         return earlier
     put(False)
     return arrival

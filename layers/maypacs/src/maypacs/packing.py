@@ -12,9 +12,9 @@ from dataclasses import dataclass, field
 
 from maypacs import decisions, receipts, sameness
 from maypacs.incoming import Incoming
-from maypacs.index import contents
-from maypacs.index.contents import Copy
+from maypacs.index import series_rows
 from maypacs.index.pack_rows import Choice
+from maypacs.index.resolution import Copy, resolve
 from maypacs.index.rows import study_pk
 from maypacs.pack import grammar, instance_table
 from maypacs.pack_writer import CopySource, WrittenPack, finish, write
@@ -120,19 +120,19 @@ def _held(
 ) -> tuple[dict[str, list[Copy]], Mapping[str, Copy], Mapping[str, Choice]]:
     """Copies the series holds of these instances, which of them is current, and what was decided."""
     pk = study_pk(workspace.archive_id, study)
-    heads = contents.live_heads(workspace.table, pk, series, contents.cutoff(workspace.table, pk))
+    heads = series_rows.live_heads(workspace.table, pk, series, series_rows.cutoff(workspace.table, pk))
     hashes = {instance_table.uid_hash(uid) for uid in uids}
     wanted = [head for head in heads if head.hashes is None or hashes & head.hashes]
     if not wanted:
         return {}, {}, {}
-    choices = contents.read_choices(workspace.table, pk, series)
-    opened = contents.open_packs(workspace, wanted)
+    choices = series_rows.read_choices(workspace.table, pk, series)
+    opened = series_rows.open_packs(workspace, wanted)
     held: dict[str, list[Copy]] = {}
     for pack in opened:
         for position, row in enumerate(pack.rows):
             if row.sop_instance_uid in uids:
                 held.setdefault(row.sop_instance_uid, []).append(Copy(pack, position))
-    return held, contents.resolve(opened, choices).current, choices
+    return held, resolve(opened, choices).current, choices
 
 
 def _equal_content(workspace: Workspace, each: Incoming, current: Copy) -> bool:

@@ -17,7 +17,7 @@ from maypacs.archive.store import PackLocation
 from maypacs.delete import sweep
 from maypacs.errors import ObjectNotFoundError, PackError
 from maypacs.incoming import Incoming
-from maypacs.index import cascade, contents
+from maypacs.index import cascade, series_rows
 from maypacs.index.cascade import DEFAULT_EFFECTS, Effects
 from maypacs.index.pack_rows import PackHead
 from maypacs.index.rows import instance_table_sk, pack_head_prefix, study_pk
@@ -81,9 +81,9 @@ def _study(
     objects = {(location.series, location.pack_id) for location in locations}
     held = {
         (head.series_instance_uid, head.pack_id): head
-        for head in map(PackHead.from_item, contents.query_all(workspace.table, pk, pack_head_prefix()))
+        for head in map(PackHead.from_item, series_rows.query_all(workspace.table, pk, pack_head_prefix()))
     }
-    series = {Uid(item["sk"].removeprefix("1#")) for item in contents.query_all(workspace.table, pk, "1#")}
+    series = {Uid(item["sk"].removeprefix("1#")) for item in series_rows.query_all(workspace.table, pk, "1#")}
     series |= {location.series for location in locations}
     for gone in held.keys() - objects:
         if _exists(workspace, study, *gone):  # came after the listing
@@ -153,7 +153,7 @@ def _rebuild(workspace: Workspace, location: PackLocation, done: Reindexed) -> b
 
 def indexed_studies(workspace: Workspace) -> Iterator[Uid]:
     """Every study the index lists, by month."""
-    months = [item["sk"] for item in contents.query_all(workspace.table, months_pk(workspace.archive_id), "")]
+    months = [item["sk"] for item in series_rows.query_all(workspace.table, months_pk(workspace.archive_id), "")]
     for month in months:
         start = None
         while True:

@@ -15,9 +15,9 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from maypacs.errors import BusyError, ConditionFailedError
-from maypacs.index import contents, summaries
-from maypacs.index.contents import Copy
+from maypacs.index import series_rows, summaries
 from maypacs.index.pack_rows import Choice, PackHead, table_item
+from maypacs.index.resolution import Copy, resolve
 from maypacs.index.rows import STUDY_SK, SeriesSummary, StudySummary, series_sk, study_pk
 from maypacs.index.table import Absent, Condition, Equals, Item
 from maypacs.index.terms import hint_rows
@@ -70,7 +70,7 @@ def put_pack_rows(workspace: Workspace, head: PackHead, encoded_table: bytes, *,
     if held is None:
         return head
     earlier = PackHead.from_item(held)
-    if earlier.arrival > contents.cutoff(workspace.table, item["pk"]):
+    if earlier.arrival > series_rows.cutoff(workspace.table, item["pk"]):
         return earlier
     # The earlier one was removed with its study, but its row was not yet: this is a new life of the same bytes.
     workspace.table.put(item)
@@ -109,12 +109,12 @@ def walk(
     """
     series = sorted(set(series))
     pk = study_pk(workspace.archive_id, study)
-    before = contents.cutoff(workspace.table, pk)
+    before = series_rows.cutoff(workspace.table, pk)
     for _ in effects.tries("study"):
         for each in series:
             refresh_series(workspace, study, each, before, arbiter=arbiter, effects=effects)
         refresh_study(workspace, study, effects=effects)
-        after = contents.cutoff(workspace.table, pk)
+        after = series_rows.cutoff(workspace.table, pk)
         if after == before:
             break
         before = after
@@ -129,7 +129,7 @@ def refresh_series(
     for _ in effects.tries("series"):
         row = workspace.table.get(pk, sk)
         held = SeriesSummary.from_item(row) if row else None
-        heads = contents.live_heads(workspace.table, pk, series, removed_until)
+        heads = series_rows.live_heads(workspace.table, pk, series, removed_until)
         live, conflicts = _live(workspace, heads, arbiter)
         try:
             if not live:
@@ -161,14 +161,14 @@ def _live(workspace: Workspace, heads: Sequence[PackHead], arbiter: Arbiter) -> 
     meeting = _meeting(heads)
     if not meeting:
         return [summaries.LivePack.whole(head) for head in heads], 0
-    opened = contents.open_packs(workspace, [head for head in heads if head.pack_id in meeting])
+    opened = series_rows.open_packs(workspace, [head for head in heads if head.pack_id in meeting])
     study, series = heads[0].study_instance_uid, heads[0].series_instance_uid
-    choices = contents.read_choices(workspace.table, study_pk(workspace.archive_id, study), series)
-    resolution = contents.resolve(opened, choices)
+    choices = series_rows.read_choices(workspace.table, study_pk(workspace.archive_id, study), series)
+    resolution = resolve(opened, choices)
     if resolution.undecided:
         for uid, versions in resolution.undecided.items():
             choices[uid] = arbiter(study, series, Uid(uid), versions)
-        resolution = contents.resolve(opened, choices)
+        resolution = resolve(opened, choices)
     current: dict[str, list[Copy]] = {}
     for copy in resolution.current.values():
         current.setdefault(copy.pack.head.pack_id, []).append(copy)
@@ -208,7 +208,7 @@ def refresh_study(workspace: Workspace, study: Uid, *, effects: Effects) -> None
     for _ in effects.tries("study row"):
         row = workspace.table.get(pk, STUDY_SK)
         held = StudySummary.from_item(row) if row else None
-        series = [SeriesSummary.from_item(item) for item in contents.query_all(workspace.table, pk, "1#")]
+        series = [SeriesSummary.from_item(item) for item in series_rows.query_all(workspace.table, pk, "1#")]
         old = _hints(held)
         try:
             if not series:

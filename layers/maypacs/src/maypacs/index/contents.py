@@ -1,31 +1,23 @@
 """What a series or a study holds now: for every SOP Instance UID exactly one current instance, and where its bytes are.
 
-`resolve` is the rule (pure); `series_contents` and `study_contents` read it from the index, one consistent ``get``
-a request while nothing changed (a cache keyed by the revision of the series row).
+`series_contents` and `study_contents`: one consistent read a request while nothing changed (a cache keyed by the
+revision of the series row). The rule is in `resolution`.
 """
 
 from __future__ import annotations
 
-import threading
-from collections import OrderedDict
-from collections.abc import Iterable, Mapping, Sequence
+import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
-from weakref import WeakKeyDictionary
+from typing import TYPE_CHECKING
 
 from maypacs.errors import GoneError, NotFoundError
 from maypacs.index import summaries
-from maypacs.index.pack_rows import Choice, PackHead, choice_prefix
-from maypacs.index.rows import (
-    TOMBSTONE_SK,
-    SeriesSummary,
-    StudySummary,
-    instance_table_sk,
-    pack_head_prefix,
-    series_sk,
-    study_pk,
-)
-from maypacs.index.table import Item, Table
+from maypacs.index.cache import cache_of
+from maypacs.index.pack_rows import Choice, PackHead
+from maypacs.index.resolution import Copy, OpenPack, resolve
+from maypacs.index.rows import SeriesSummary, StudySummary, series_sk, study_pk
+from maypacs.index.series_rows import cutoff, living, open_pack, query_all
 from maypacs.uids import Uid
 
 if TYPE_CHECKING:
@@ -98,8 +90,6 @@ class StudyContents:
 
     @property
     def version(self) -> str:
-        import hashlib
-
         state = "".join(f"{s.summary.series_instance_uid}:{s.version};" for s in self.series)
         return hashlib.sha256(state.encode()).hexdigest()[:32]
 
@@ -108,78 +98,6 @@ class StudyContents:
         """The packs of all series, joined, are the study."""
         packs = [pack for series in self.series for pack in series.packs]
         return all(series.clean for series in self.series) and len({pack.boundary for pack in packs}) == 1
-
-
-# The rule.
-
-
-@dataclass(frozen=True, slots=True)
-class OpenPack:
-    head: PackHead
-    rows: tuple[InstanceRow, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Copy:
-    """One copy of an instance: the ``position``-th of a pack."""
-
-    pack: OpenPack
-    position: int
-
-    @property
-    def row(self) -> InstanceRow:
-        return self.pack.rows[self.position]
-
-    @property
-    def version(self) -> str:
-        return version(self.row)
-
-    @property
-    def order(self) -> tuple[str, str, int]:
-        return self.pack.head.arrival, self.pack.head.pack_id, self.position
-
-
-@dataclass(frozen=True, slots=True)
-class Resolution:
-    current: Mapping[str, Copy]  #: by SOP Instance UID
-    duplicates: Sequence[Copy]
-    conflicts: Sequence[Copy]
-    undecided: Mapping[str, Sequence[Copy]]  #: UIDs with versions that no decision orders yet; the first is current
-
-
-def version(row: InstanceRow) -> str:
-    """What "the same" means without looking at pixels: the digest of the data set in one transfer syntax."""
-    return f"{row.transfer_syntax_uid}:{row.digest.hex()}"
-
-
-def resolve(packs: Iterable[OpenPack], choices: Mapping[str, Choice]) -> Resolution:
-    """For every UID one current copy: the decision's choice, else the smallest (arrival, pack id). Nothing is lost:
-    every other copy is a duplicate (of equal content) or a conflict. The order of ``packs`` makes no difference."""
-    copies: dict[str, list[Copy]] = {}
-    for pack in packs:
-        for position, row in enumerate(pack.rows):
-            copies.setdefault(row.sop_instance_uid, []).append(Copy(pack, position))
-    current: dict[str, Copy] = {}
-    duplicates: list[Copy] = []
-    conflicts: list[Copy] = []
-    undecided: dict[str, list[Copy]] = {}
-    for uid, found in copies.items():
-        found.sort(key=lambda copy: copy.order)
-        choice = choices.get(uid)
-        first = next((copy for copy in found if choice and copy.version == choice.current), found[0])
-        current[uid] = first
-        equal = {first.version, *(choice.equal if choice else ())}
-        others = [copy for copy in found if copy is not first]
-        differing: dict[str, Copy] = {}
-        for copy in others:
-            if copy.version in equal or copy.version in differing:
-                duplicates.append(copy)
-            else:
-                differing[copy.version] = copy
-        conflicts += differing.values()
-        if differing and (choice is None or choice.current != first.version):
-            undecided[uid] = [first, *differing.values()]
-    return Resolution(current, duplicates, conflicts, undecided)
 
 
 # Reading it from the index.
@@ -212,8 +130,8 @@ def _absent(workspace: Workspace, study: Uid) -> NotFoundError | GoneError:
 
 
 def _contents(workspace: Workspace, study: Uid, series: list[SeriesSummary], only: Uid | None) -> list[SeriesContents]:
-    """Contents of these series: of ``only`` one, or of all of a study. What is not known yet is read in three queries."""
-    cache = _cache_of(workspace)
+    """Contents of these series: of ``only`` one, or of all of a study. What is not known yet takes three queries."""
+    cache = cache_of(workspace.store.objects)
     keys = [(each.archive_id, study, each.series_instance_uid, each.revision) for each in series]
     found: list[SeriesContents | None] = [cache.get(key) for key in keys]
     if None in found:
@@ -221,7 +139,7 @@ def _contents(workspace: Workspace, study: Uid, series: list[SeriesSummary], onl
         for index, summary in enumerate(series):
             if found[index] is None and heads.get(summary.series_instance_uid):
                 packs = [
-                    OpenPack(head, rows.get(head.pack_id) or _open(workspace, head, None))
+                    OpenPack(head, rows.get(head.pack_id) or open_pack(workspace, head, None))
                     for head in heads[summary.series_instance_uid]
                 ]
                 found[index] = _resolved(summary, packs, choices.get(summary.series_instance_uid, {}))
@@ -246,7 +164,7 @@ def _read(
     heads = {series: living(found, removed_until) for series, found in grouped.items()}
     encoded = {item["sk"].rpartition("#")[2]: bytes(item["table"]) for item in query_all(table, pk, f"3#{below}")}
     rows = {
-        head.pack_id: _open(workspace, head, encoded[head.pack_id])
+        head.pack_id: open_pack(workspace, head, encoded[head.pack_id])
         for found in heads.values()
         for head in found
         if head.pack_id in encoded
@@ -303,105 +221,3 @@ def _reference(copy: Copy) -> InstanceRef:
         arrival=head.arrival,
         frame_table=row.frame_table,
     )
-
-
-# What the cascade and ingest share.
-
-
-def query_all(table: Table, pk: str, prefix: str) -> list[Item]:
-    """Every row below a prefix, consistently, all pages."""
-    page = table.query(pk, prefix=prefix, consistent=True)
-    items = list(page.items)
-    while page.next:
-        page = table.query(pk, prefix=prefix, consistent=True, start=page.next)
-        items += page.items
-    return items
-
-
-def cutoff(table: Table, pk: str) -> str:
-    """Arrivals up to this id were removed from the study; "" when nothing was."""
-    item = table.get(pk, TOMBSTONE_SK)
-    return item["cutoff"] if item else ""
-
-
-def living(heads: Sequence[PackHead], removed_until: str) -> list[PackHead]:
-    """Those that count: arrived after the cut-off, not replaced by another; by (arrival, id)."""
-    replaced = {pack_id for head in heads for pack_id in head.replaces}
-    live = [head for head in heads if head.arrival > removed_until and head.pack_id not in replaced]
-    return sorted(live, key=lambda head: (head.arrival, head.pack_id))
-
-
-def live_heads(table: Table, pk: str, series: Uid, removed_until: str) -> list[PackHead]:
-    return living([PackHead.from_item(item) for item in query_all(table, pk, pack_head_prefix(series))], removed_until)
-
-
-def read_choices(table: Table, pk: str, series: Uid) -> dict[str, Choice]:
-    prefix = choice_prefix(series)
-    return {item["sk"].removeprefix(prefix): Choice.from_item(item) for item in query_all(table, pk, prefix)}
-
-
-def open_packs(workspace: Workspace, heads: Sequence[PackHead]) -> list[OpenPack]:
-    """Some of a series' packs with their instance tables."""
-    opened = []
-    for head in heads:
-        encoded = None
-        if head.table_in_row and _cache_of(workspace).get(_table_key(head)) is None:
-            sk = instance_table_sk(head.series_instance_uid, head.pack_id)
-            item = workspace.table.get(study_pk(head.archive_id, head.study_instance_uid), sk)
-            encoded = bytes(item["table"]) if item else None
-        opened.append(OpenPack(head, _open(workspace, head, encoded)))
-    return opened
-
-
-def _table_key(head: PackHead) -> tuple[str, ...]:
-    return head.archive_id, head.study_instance_uid, head.series_instance_uid, head.pack_id
-
-
-def _open(workspace: Workspace, head: PackHead, encoded: bytes | None) -> tuple[InstanceRow, ...]:
-    """A pack's instances, of its encoded table or of the sidecar. Tables never change: those seen once are kept."""
-    from maypacs.pack import instance_table
-
-    cache = _cache_of(workspace)
-    rows: tuple[InstanceRow, ...] | None = cache.get(_table_key(head))
-    if rows is None:
-        if encoded is None:
-            encoded = workspace.store.get_table(head.study_instance_uid, head.series_instance_uid, head.pack_id)
-        rows = instance_table.decode(encoded)
-        cache.put(_table_key(head), rows)
-    return rows
-
-
-class _Lru:
-    """Least recently used out first, bounded by instances; one a process and bucket, shared by its threads."""
-
-    def __init__(self, instances: int = 100_000) -> None:
-        self._room = instances
-        self._held = 0
-        self._entries: OrderedDict[Any, Any] = OrderedDict()
-        self._lock = threading.Lock()
-
-    def get(self, key: Any) -> Any:
-        with self._lock:
-            if key in self._entries:
-                self._entries.move_to_end(key)
-            return self._entries.get(key)
-
-    def put(self, key: Any, value: Any) -> None:
-        with self._lock:
-            self._held += _weight(value) - _weight(self._entries.pop(key, ()))
-            self._entries[key] = value
-            while self._held > self._room and len(self._entries) > 1:
-                self._held -= _weight(self._entries.popitem(last=False)[1])
-
-
-def _weight(value: Any) -> int:
-    return len(value.instances if isinstance(value, SeriesContents) else value)
-
-
-_CACHES: WeakKeyDictionary[Any, _Lru] = WeakKeyDictionary()
-_CACHES_LOCK = threading.Lock()
-
-
-def _cache_of(workspace: Workspace) -> _Lru:
-    with _CACHES_LOCK:
-        return _CACHES.setdefault(workspace.store.objects, _Lru())

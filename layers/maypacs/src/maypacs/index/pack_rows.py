@@ -125,7 +125,7 @@ def choice_prefix(series: Uid) -> str:
 class Choice:
     """What a decision says about one instance: which version is current, which others are equal to it in content.
 
-    A version is ``{transfer syntax}:{digest, hex}`` (`contents.version`).
+    A version is ``{transfer syntax}:{digest, hex}`` (`resolution.version`).
     """
 
     current: str

@@ -1,0 +1,80 @@
+"""Rows of a study's packs as ingest, the cascade and readers read them: consistently, all pages."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from maypacs.index.cache import cache_of
+from maypacs.index.pack_rows import Choice, PackHead, choice_prefix
+from maypacs.index.resolution import OpenPack
+from maypacs.index.rows import TOMBSTONE_SK, instance_table_sk, pack_head_prefix, study_pk
+from maypacs.index.table import Item, Table
+from maypacs.uids import Uid
+
+if TYPE_CHECKING:
+    from maypacs.pack.instance_table import InstanceRow
+    from maypacs.workspace import Workspace
+
+
+def query_all(table: Table, pk: str, prefix: str) -> list[Item]:
+    """Every row below a prefix, consistently, all pages."""
+    page = table.query(pk, prefix=prefix, consistent=True)
+    items = list(page.items)
+    while page.next:
+        page = table.query(pk, prefix=prefix, consistent=True, start=page.next)
+        items += page.items
+    return items
+
+
+def cutoff(table: Table, pk: str) -> str:
+    """Arrivals up to this id were removed from the study; "" when nothing was."""
+    item = table.get(pk, TOMBSTONE_SK)
+    return item["cutoff"] if item else ""
+
+
+def living(heads: Sequence[PackHead], removed_until: str) -> list[PackHead]:
+    """Those that count: arrived after the cut-off, not replaced by another; by (arrival, id)."""
+    replaced = {pack_id for head in heads for pack_id in head.replaces}
+    live = [head for head in heads if head.arrival > removed_until and head.pack_id not in replaced]
+    return sorted(live, key=lambda head: (head.arrival, head.pack_id))
+
+
+def live_heads(table: Table, pk: str, series: Uid, removed_until: str) -> list[PackHead]:
+    return living([PackHead.from_item(item) for item in query_all(table, pk, pack_head_prefix(series))], removed_until)
+
+
+def read_choices(table: Table, pk: str, series: Uid) -> dict[str, Choice]:
+    prefix = choice_prefix(series)
+    return {item["sk"].removeprefix(prefix): Choice.from_item(item) for item in query_all(table, pk, prefix)}
+
+
+def open_packs(workspace: Workspace, heads: Sequence[PackHead]) -> list[OpenPack]:
+    """Some of a series' packs with their instance tables."""
+    opened = []
+    for head in heads:
+        encoded = None
+        if head.table_in_row and cache_of(workspace.store.objects).get(_table_key(head)) is None:
+            sk = instance_table_sk(head.series_instance_uid, head.pack_id)
+            item = workspace.table.get(study_pk(head.archive_id, head.study_instance_uid), sk)
+            encoded = bytes(item["table"]) if item else None
+        opened.append(OpenPack(head, open_pack(workspace, head, encoded)))
+    return opened
+
+
+def _table_key(head: PackHead) -> tuple[str, ...]:
+    return head.archive_id, head.study_instance_uid, head.series_instance_uid, head.pack_id
+
+
+def open_pack(workspace: Workspace, head: PackHead, encoded: bytes | None) -> tuple[InstanceRow, ...]:
+    """A pack's instances, of its encoded table or of the sidecar. Tables never change: those seen once are kept."""
+    from maypacs.pack import instance_table
+
+    cache = cache_of(workspace.store.objects)
+    rows: tuple[InstanceRow, ...] | None = cache.get(_table_key(head))
+    if rows is None:
+        if encoded is None:
+            encoded = workspace.store.get_table(head.study_instance_uid, head.series_instance_uid, head.pack_id)
+        rows = instance_table.decode(encoded)
+        cache.put(_table_key(head), rows)
+    return rows
