@@ -11,6 +11,7 @@ from tests.conftest import OWN_SAMPLES
 from tests.functional.dicomweb import make
 from tests.functional.dicomweb.client import HOST, Client
 
+from maypacs import bulkdata
 from maypacs.http.multipart import read_multipart
 from maypacs.pixels.whole import WholeInstance
 
@@ -198,6 +199,21 @@ def test_a_bulk_value_inside_of_a_sequence_is_given_to_the_byte(client: Client, 
     single = client.get(_uri(client), "application/octet-stream")
     assert single.body == bulky
     assert single.headers["content-location"] == _uri(client)
+
+
+def test_bulk_data_of_a_large_instance_are_read_by_range(
+    client: Client, bulky: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The header, then the value; never the whole file. Big endian values come little endian."""
+    monkeypatch.setattr(bulkdata, "_WHOLE", 100)
+    monkeypatch.setattr(bulkdata, "_PREFIX", 200)
+    monkeypatch.setattr(bulkdata, "read_instance", None)
+    assert client.get(_uri(client), "application/octet-stream").body == bulky
+    data = (OWN_SAMPLES / "files" / "MR_small_bigendian.dcm").read_bytes()
+    url = client.stow(data).json()["00081199"]["Value"][0]["00081190"]["Value"][0]
+    value = client.get(f"{url}/bulkdata/7FE00010", "application/octet-stream").body
+    assert value == WholeInstance(data).stored_frame(1)
+    assert client.get(f"{url}/bulkdata/00990099").status == 404
 
 
 def test_a_range_of_a_bulk_value_is_a_206(client: Client, bulky: bytes) -> None:

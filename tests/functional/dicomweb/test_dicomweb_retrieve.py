@@ -7,6 +7,7 @@ import json
 from collections.abc import Callable
 
 import pytest
+from pydicom.encaps import encapsulate
 from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian, JPEGBaseline8Bit, RLELossless
 from tests.conftest import OWN_SAMPLES
 from tests.functional.dicomweb import make
@@ -108,6 +109,17 @@ def test_the_default_is_explicit_little_endian_and_lossy_parts_stay_as_stored(cl
     assert _syntaxes(client.get(path)) == [JPEGBaseline8Bit]
     named = f"{DEFAULT}; transfer-syntax={ExplicitVRLittleEndian}"
     assert _syntaxes(client.get(path, named)) == [ExplicitVRLittleEndian]
+
+
+def test_a_part_that_cannot_be_converted_stays_as_stored(client: Client) -> None:
+    """A JPEG stream that is none: the default gives it as it is; named Explicit VR Little Endian is 406."""
+    ds = make.dataset()
+    ds.PixelData = encapsulate([b"\x00\x00\x00\x18ftypmp42" * 4])
+    ds["PixelData"].is_undefined_length = True
+    data = make.part10(ds, "1.2.840.10008.1.2.4.57")
+    client.stow(data)
+    assert client.get(make.url(1), DEFAULT).parts()[0][1] == data
+    assert client.get(make.url(1), f"{DEFAULT}; transfer-syntax={ExplicitVRLittleEndian}").status == 406
 
 
 def test_a_converted_instance_shows_the_same_picture(client: Client) -> None:

@@ -34,7 +34,7 @@ DICOM_ACCEPTS = [
         "one fits",
     ),
     (
-        "multipart/related; type=application/dicom; transfer-syntax=1.2;q=0.2, multipart/related;type=application/dicom",
+        "multipart/related;type=application/dicom;transfer-syntax=1.2;q=0.2, multipart/related;type=application/dicom",
         Choice("application/dicom", True, None),
         "the larger q first",
     ),

@@ -4,17 +4,23 @@ from __future__ import annotations
 
 import re
 
-from maypacs.dicom.header import locate_bulk
+from maypacs.dicom import transfer_syntaxes
+from maypacs.dicom.header import PrefixTooShortError, locate_bulk, parse_header
+from maypacs.dicom.values import swap_words
 from maypacs.dicomweb.request import Request
-from maypacs.errors import BadRequestError
+from maypacs.errors import BadRequestError, NotFoundError, TooLargeError
 from maypacs.exports import export_boundary, export_name, export_stream
 from maypacs.http.answers import Answer, conditional, not_modified, redirect
 from maypacs.http.media_types import OCTETS, frame_choices
 from maypacs.http.multipart import OutPart, content_type, part_close, part_head, write_multipart
 from maypacs.http.urls import instance_url
-from maypacs.selection import read_instance, select
+from maypacs.index.contents import InstanceRef
+from maypacs.selection import WHOLE_LIMIT, read_instance, read_range, select
+from maypacs.workspace import Workspace
 
 _PATH = re.compile(r"[0-9A-Fa-f]{8}(?:/[0-9]{1,6}/[0-9A-Fa-f]{8}){0,64}\Z")
+#: An instance up to this is read at once; of a larger one, so much of its header first.
+_WHOLE, _PREFIX = 4 << 20, 1 << 20
 _RANGE = re.compile(r"bytes=([0-9]{0,18})-([0-9]{0,18})\Z")
 
 
@@ -30,7 +36,7 @@ def retrieve_bulkdata(request: Request) -> Answer:
     etag = name.rpartition("-")[2]
     if not_modified(request.if_none_match, etag):
         return conditional(Answer(200), etag, request.if_none_match)
-    value = locate_bulk(read_instance(request.workspace, ref), path)
+    value = read_bulk(request.workspace, ref, path)
     base = instance_url(request.root, ref.study_instance_uid, ref.series_instance_uid, ref.sop_instance_uid)
     location = f"{base}/bulkdata/{path}"
     limit = request.settings.inline_limit
@@ -48,6 +54,32 @@ def retrieve_bulkdata(request: Request) -> Answer:
     pieces = [part_head(boundary, OCTETS, len(value), location), value, b"\r\n", part_close(boundary)]
     key = export_stream(store, name, lambda: iter(pieces), content_type(OCTETS, boundary))
     return redirect(request.sign(key), etag=etag)
+
+
+def read_bulk(workspace: Workspace, ref: InstanceRef, path: str) -> bytes:
+    """The value of a path, little endian; of a large instance only its header and the value are read.
+
+    Raises NotFoundError, TooLargeError.
+    """
+    if ref.length <= _WHOLE or transfer_syntaxes.info(ref.transfer_syntax_uid).deflated:
+        return locate_bulk(read_instance(workspace, ref), path)
+    size = _PREFIX
+    while True:
+        prefix = read_range(workspace, ref, 0, min(size, ref.length))
+        try:
+            header = parse_header(prefix, bulk_threshold=0, total_size=ref.length)
+            break
+        except PrefixTooShortError as short:
+            size = max(short.needed, size * 2)
+            if len(prefix) >= ref.length or size > WHOLE_LIMIT:
+                raise TooLargeError("the header of the instance is too large to be read") from None
+    found = header.bulk.get(path.upper())
+    if found is None:
+        raise NotFoundError("no bulk data of that path")
+    if found.length > WHOLE_LIMIT:
+        raise TooLargeError("the value is too large to be read as a whole: ask for frames")
+    value = read_range(workspace, ref, found.offset, found.length)
+    return swap_words(value, found.word) if found.word > 1 else value
 
 
 def _ranged(value: bytes, text: str, headers: dict[str, str], limit: int) -> Answer:

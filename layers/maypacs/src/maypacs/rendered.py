@@ -7,7 +7,14 @@ from collections.abc import Mapping
 from typing import Any
 
 from maypacs.dicomweb.request import Request
-from maypacs.errors import BadRequestError, FrameNotFoundError, NotFoundError, ObjectNotFoundError, PixelError
+from maypacs.errors import (
+    BadRequestError,
+    FrameNotFoundError,
+    NotFoundError,
+    NotSupportedError,
+    ObjectNotFoundError,
+    PixelError,
+)
 from maypacs.exports import export_bytes, export_name
 from maypacs.frames import attributes_of, frame_list, stored_frames, whole_instance
 from maypacs.http.answers import Answer, conditional, not_modified, redirect
@@ -72,7 +79,11 @@ def render(workspace: Workspace, ref: InstanceRef, number: int, rendering: Rende
 
 
 def parse_rendering(request: Request, media_type: str) -> Rendering:
-    """window, viewport, quality (PS3.18 8.3.5.1). Raises BadRequestError; unknown parameters are ignored (8.3.5)."""
+    """window, viewport, quality (PS3.18 8.3.5.1). Raises BadRequestError, and NotSupportedError for what the picture
+    would lack; parameters that the standard does not know are ignored."""
+    for name in ("annotation", "iccprofile", "presentationSeriesUID", "presentationUID"):
+        if (request.parameter(name) or "no") != "no":
+            raise NotSupportedError(f"the parameter {name} is not built yet")
     quality = request.parameter("quality")
     if quality is not None and not (quality.isascii() and quality.isdigit() and 1 <= int(quality[:4]) <= 100):
         raise BadRequestError("quality is a number from 1 to 100")

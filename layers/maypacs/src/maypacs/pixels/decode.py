@@ -178,9 +178,7 @@ def _compressed(frame: bytes, image: ImagePixel, transfer_syntax_uid: str, *, as
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
-                array, meta = decoder.as_array(
-                    encapsulate([frame]), index=0, decoding_plugin=plugin, **options
-                )
+                array, meta = decoder.as_array(encapsulate([frame]), index=0, decoding_plugin=plugin, **options)
         except Exception as error:  # a codec's own error, of whatever class: the next one may read it
             failures.append(f"{plugin}: {type(error).__name__}")
             _log.debug("decoder failed", exc_info=True)
