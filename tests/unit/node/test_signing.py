@@ -56,7 +56,7 @@ def botocores(method: str, key: str, headers: dict[str, str], query: dict[str, s
             "a/b c+d=e~f",
             {"if-none-match": "*"},
             {"partNumber": "2", "uploadId": "a/b+c"},
-            "odd keys and a query",
+            "odd characters",
         ),
         ("POST", "a/Nguyễn.dcm", {}, {"uploads": ""}, "a key that is not ASCII"),
     ],

@@ -35,8 +35,8 @@ BULK_SECONDS = 900.0
 HOUSEKEEPER_SECONDS = 300.0
 _LONGEST_BACKOFF = 60.0
 _LEFT_ALONE = 60.0
-#: What a function that reports failure for good has to say is in its log; the file stays for a person.
-THUMBNAIL_TRIES = 4
+#: It fails while the series is not in the index yet (a sidecar is written first); 2, 4, 8 … 60 seconds apart.
+THUMBNAIL_TRIES = 8
 
 
 class Head(Protocol):
@@ -247,7 +247,7 @@ def chores(functions: Functions, thumbnails: Path) -> None:
                 queue.done(path)
             else:
                 queue.put_back(path)
-                retry_at[path] = time.monotonic() + 2.0 ** tries[path]
+                retry_at[path] = time.monotonic() + min(_LONGEST_BACKOFF, 2.0 ** tries[path])
         if time.monotonic() >= next_housekeeping:
             deliver(functions, "housekeeper", notifications.schedule_event("housekeeper"), seconds=BULK_SECONDS)
             next_housekeeping = time.monotonic() + every

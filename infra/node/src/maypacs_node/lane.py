@@ -97,11 +97,11 @@ async def call(lane: Lane, request: Call, body: bytes) -> HttpResponse:
     """Asks a handler process. Cancelling gives the request up; one that no process has begun is then never run."""
     reader, writer = await asyncio.open_unix_connection(f"{lane}.sock", limit=1024 * 1024)
     try:
-        writer.write(request.encode())
-        if body:
-            writer.write(body)
-        await writer.drain()
         try:
+            writer.write(request.encode())
+            if body:
+                writer.write(body)
+            await writer.drain()
             header = orjson.loads(await reader.readexactly(_LENGTH.unpack(await reader.readexactly(4))[0]))
             data = await reader.readexactly(header["length"])
         except (asyncio.IncompleteReadError, ConnectionError) as error:

@@ -113,11 +113,13 @@ def port_is_free(port: int, host: str = "127.0.0.1") -> bool:
         return True
 
 
-def free_port(host: str = "127.0.0.1", *, taken: frozenset[int] = frozenset(), above: int = 20000) -> int:
+def free_port(
+    host: str = "127.0.0.1", *, taken: frozenset[int] = frozenset(), within: range = range(23000, 32000)
+) -> int:
     """A port below the kernel's ephemeral range, so that no outgoing connection takes it between now and the bind."""
-    start = above + (os.getpid() * 37 + time.monotonic_ns() // 1000) % 11000
-    for offset in range(11000):
-        port = above + (start - above + offset) % 11000
+    start = (os.getpid() * 37 + time.monotonic_ns() // 1000) % len(within)
+    for offset in range(len(within)):
+        port = within[(start + offset) % len(within)]
         if port not in taken and port_is_free(port, host):
             return port
     raise OSError("no free port")

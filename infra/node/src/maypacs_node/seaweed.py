@@ -30,6 +30,8 @@ ARCHIVE_BUCKET = "archive"
 REGION = "us-east-1"
 #: SeaweedFS derives the gRPC port of each service by adding this.
 _GRPC = 10000
+#: Neither these nor their gRPC ports are in the kernel's ephemeral range (from 32768).
+_PORTS = range(20000, 22700)
 _SERVICES = ("master", "volume", "filer", "s3")
 
 
@@ -164,7 +166,7 @@ class SeaweedFS:
         ports = {}
         for service in _SERVICES:
             while True:
-                port = processes.free_port(taken=frozenset(ports.values()))
+                port = processes.free_port(taken=frozenset(ports.values()), within=_PORTS)
                 if _pair_is_free(port):
                     break
             ports[service] = port

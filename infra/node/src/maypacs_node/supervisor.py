@@ -64,6 +64,8 @@ class Supervisor:
     _children: list[_Child] = field(default_factory=list)
     _stopping: bool = False
     _store: SeaweedFS | None = None
+    _port: int = 0
+    _lanes: Mapping[lane.Lane, int] = field(default_factory=dict)
 
     def run(self) -> int:
         """Until SIGTERM or Ctrl-C. Raises NodeError, SeaweedError."""
@@ -77,7 +79,9 @@ class Supervisor:
             self._store = stack.enter_context(SeaweedFS(self.home.objects, run=self.home.run))
             listeners = stack.enter_context(lane.listeners(self.home.run))
             stack.callback(self._stop_children)
-            self._plan(port, {name: listener.fileno() for name, listener in listeners.items()})
+            self._port = port
+            self._lanes = {name: listener.fileno() for name, listener in listeners.items()}
+            self._plan()
             self._supervise(port)
         return 0
 
@@ -128,8 +132,10 @@ class Supervisor:
             "MAYPACS_NODE_SECONDS": str(_SECONDS[options.limits]),
         }
 
-    def _plan(self, port: int, lanes: Mapping[lane.Lane, int]) -> None:
-        env = self._environment(port)
+    def _plan(self) -> None:
+        lanes = self._lanes
+        env = self._environment(self._port)
+        self._children.clear()
         cores = os.cpu_count() or 1
         handlers = self.options.workers or max(2, min(8, cores))
         loops = max(1, min(4, handlers // 2))
@@ -171,7 +177,11 @@ class Supervisor:
         assert self._store is not None
         if not self._store.is_running():
             print("the object store ended: starting it again", file=sys.stderr, flush=True)  # noqa: T201
+            before = self._store.endpoint
             self._store.start()
+            if self._store.endpoint != before:  # somebody took its port meanwhile
+                self._stop_children()
+                self._plan()
         now = time.monotonic()
         for child in self._children:
             if child.process is not None and child.process.poll() is None:
