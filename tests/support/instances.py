@@ -26,6 +26,7 @@ _TAGS = {
     "instance_number": (0x00200013, "IS"),
     "samples": (0x00280002, "US"),
     "photometric": (0x00280004, "CS"),
+    "number_of_frames": (0x00280008, "IS"),
     "rows": (0x00280010, "US"),
     "columns": (0x00280011, "US"),
     "bits_allocated": (0x00280100, "US"),
@@ -89,9 +90,9 @@ def slice_of(
         "columns": 4,
         "bits_allocated": 16,
         "bits_stored": (0x00280101, "US"),
-    "high_bit": (0x00280102, "US"),
-    "pixel_representation": (0x00280103, "US"),
-    "pixels": pixels or bytes([number % 256]) * 32,
+        "high_bit": (0x00280102, "US"),
+        "pixel_representation": (0x00280103, "US"),
+        "pixels": pixels or bytes([number % 256]) * 32,
     }
     values.update(attributes)
     return part10(values)
