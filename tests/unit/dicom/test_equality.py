@@ -124,3 +124,20 @@ def test_two_lossless_encodings_are_compared_by_their_pixels_when_a_decoder_is_g
     assert not same_content(native, rle)
     assert not same_content(native, lossy, decode)
     assert not same_content(instance(late=element(0x7FE00010, "OB", b"abcX")), rle, decode)
+
+
+def test_colours_transformed_without_loss_are_the_same_colours() -> None:
+    """JPEG 2000 names RGB by its reversible transform; another interpretation is another picture."""
+
+    def of(photometric: bytes) -> bytes:
+        return element(0x00280004, "CS", photometric)
+
+    native = instance(late=of(b"RGB") + element(0x7FE00010, "OB", b"abcd"))
+
+    def compressed(photometric: bytes) -> bytes:
+        body = item(b"") + item(b"codestream") + sequence_end()
+        made = instance(late=of(photometric) + element(0x7FE00010, "OB", body, length=UNDEFINED))
+        return part10_header("1.2.3", "1.2.3.4", "1.2.840.10008.1.2.4.90") + made[parse_header(made).dataset_offset :]
+
+    assert same_content(native, compressed(b"YBR_RCT"), lambda data, header: b"abcd")
+    assert not same_content(native, compressed(b"MONOCHROME2"), lambda data, header: b"abcd")

@@ -23,7 +23,9 @@ Decoder = Callable[[bytes, Header], bytes]
 #: Pixels and the attributes of their encoding: compared as pixels.
 _PIXELS = frozenset(("7FE00001", "7FE00002", "7FE00003", "7FE00008", "7FE00009", "7FE00010"))
 #: What an encoder may state otherwise about the same pixels: compared only within one transfer syntax.
-_ENCODING = frozenset(("00280006",))
+_ENCODING = frozenset(("00280004", "00280006"))
+#: The reversible transform of JPEG 2000 is RGB to whoever decodes it (PS3.3 C.7.6.3.1.2).
+_RGB = ("RGB", "YBR_RCT")
 #: Data Set Trailing Padding.
 _IGNORED = frozenset(("FFFCFFFC",))
 
@@ -78,7 +80,14 @@ class _Content:
 
 def _same_attributes(a: _Content, b: _Content, one_syntax: bool) -> bool:
     skipped = _PIXELS | _IGNORED | (frozenset() if one_syntax else _ENCODING)
+    if not one_syntax and _colours(a.header.dataset) != _colours(b.header.dataset):
+        return False
     return _same_level(a.header.dataset, b.header.dataset, "", a, b, skipped)
+
+
+def _colours(dataset: Dataset) -> list[str]:
+    values = dataset.get("00280004", {}).get("Value", [])
+    return ["RGB" if value in _RGB else value for value in values]
 
 
 def _same_level(left: Dataset, right: Dataset, path: str, a: _Content, b: _Content, skipped: frozenset[str]) -> bool:

@@ -143,7 +143,7 @@ class Walker(ElementReader):
             if tag <= last_tag:
                 ordered = False
             last_tag = tag
-            out[f"{group:04X}{element:04X}"] = converted
+            out[f"{tag:08X}"] = converted
             if tag == 0x00080005:
                 level.charset = CharacterSet(_strings(converted), self.warnings)
             elif tag == 0x00280103:
