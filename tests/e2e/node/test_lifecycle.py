@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 import zipfile
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -65,10 +66,16 @@ def ct(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     return write_ct(tmp_path_factory.mktemp("ct"), slices=3)
 
 
-@pytest.fixture
-def node(tmp_path: Path) -> Iterator[Node]:
-    with Node(tmp_path / "node") as started:
+@pytest.fixture(scope="module")
+def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Node]:
+    """One node for all tests that leave it running; each has an archive of its own."""
+    with Node(tmp_path_factory.mktemp("shared") / "node") as started:
         yield started
+
+
+@pytest.fixture
+def archive(request: pytest.FixtureRequest) -> str:
+    return f"a{zlib.crc32(request.node.name.encode()):x}"
 
 
 def test_health_needs_no_credential_and_says_what_works(node: Node) -> None:
@@ -183,19 +190,19 @@ def test_a_child_that_dies_is_started_again(tmp_path: Path, ct: list[Path]) -> N
 def test_the_commands_work_with_the_node_running_and_stopped(tmp_path: Path, ct: list[Path]) -> None:
     """Accounts are shared at once; reindex starts the store itself when nobody else does."""
     node = Node(tmp_path / "node")
-    node.command("archive", "add", "hosp1")
-    early = node.command("key", "add", "--archive", "hosp1", "--role", "admin")
+    node.maypacs("archive", "add", "hosp1")
+    early = node.maypacs("key", "add", "--archive", "hosp1", "--role", "admin")
     with node:
         store(node, early, ct)
-        late = node.command("key", "add", "--archive", "hosp1", "--role", "viewer", "--days", "7")
+        late = node.maypacs("key", "add", "--archive", "hosp1", "--role", "viewer", "--days", "7")
         assert len(studies(node, late)) == 1
-        password = node.command("user", "add", "bs.thu", "--archive", "hosp1", "--role", "radiologist")
+        password = node.maypacs("user", "add", "bs.thu", "--archive", "hosp1", "--role", "radiologist")
         login = requests.post(f"{node.url}/api/login", json={"user": "bs.thu", "password": password}, timeout=30)
         assert login.status_code == 200, login.text
-        assert "hosp1: 1 studies, 1 packs" in node.command("reindex")
+        assert "hosp1: 1 studies, 1 packs" in node.maypacs("reindex")
     for name in ("index.sqlite", "index.sqlite-wal", "index.sqlite-shm"):
         (node.data / name).unlink(missing_ok=True)
-    assert "hosp1: 1 studies, 1 packs" in node.command("reindex", "--archive", "hosp1")
+    assert "hosp1: 1 studies, 1 packs" in node.maypacs("reindex", "--archive", "hosp1")
     with Node(tmp_path / "node", port=node.port) as again:
         assert len(studies(again, early)) == 1
 

@@ -103,8 +103,8 @@ class SeaweedFS:
     def start(self, *, seconds: float = 60) -> None:
         """Starts it and returns when the S3 gateway answers. Raises SeaweedError, with the end of its log."""
         processes.stop_leftover(self._pid_file, str(self.folder))
-        for socket in self.run.glob("*.sock"):
-            socket.unlink()
+        for name in ("filer.sock", "s3.sock"):  # others of that folder are not ours
+            (self.run / name).unlink(missing_ok=True)
         self.ports = self._choose_ports()
         data = self.folder / "data"
         data.mkdir(exist_ok=True)
