@@ -21,8 +21,8 @@ BINARY_VRS = frozenset(("OB", "OD", "OF", "OL", "OV", "OW", "UN"))
 WORD_BYTES = {"OW": 2, "OF": 4, "OL": 4, "OD": 8, "OV": 8}
 _PADDING = " \0"
 _PN_DELIMITERS = b"\r\n\t\f\\^="
-#: JSON numbers beyond 64 bits are not portable; such an IS stays text.
-_INTEGER_BOUND = 2**63
+#: Readers of JSON hold integers in a double: beyond it IS, SV and UV are text (PS3.18 Table F.2.3-1 allows both).
+_INTEGER_BOUND = 2**53
 _NUMBER_CHARACTERS = frozenset("0123456789+-.eE")
 
 
@@ -90,7 +90,7 @@ def _integer(text: str) -> int:
         number = int(as_float)
         if number != as_float:
             raise ValueError from None
-    if not -_INTEGER_BOUND <= number < _INTEGER_BOUND:
+    if not -_INTEGER_BOUND <= number <= _INTEGER_BOUND:
         raise OverflowError
     return number
 
@@ -143,7 +143,7 @@ NUMBER_FORMATS = {
 }
 
 
-_INTEGER_VRS = frozenset(("US", "SS", "UL", "SL", "UV", "SV"))
+_SMALL_INTEGER_VRS = frozenset(("US", "SS", "UL", "SL"))
 #: (VR, byte order) -> struct of one value: most values are one
 _ONE = {(vr, order): struct.Struct(order + code) for vr, (_, code) in NUMBER_FORMATS.items() for order in "<>"}
 
@@ -151,7 +151,7 @@ _ONE = {(vr, order): struct.Struct(order + code) for vr, (_, code) in NUMBER_FOR
 def unpack_numbers(vr: str, raw: bytes, order: str) -> Values | None:
     """Values of a binary number VR; None when the length is no multiple of one value's. ``order`` is ``<`` or ``>``."""
     size, code = NUMBER_FORMATS[vr]
-    if len(raw) == size and vr in _INTEGER_VRS:
+    if len(raw) == size and vr in _SMALL_INTEGER_VRS:
         return [_ONE[vr, order].unpack(raw)[0]]
     count, rest = divmod(len(raw), size)
     if rest:
@@ -160,8 +160,10 @@ def unpack_numbers(vr: str, raw: bytes, order: str) -> Values | None:
         words = struct.unpack(f"{order}{2 * count}H", raw)
         return [f"{group:04X}{element:04X}" for group, element in zip(words[::2], words[1::2], strict=True)]
     numbers = struct.unpack(f"{order}{count}{code}", raw)
-    if vr in _INTEGER_VRS:
+    if vr in _SMALL_INTEGER_VRS:
         return list(numbers)
+    if vr in ("SV", "UV"):
+        return [number if -_INTEGER_BOUND <= number <= _INTEGER_BOUND else str(number) for number in numbers]
     return [number if math.isfinite(number) else _not_finite(number) for number in numbers]
 
 
