@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import gzip
+import itertools
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import pytest
 from pydicom.encaps import encapsulate
@@ -13,8 +14,14 @@ from tests.conftest import OWN_SAMPLES
 from tests.functional.dicomweb import make
 from tests.functional.dicomweb.client import HOST, STORED, Client, Reply
 
+from maypacs import conversion
+from maypacs.access.principals import Action
+from maypacs.dicomweb.routes import ROUTES, Operation
 from maypacs.http.multipart import read_multipart
+from maypacs.index.contents import InstanceRef
 from maypacs.pixels.whole import WholeInstance
+from maypacs.retrieve import retrieve
+from maypacs.workspace import Workspace
 
 DEFAULT = 'multipart/related; type="application/dicom"'
 OTHER_SERIES = make.SERIES + ".77"
@@ -139,6 +146,40 @@ def test_a_large_conversion_is_made_once_and_redirected_to(make_client: Callable
     assert {reply.status for reply in replies} == {307}
     assert len({reply.headers["location"].partition("?")[0] for reply in replies}) == 1
     assert _syntaxes(client.blob(replies[1])) == [ExplicitVRLittleEndian] * 3
+
+
+def test_a_conversion_that_takes_too_long_goes_on_with_the_next_request(
+    make_client: Callable[..., Client], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """503 with Retry-After, then 307; nothing is done twice; the parts are all there in the end."""
+    client = make_client(inline_limit=20_000)
+    originals = [make.instance(number, size=64, syntax=RLELossless) for number in range(1, 7)]
+    _store_directly(client, originals)
+    done: list[str] = []
+
+    def counted(workspace: Workspace, ref: InstanceRef, target: str) -> tuple[bytes, str]:
+        done.append(ref.sop_instance_uid)
+        return convert(workspace, ref, target)
+
+    convert = conversion.convert
+    monkeypatch.setattr(conversion, "convert", counted)
+    monkeypatch.setattr(conversion, "CONVERSION_SECONDS", 2.5)
+    ticks = itertools.count()
+    monkeypatch.setitem(ROUTES["/studies/{study}/series/{series}"], "GET", _ticking(ticks))  # type: ignore[arg-type]
+    replies = [client.send("GET", make.url(), {"Accept": DEFAULT}, follow=False)]
+    while replies[-1].status == 503:
+        assert replies[-1].headers["retry-after"] == "1"
+        replies.append(client.send("GET", make.url(), {"Accept": DEFAULT}, follow=False))
+    assert len(replies) >= 3
+    assert done == [make.sop(number) for number in range(1, 7)]
+    parts = client.blob(replies[-1]).parts()
+    for (_, content), original in zip(parts, originals, strict=True):
+        assert WholeInstance(content).native_frame(1) == WholeInstance(original).native_frame(1)
+
+
+def _ticking(ticks: Iterator[int]) -> Operation:
+    """Retrieve with a clock that a look at moves on by a second."""
+    return Operation(Action.READ, lambda request: retrieve(request, clock=lambda: float(next(ticks))))
 
 
 def test_a_syntax_that_we_cannot_make_is_406_unless_something_else_fits(client: Client, series: list[bytes]) -> None:

@@ -9,10 +9,10 @@ from maypacs.dicom.header import PrefixTooShortError, locate_bulk, parse_header
 from maypacs.dicom.values import swap_words
 from maypacs.dicomweb.request import Request
 from maypacs.errors import BadRequestError, NotFoundError, TooLargeError
-from maypacs.exports import export_boundary, export_name, export_stream
+from maypacs.exports import export_boundary, export_bytes, export_name, export_stream
 from maypacs.http.answers import Answer, conditional, not_modified, redirect
 from maypacs.http.media_types import OCTETS, frame_choices
-from maypacs.http.multipart import OutPart, content_type, part_close, part_head, write_multipart
+from maypacs.http.multipart import OutPart, content_type, write_multipart, write_parts
 from maypacs.http.urls import instance_url
 from maypacs.index.contents import InstanceRef
 from maypacs.selection import WHOLE_LIMIT, read_instance, read_range, select
@@ -45,14 +45,15 @@ def retrieve_bulkdata(request: Request) -> Answer:
         if request.headers.get("range"):
             return _ranged(value, request.headers["range"], headers, limit)
         if len(value) > limit:
-            return redirect(request.sign(export_stream(store, name, lambda: iter([value]), OCTETS)), etag=etag)
+            return redirect(request.sign(export_bytes(store, name, value, OCTETS)), etag=etag)
         return conditional(Answer(200, headers, value), etag, None)
     if len(value) + 1024 <= limit:
         body, header = write_multipart([OutPart(OCTETS, value, location)], OCTETS)
         return conditional(Answer(200, {"Content-Type": header}, body), etag, None)
     boundary = export_boundary(name)
-    pieces = [part_head(boundary, OCTETS, len(value), location), value, b"\r\n", part_close(boundary)]
-    key = export_stream(store, name, lambda: iter(pieces), content_type(OCTETS, boundary))
+    root = f"/dicomweb/{request.workspace.archive_id}"  # an export is for every name that we are called by
+    part = OutPart(OCTETS, value, location.replace(request.root, root, 1))
+    key = export_stream(store, name, lambda: write_parts([part], boundary), content_type(OCTETS, boundary))
     return redirect(request.sign(key), etag=etag)
 
 

@@ -7,17 +7,17 @@ stored, with the media type they have (declared in docs/conformance.md: also whe
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from maypacs.dicom import transfer_syntaxes
 from maypacs.dicom.frames import FrameTable, defragment
 from maypacs.dicomweb.request import Request
 from maypacs.errors import BadRequestError, FrameNotFoundError, NotAcceptableError, NotFoundError
-from maypacs.exports import export_boundary, export_name, export_stream
+from maypacs.exports import exists, export_boundary, export_bytes, export_name, export_stream
 from maypacs.http.answers import Answer, conditional, not_modified, redirect
 from maypacs.http.media_types import OCTETS, Choice, frame_choices
-from maypacs.http.multipart import OutPart, content_type, part_close, part_head, write_multipart
+from maypacs.http.multipart import OutPart, content_type, write_multipart, write_parts
 from maypacs.http.urls import instance_url
 from maypacs.index.contents import InstanceRef
 from maypacs.metadata import sidecar_lines
@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 EXPLICIT = transfer_syntaxes.EXPLICIT_VR_LITTLE_ENDIAN
 MAX_FRAMES = 10_000
+#: More than the header of any part takes; and what is certainly below any limit.
+_HEAD_BYTES, _SMALL = 512, 256 << 10
 
 
 def retrieve_frames(request: Request) -> Answer:
@@ -41,39 +43,52 @@ def retrieve_frames(request: Request) -> Answer:
         raise FrameNotFoundError(f"the instance has {ref.number_of_frames} frames")
     choice, native = _decide(choices, ref)
     store = request.workspace.store
-    facts = (ref.digest.hex(), ",".join(map(str, numbers)), "native" if native else "stored", str(choice.multipart))
+    kind = ("native" if native else "stored", str(choice.multipart))
+    facts = (ref.transfer_syntax_uid, ref.digest.hex(), ",".join(map(str, numbers)), *kind)
+        ref.transfer_syntax_uid,
+        ref.digest.hex(),
+        ",".join(map(str, numbers)),
+        "native" if native else "stored",
+        str(choice.multipart),
+    )
     name = export_name(store, "frames", *facts)
     etag = name.rpartition("-")[2]
     if not_modified(request.if_none_match, etag):
         return conditional(Answer(200), etag, request.if_none_match)
-    frames = (
-        native_frames(request.workspace, ref, numbers) if native else stored_frames(request.workspace, ref, numbers)
-    )
-    media_type, part_type = _media_types(ref, native=native)
-    base = instance_url(request.root, ref.study_instance_uid, ref.series_instance_uid, ref.sop_instance_uid)
-    parts = [OutPart(part_type, data, f"{base}/frames/{n}") for n, data in zip(numbers, frames, strict=True)]
     limit = request.settings.inline_limit
+    large = _stored_size(ref, numbers) > (limit // 4 if native else limit)
+    if large and exists(store, name):
+        return redirect(request.sign(store.export_key(name)), etag=etag)
+    frames = (native_frames if native else stored_frames)(request.workspace, ref, numbers)
+    media_type, part_type = _media_types(ref, native=native)
     if not choice.multipart:
         if len(frames[0]) <= limit:
             return conditional(Answer(200, {"Content-Type": part_type}, frames[0]), etag, None)
-        return redirect(request.sign(export_stream(store, name, lambda: iter(frames), part_type)), etag=etag)
-    if sum(len(frame) + 512 for frame in frames) <= limit:
-        body, header = write_multipart(parts, media_type)
+        return redirect(request.sign(export_bytes(store, name, frames[0], part_type)), etag=etag)
+    if sum(len(frame) + _HEAD_BYTES for frame in frames) <= limit:
+        body, header = write_multipart(_parts(request.root, ref, numbers, frames, part_type), media_type)
         return conditional(Answer(200, {"Content-Type": header}, body), etag, None)
     boundary = export_boundary(name)
-
-    def chunks() -> list[bytes]:
-        out: list[bytes] = []
-        for part in parts:
-            out += [
-                part_head(boundary, part.content_type, len(part.content), part.location),
-                bytes(part.content),
-                b"\r\n",
-            ]
-        return [*out, part_close(boundary)]
-
-    key = export_stream(store, name, lambda: iter(chunks()), content_type(media_type, boundary))
+    root = f"/dicomweb/{request.workspace.archive_id}"  # an export is for every name that we are called by
+    parts = _parts(root, ref, numbers, frames, part_type)
+    key = export_stream(store, name, lambda: write_parts(parts, boundary), content_type(media_type, boundary))
     return redirect(request.sign(key), etag=etag)
+
+
+def _parts(
+    root: str, ref: InstanceRef, numbers: Sequence[int], frames: Sequence[bytes], part_type: str
+) -> Iterator[OutPart]:
+    base = instance_url(root, ref.study_instance_uid, ref.series_instance_uid, ref.sop_instance_uid)
+    for number, frame in zip(numbers, frames, strict=True):
+        yield OutPart(part_type, frame, f"{base}/frames/{number}")
+
+
+def _stored_size(ref: InstanceRef, numbers: Sequence[int]) -> int:
+    """Bytes of the frames as they are stored; of the whole instance when only reading it tells."""
+    if ref.frame_table is None or ref.length < _SMALL:
+        return ref.length
+    table = FrameTable.decode(ref.frame_table)
+    return sum(table.locate(number).length for number in numbers)
 
 
 def frame_list(text: str) -> list[int]:

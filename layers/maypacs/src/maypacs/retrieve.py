@@ -11,24 +11,18 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 
 from maypacs.archive.objects import CopyRange
+from maypacs.conversion import EXPLICIT, HEAD_BYTES, converted, converted_one, iter_parts, location, part_type
 from maypacs.dicom import transfer_syntaxes
 from maypacs.dicomweb.request import Request
-from maypacs.errors import BusyError, MayPACSError, NotAcceptableError, NotSupportedError
-from maypacs.exports import exists, export_boundary, export_join, export_name, export_stream
+from maypacs.errors import MayPACSError, NotAcceptableError, NotSupportedError
+from maypacs.exports import export_boundary, export_join, export_name
 from maypacs.http.answers import Answer, conditional, not_modified, redirect
 from maypacs.http.media_types import DICOM, Choice, dicom_choices
-from maypacs.http.multipart import OutPart, content_type, part_close, part_head, write_multipart
-from maypacs.http.urls import instance_url
+from maypacs.http.multipart import content_type, part_close, part_head, write_multipart
 from maypacs.index.contents import InstanceRef, PackInfo
 from maypacs.pack.concatenate import PackExtent, plan
 from maypacs.selection import Selection, first_of, pack_key, read_instance, read_range, select
 from maypacs.workspace import Workspace
-
-EXPLICIT = transfer_syntaxes.EXPLICIT_VR_LITTLE_ENDIAN
-#: How long a request may convert before it says "come back" (API Gateway gives up at 29 s).
-CONVERSION_SECONDS = 20.0
-#: More than the header of any part takes.
-_HEAD_BYTES = 400
 
 
 def retrieve(request: Request, *, clock: Callable[[], float] = time.monotonic) -> Answer:
@@ -47,8 +41,10 @@ def retrieve(request: Request, *, clock: Callable[[], float] = time.monotonic) -
     etag = export_name(request.workspace.store, kind, selection.version, target or "stored").rpartition("-")[2]
     if not_modified(request.if_none_match, etag):
         return conditional(Answer(200), etag, request.if_none_match)
+    if target is not None and choice.multipart:
+        return converted(request, selection.instances, target, etag, clock)
     if target is not None:
-        return _converted(request, selection, choice, target, etag, clock)
+        return converted_one(request, selection.instances[0], target, etag)
     if not choice.multipart:
         return _single_as_stored(request, selection.instances[0], etag)
     return _as_stored(request, selection, etag)
@@ -80,7 +76,7 @@ def _decide(choices: Sequence[Choice], selection: Selection) -> tuple[Choice, st
 
 
 def _single_as_stored(request: Request, ref: InstanceRef, etag: str) -> Answer:
-    media_type = f"{DICOM}; transfer-syntax={ref.transfer_syntax_uid}"
+    media_type = part_type(ref.transfer_syntax_uid)
     store = request.workspace.store
     if ref.length > request.settings.inline_limit:
         source = CopyRange(pack_key(request.workspace, ref), ref.offset, ref.length)
@@ -92,8 +88,8 @@ def _single_as_stored(request: Request, ref: InstanceRef, etag: str) -> Answer:
 
 def _as_stored(request: Request, selection: Selection, etag: str) -> Answer:
     workspace = request.workspace
-    if sum(ref.length + _HEAD_BYTES for ref in selection.instances) <= request.settings.inline_limit:
-        parts = [_part(request, ref, data, ref.transfer_syntax_uid) for ref, data in _read_all(workspace, selection)]
+    if sum(ref.length + HEAD_BYTES for ref in selection.instances) <= request.settings.inline_limit:
+        parts = iter_parts(request, _read_all(workspace, selection))
         body, media_type = write_multipart(parts, DICOM)
         return conditional(Answer(200, {"Content-Type": media_type}, body), etag, None)
     packs = _clean_packs(workspace, selection)
@@ -130,9 +126,10 @@ def _clean_packs(workspace: Workspace, selection: Selection) -> list[PackExtent]
 
 def _live_ranges(request: Request, selection: Selection, boundary: str) -> list[CopyRange | bytes]:
     """Every selected instance with a header of its own, out of whatever packs hold them."""
+    root = f"/dicomweb/{request.workspace.archive_id}"  # an export is for every name that we are called by
     pieces: list[CopyRange | bytes] = []
     for ref in selection.instances:
-        head = part_head(boundary, _part_type(ref.transfer_syntax_uid), ref.length, _location(request, ref))
+        head = part_head(boundary, part_type(ref.transfer_syntax_uid), ref.length, location(root, ref))
         pieces += [head, CopyRange(pack_key(request.workspace, ref), ref.offset, ref.length), b"\r\n"]
     return [*pieces, part_close(boundary)]
 
@@ -154,91 +151,3 @@ def _read_all(workspace: Workspace, selection: Selection) -> Iterator[tuple[Inst
         else:
             start = ref.offset - span[0]
             yield ref, span[1][start : start + ref.length]
-
-
-# -- converted -------------------------------------------------------------------------------------------
-
-
-def _converted(
-    request: Request, selection: Selection, choice: Choice, target: str, etag: str, clock: Callable[[], float]
-) -> Answer:
-    workspace, limit = request.workspace, request.settings.inline_limit
-    store = workspace.store
-    if not choice.multipart:
-        data, syntax = _convert(workspace, selection.instances[0], target)
-        media_type = f"{DICOM}; transfer-syntax={syntax}"
-        if len(data) <= limit:
-            return conditional(Answer(200, {"Content-Type": media_type}, data), etag, None)
-        name = export_name(store, "converted-one", etag)
-        return redirect(request.sign(export_stream(store, name, lambda: iter([data]), media_type)), etag=etag)
-    name = export_name(store, "converted", etag)
-    boundary = export_boundary(name)
-    media_type = content_type(DICOM, boundary)
-    if sum(ref.length for ref in selection.instances) > limit and exists(store, name):
-        return redirect(request.sign(store.export_key(name)), etag=etag)
-    deadline = clock() + CONVERSION_SECONDS
-    small: list[OutPart] = []
-    size = 0
-    parts = _converted_parts(request, selection, target, deadline, clock)
-    for part in parts:
-        small.append(part)
-        size += len(part.content) + _HEAD_BYTES
-        if size > limit:
-            break
-    else:
-        body, media_type = write_multipart(small, DICOM)
-        return conditional(Answer(200, {"Content-Type": media_type}, body), etag, None)
-
-    def chunks() -> Iterator[bytes]:
-        for each in small:
-            yield from _written(each, boundary)
-        small.clear()
-        for each in parts:
-            yield from _written(each, boundary)
-        yield part_close(boundary)
-
-    return redirect(request.sign(export_stream(store, name, chunks, media_type)), etag=etag)
-
-
-def _converted_parts(
-    request: Request, selection: Selection, target: str, deadline: float, clock: Callable[[], float]
-) -> Iterator[OutPart]:
-    for ref in selection.instances:
-        if clock() > deadline:
-            raise BusyError("the conversion takes longer than a request may: ask for transfer-syntax=*", retry_after=60)
-        data, syntax = _convert(request.workspace, ref, target)
-        yield _part(request, ref, data, syntax)
-
-
-def _convert(workspace: Workspace, ref: InstanceRef, target: str) -> tuple[bytes, str]:
-    """The instance in the target syntax. Under "default" lossy and undecodable ones stay as stored (8.7.8)."""
-    data = read_instance(workspace, ref)
-    lossy = transfer_syntaxes.info(ref.transfer_syntax_uid).lossy
-    if ref.transfer_syntax_uid == EXPLICIT or (target == "default" and lossy):
-        return data, ref.transfer_syntax_uid
-    from maypacs.pixels.transcode import to_explicit_little_endian
-
-    try:
-        return to_explicit_little_endian(data), EXPLICIT
-    except MayPACSError as error:
-        if target == "default":
-            return data, ref.transfer_syntax_uid
-        raise NotAcceptableError(f"cannot be converted to Explicit VR Little Endian: {error}") from error
-
-
-def _written(part: OutPart, boundary: str) -> Iterator[bytes]:
-    yield part_head(boundary, part.content_type, len(part.content), part.location)
-    yield bytes(part.content)
-    yield b"\r\n"
-
-
-def _part(request: Request, ref: InstanceRef, data: bytes, transfer_syntax_uid: str) -> OutPart:
-    return OutPart(_part_type(transfer_syntax_uid), data, _location(request, ref))
-
-
-def _part_type(transfer_syntax_uid: str) -> str:
-    return f"{DICOM}; transfer-syntax={transfer_syntax_uid}"
-
-
-def _location(request: Request, ref: InstanceRef) -> str:
-    return instance_url(request.root, ref.study_instance_uid, ref.series_instance_uid, ref.sop_instance_uid)

@@ -117,11 +117,16 @@ def part_close(boundary: str) -> bytes:
 def write_multipart(parts: Iterable[OutPart], part_type: str) -> tuple[bytes, str]:
     """(body, Content-Type). The boundary is random: 128 bits that no content can be made to hold beforehand."""
     boundary = new_boundary()
-    pieces: list[bytes | memoryview] = []
+    return b"".join(write_parts(parts, boundary)), content_type(part_type, boundary)
+
+
+def write_parts(parts: Iterable[OutPart], boundary: str) -> Iterator[bytes | memoryview]:
+    """The pieces of a whole multipart body."""
     for part in parts:
-        pieces += [part_head(boundary, part.content_type, len(part.content), part.location), part.content, b"\r\n"]
-    pieces.append(part_close(boundary))
-    return b"".join(pieces), content_type(part_type, boundary)
+        yield part_head(boundary, part.content_type, len(part.content), part.location)
+        yield part.content
+        yield b"\r\n"
+    yield part_close(boundary)
 
 
 def new_boundary() -> str:
