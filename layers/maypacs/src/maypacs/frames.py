@@ -45,12 +45,6 @@ def retrieve_frames(request: Request) -> Answer:
     store = request.workspace.store
     kind = ("native" if native else "stored", str(choice.multipart))
     facts = (ref.transfer_syntax_uid, ref.digest.hex(), ",".join(map(str, numbers)), *kind)
-        ref.transfer_syntax_uid,
-        ref.digest.hex(),
-        ",".join(map(str, numbers)),
-        "native" if native else "stored",
-        str(choice.multipart),
-    )
     name = export_name(store, "frames", *facts)
     etag = name.rpartition("-")[2]
     if not_modified(request.if_none_match, etag):

@@ -46,9 +46,8 @@ def retrieve_rendered(request: Request) -> Answer:
     ref = selection.instances[0]
     if ref.number_of_frames and numbers[0] > ref.number_of_frames:
         raise FrameNotFoundError(f"the instance has {ref.number_of_frames} frames")
-    name = export_name(
-        request.workspace.store, "rendered", ref.transfer_syntax_uid, ref.digest.hex(), str(numbers[0]), repr(rendering)
-    )
+    facts = (ref.transfer_syntax_uid, ref.digest.hex(), str(numbers[0]), repr(rendering))
+    name = export_name(request.workspace.store, "rendered", *facts)
     etag = name.rpartition("-")[2]
     if not_modified(request.if_none_match, etag):
         return conditional(Answer(200), etag, request.if_none_match)
