@@ -133,7 +133,15 @@ function Warnings({ warnings, conflicts }: { warnings: readonly string[]; confli
   const keys = warningKeys(warnings, conflicts);
   if (keys.length === 0) return null;
   return (
-    <Alert role="alert" color="yellow" radius={0} py={8} icon={<WarningIcon />} title={t('study.warningTitle')}>
+    <Alert
+      role="alert"
+      color="yellow"
+      className={classes.alert}
+      radius={0}
+      py={8}
+      icon={<WarningIcon />}
+      title={t('study.warningTitle')}
+    >
       <ul className={classes.warnings}>
         {keys.map(({ key, text }) => (
           <li key={`${key} ${text}`}>{t(`study.warning.${key}`, { text })}</li>

@@ -9,10 +9,12 @@ import { createQueryClient } from '../app/queries';
 import { createAppRouter, insidePath } from '../app/router';
 import { ServicesProvider } from '../app/services';
 import { startI18n } from '../i18n';
+import { REFRESH_MS } from '../pages/worklist';
 import { ThumbnailCache } from '../ui/thumbnail-cache';
 
 vi.mock('../viewer/cornerstone', () => ({ startCornerstone: vi.fn(), forgetImages: vi.fn() }));
-vi.mock('../viewer/StackController', () => ({ TOOLS: [], StackController: vi.fn() }));
+vi.mock('../viewer/StackController', () => ({ StackController: vi.fn() }));
+vi.mock('../viewer/tools', () => ({ TOOLS: [] }));
 
 const ME = { id: 'bacsi', name: 'BS. Thử' };
 const STUDY_UID = '1.2.840.99.1';
@@ -135,6 +137,17 @@ describe('the list', () => {
     expect(requests.some(([path]) => path.includes('nguyen'))).toBe(false);
     expect(router.state.location.href).not.toContain('nguyen');
     await screen.findByText('Không có ca chụp nào khớp');
+  });
+
+  it('shows a study that arrives, without being asked', async () => {
+    vi.useFakeTimers({ shouldAdvanceTime: true });
+    let studies = [study('1.2', 'A')];
+    start('/', (path) => (searched(path) ? found(...studies) : undefined));
+    await screen.findByText('A');
+    studies = [study('1.3', 'B'), ...studies];
+    await vi.advanceTimersByTimeAsync(REFRESH_MS);
+    await screen.findByText('B');
+    vi.useRealTimers();
   });
 
   it('says that it is empty, and why that may be', async () => {

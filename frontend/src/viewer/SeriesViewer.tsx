@@ -13,8 +13,9 @@ import { Overlay } from './Overlay';
 import { prepare } from './prepare';
 import classes from './SeriesViewer.module.css';
 import { SliceSlider } from './SliceSlider';
-import { StackController, type StackState, type Tool } from './StackController';
+import { StackController, type StackState } from './StackController';
 import { Toolbar } from './Toolbar';
+import type { Tool } from './tools';
 
 interface Props {
   names: StudyNames;

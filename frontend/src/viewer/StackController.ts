@@ -1,13 +1,10 @@
 import { Enums, eventTarget, getShouldUseCPURendering, RenderingEngine, type Types } from '@cornerstonejs/core';
-import { PanTool, Enums as ToolEnums, ToolGroupManager, WindowLevelTool, ZoomTool } from '@cornerstonejs/tools';
 import { announce, CACHE_BYTES, loadImage } from './cornerstone';
 import type { Frame } from './frames';
+import { StackInput } from './input';
 import { nextToLoad, reachFor } from './prefetch';
-import { WheelSteps } from './wheel';
+import { type Tool, ToolSet } from './tools';
 import { type GreyWindow, type Range, sameRange, toRange, toWindow } from './windows';
-
-export const TOOLS = ['window', 'scroll', 'zoom', 'pan'] as const;
-export type Tool = (typeof TOOLS)[number];
 
 export interface StackState {
   /** The slice asked for, 0-based. */
@@ -28,6 +25,10 @@ export interface StackState {
 const VIEWPORT = 'stack';
 /** Requests for pictures at the same time, beside the one waited for. */
 const PARALLEL = 4;
+/** Without success so often, a slice is no longer prefetched. */
+const TRIES = 2;
+/** Prefetching rests so long after a failure. */
+const PAUSE_MS = 3000;
 /** A slice passed faster than this while scrolling is not asked for. */
 const SETTLE_MS = 25;
 /** Part of the cache for prefetched pictures; the rest is room for what is being decoded. */
@@ -45,20 +46,21 @@ export class StackController {
   readonly #frames: readonly Frame[];
   readonly #ids: string[];
   readonly #engine: RenderingEngine;
-  readonly #toolGroup: string;
+  readonly #tools: ToolSet;
+  readonly #input: StackInput;
   readonly #listeners = new Set<() => void>();
   readonly #loaded = new Set<number>();
-  readonly #failed = new Set<number>();
+  /** How often each slice has failed. */
+  readonly #failures = new Map<number, number>();
   readonly #inFlight = new Set<number>();
   readonly #abort = new AbortController();
   readonly #resize: ResizeObserver;
   #state: StackState;
   #stacked = false;
   #chosenRange: Range | null = null;
-  #pointers = new Set<number>();
-  #dragged = 0;
   #reach: number;
   #frameRequest = 0;
+  #pause = 0;
 
   constructor(element: HTMLDivElement, frames: readonly Frame[], tool: Tool) {
     this.#element = element;
@@ -67,7 +69,6 @@ export class StackController {
     this.#reach = Math.min(frames.length, 64);
     stacks += 1;
     this.#engine = new RenderingEngine(`maypacs-${stacks}`);
-    this.#toolGroup = `maypacs-tools-${stacks}`;
     this.#state = {
       index: 0,
       shown: null,
@@ -86,13 +87,18 @@ export class StackController {
       element,
       defaultOptions: { background: [0, 0, 0] },
     });
-    this.#startTools();
+    this.#tools = new ToolSet(`maypacs-tools-${stacks}`, VIEWPORT, this.#engine.id, tool);
+    this.#input = new StackInput(element, this, this.#abort.signal);
     this.#listen();
     this.#resize = new ResizeObserver(() => {
       if (element.clientWidth > 0 && element.clientHeight > 0) this.#engine.resize(true, true);
     });
     this.#resize.observe(element);
     this.goTo(0);
+  }
+
+  get count(): number {
+    return this.#frames.length;
   }
 
   get state(): StackState {
@@ -109,8 +115,9 @@ export class StackController {
     this.#abort.abort();
     this.#resize.disconnect();
     cancelAnimationFrame(this.#frameRequest);
+    window.clearTimeout(this.#pause);
     this.#listeners.clear();
-    ToolGroupManager.destroyToolGroup(this.#toolGroup);
+    this.#tools.destroy();
     this.#engine.destroy();
   }
 
@@ -121,21 +128,19 @@ export class StackController {
   goTo(wanted: number): void {
     const index = Math.max(0, Math.min(this.#frames.length - 1, wanted));
     if (index === this.#state.index && this.#state.status !== 'failed' && this.#stacked) return;
-    const status = this.#failed.has(index) ? 'failed' : 'loading';
-    this.#change({ index, status });
+    this.#change({ index, status: 'loading' });
     void this.#show(index);
   }
 
   /** Asks again for the slice that failed. */
   retry(): void {
-    this.#failed.delete(this.#state.index);
     this.#change({ status: 'loading' });
     void this.#show(this.#state.index);
   }
 
   setTool(tool: Tool): void {
     this.#change({ tool });
-    this.#bindTools();
+    this.#tools.choose(tool);
   }
 
   /** A window of the person's choice; null goes back to that of the image. */
@@ -244,32 +249,44 @@ export class StackController {
       const image = await loadImage(imageId, { requestType, priority });
       if (this.#gone()) return;
       this.#reach = Math.min(this.#frames.length, reachFor(CACHE_BYTES * PREFETCH_SHARE, image.sizeInBytes));
-      this.#failed.delete(index);
+      this.#failures.delete(index);
       if (!this.#loaded.has(index)) {
         this.#loaded.add(index);
         this.#changeSoon();
       }
     } catch (error) {
-      this.#failed.add(index);
+      this.#failures.set(index, (this.#failures.get(index) ?? 0) + 1);
       this.#loaded.delete(index);
       throw error;
     }
   }
 
-  /** Keeps a few requests going for the slices nearest to the one on the screen. */
+  /**
+   * Keeps a few requests going for the slices nearest to the one on the screen. After a failure it waits a while, for a
+   * network that is away takes all of them; a slice that keeps failing is left to the person who scrolls to it.
+   */
   #prefetch(): void {
-    while (!this.#gone() && this.#inFlight.size < PARALLEL) {
-      const taken = new Set([...this.#loaded, ...this.#failed, ...this.#inFlight]);
+    while (!this.#gone() && this.#pause === 0 && this.#inFlight.size < PARALLEL) {
+      const hopeless = [...this.#failures].filter(([, times]) => times >= TRIES).map(([index]) => index);
+      const taken = new Set([...this.#loaded, ...hopeless, ...this.#inFlight]);
       const index = nextToLoad({ current: this.#state.index, count: this.#frames.length, taken, reach: this.#reach });
       if (index === null) return;
       this.#inFlight.add(index);
       void this.#load(index, Enums.RequestType.Prefetch)
-        .catch(() => undefined)
+        .catch(() => this.#waitAWhile())
         .finally(() => {
           this.#inFlight.delete(index);
           this.#prefetch();
         });
     }
+  }
+
+  #waitAWhile(): void {
+    window.clearTimeout(this.#pause);
+    this.#pause = window.setTimeout(() => {
+      this.#pause = 0;
+      this.#prefetch();
+    }, PAUSE_MS);
   }
 
   /** The count of loaded slices changes often: told at most once a screen refresh. */
@@ -293,54 +310,14 @@ export class StackController {
     });
   }
 
-  #startTools(): void {
-    const group = ToolGroupManager.createToolGroup(this.#toolGroup);
-    if (group === undefined) throw new Error('a tool group of this name exists');
-    for (const { toolName } of [WindowLevelTool, PanTool, ZoomTool]) group.addTool(toolName);
-    group.addViewport(VIEWPORT, this.#engine.id);
-    this.#bindTools();
-  }
-
-  /** The chosen tool has the first button and one finger; panning and zooming are always on the others and on two fingers. */
-  #bindTools(): void {
-    const group = ToolGroupManager.getToolGroup(this.#toolGroup);
-    if (group === undefined) return;
-    const { MouseBindings } = ToolEnums;
-    const first = (tool: Tool) => (this.#state.tool === tool ? [{ mouseButton: MouseBindings.Primary }] : []);
-    const bindings = [
-      { name: WindowLevelTool.toolName, bindings: first('window') },
-      { name: PanTool.toolName, bindings: [...first('pan'), { mouseButton: MouseBindings.Auxiliary }] },
-      {
-        name: ZoomTool.toolName,
-        bindings: [...first('zoom'), { mouseButton: MouseBindings.Secondary }, { numTouchPoints: 2 }],
-      },
-    ];
-    for (const { name } of bindings) group.setToolPassive(name, { removeAllBindings: true });
-    for (const tool of bindings)
-      if (tool.bindings.length > 0) group.setToolActive(tool.name, { bindings: tool.bindings });
-  }
-
   #listen(): void {
     const element = this.#element;
     const options = { signal: this.#abort.signal };
-    const wheel = new WheelSteps();
-    const onWheel = (event: WheelEvent) => {
-      event.preventDefault();
-      const steps = wheel.steps(event);
-      if (steps !== 0) this.step(steps);
-    };
-    element.addEventListener('wheel', onWheel, { ...options, passive: false });
-    element.addEventListener('contextmenu', (event) => event.preventDefault(), options);
-    element.addEventListener('pointerdown', (event) => this.#pointerDown(event), options);
-    window.addEventListener('pointermove', (event) => this.#pointerMove(event), options);
-    for (const end of ['pointerup', 'pointercancel'] as const) {
-      window.addEventListener(end, (event) => this.#pointers.delete(event.pointerId), options);
-    }
     element.addEventListener(
       Enums.Events.VOI_MODIFIED,
       () => {
         const { voiRange } = this.#viewport().getProperties();
-        if (this.#pointers.size > 0 && this.#state.tool === 'window' && voiRange) this.#chosenRange = voiRange;
+        if (this.#input.pressed && this.#state.tool === 'window' && voiRange) this.#chosenRange = voiRange;
         this.#read();
       },
       options,
@@ -355,48 +332,5 @@ export class StackController {
       eventTarget.removeEventListener(Enums.Events.IMAGE_CACHE_IMAGE_REMOVED, onRemoved),
     );
     element.addEventListener(Enums.Events.CAMERA_MODIFIED, () => this.#read(), options);
-    element.addEventListener('keydown', (event) => this.#key(event), options);
-  }
-
-  #pointerDown(event: PointerEvent): void {
-    this.#pointers.add(event.pointerId);
-    this.#dragged = 0;
-    this.#element.focus({ preventScroll: true });
-  }
-
-  /** Scrolling by dragging: the whole series lies within the height of the picture, and no slice is thinner than 4 px. */
-  #pointerMove(event: PointerEvent): void {
-    if (this.#state.tool !== 'scroll' || this.#pointers.size !== 1 || !this.#pointers.has(event.pointerId)) return;
-    if (event.pointerType === 'mouse' && (event.buttons & 1) === 0) return;
-    const perSlice = Math.max(4, this.#element.clientHeight / Math.max(this.#frames.length, 8));
-    this.#dragged += event.movementY;
-    const slices = Math.trunc(this.#dragged / perSlice);
-    if (slices === 0) return;
-    this.#dragged -= slices * perSlice;
-    this.step(slices);
-  }
-
-  #key(event: KeyboardEvent): void {
-    if (event.ctrlKey || event.altKey || event.metaKey) return;
-    const last = this.#frames.length - 1;
-    const actions: Record<string, () => void> = {
-      ArrowDown: () => this.step(1),
-      ArrowRight: () => this.step(1),
-      ArrowUp: () => this.step(-1),
-      ArrowLeft: () => this.step(-1),
-      PageDown: () => this.step(10),
-      PageUp: () => this.step(-10),
-      Home: () => this.goTo(0),
-      End: () => this.goTo(last),
-      i: () => this.invert(),
-      f: () => this.fit(),
-      r: () => this.reset(),
-      '+': () => this.zoomBy(1.2),
-      '-': () => this.zoomBy(1 / 1.2),
-    };
-    const action = actions[event.key];
-    if (action === undefined) return;
-    event.preventDefault();
-    action();
   }
 }

@@ -2,8 +2,9 @@ import { ActionIcon, Menu, Tooltip, UnstyledButton } from '@mantine/core';
 import type { ReactNode } from 'react';
 import { useTranslation } from 'react-i18next';
 import { ChevronIcon, FitIcon, InvertIcon, PanIcon, ResetIcon, ScrollIcon, WindowIcon, ZoomIcon } from '../ui/icons';
-import { type StackController, type StackState, TOOLS, type Tool } from './StackController';
+import type { StackController, StackState } from './StackController';
 import classes from './Toolbar.module.css';
+import { TOOLS, type Tool } from './tools';
 import { CT_PRESETS, PRESET_NAMES } from './windows';
 
 const TOOL_ICONS: Record<Tool, ReactNode> = {
