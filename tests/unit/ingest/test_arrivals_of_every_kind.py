@@ -122,10 +122,19 @@ def test_one_bad_instance_in_a_pack_is_quarantined_alone(bench: Bench) -> None:
 
 def test_a_body_that_only_begins_like_a_pack_is_quarantined_whole(bench: Bench) -> None:
     """With the reason where a person finds it."""
-    receipt = take(bench, pack_of([slice_of()])[:-3])
+    receipt = take(bench, b"--not a pack, whatever it begins with")
     assert (receipt.state, receipt.failures) == ("quarantined", (("", "bad-pack", ""),))
     reason = orjson.loads(bench.objects.get(f"quarantine/hosp1/{receipt.arrival}.reason.json"))
     assert reason["reason"] == "bad-pack"
+
+
+def test_of_a_pack_that_was_cut_short_the_whole_parts_are_stored(bench: Bench) -> None:
+    """The receipt is partial, and the body is kept as it came."""
+    body = pack_of([slice_of(number=1), slice_of(number=2)])[:-100]
+    receipt = take(bench, body)
+    assert (receipt.state, receipt.failures) == ("partial", (("", "bad-pack", ""),))
+    assert current(bench) == [slice_of(number=1)]
+    assert bench.objects.get(f"quarantine/hosp1/{receipt.arrival}") == body
 
 
 @pytest.mark.parametrize(
@@ -367,3 +376,32 @@ def test_a_damaged_member_of_a_zip_does_not_take_the_others_with_it(bench: Bench
     assert (receipt.state, receipt.failures) == ("partial", (("", "bad-bundle", "2"),))
     assert current(bench) == [files["1"], files["3"]]
     assert next(head.key for head in bench.objects.list("quarantine/")) == f"quarantine/hosp1/{receipt.arrival}"
+
+
+def stow_body(files: list[bytes]) -> bytes:
+    """As other clients spell it."""
+    head = b"--XX__boundary\r\ncontent-type: application/dicom\r\n\r\n"
+    return b"".join(head + data + b"\r\n" for data in files) + b"--XX__boundary--"
+
+
+def test_a_stow_body_that_was_uploaded_is_taken_in(bench: Bench) -> None:
+    """The way for bodies above the gateway's size: any spelling, several series, junk named by its number."""
+    files = [slice_of(number=2), b"junk", slice_of(number=1), slice_of(series="1.2.3.2")]
+    receipt = take(bench, stow_body(files))
+    assert (receipt.counts, receipt.failures) == ({"failed": 1, "stored": 3}, (("", "not-dicom", "2"),))
+    assert current(bench) == [slice_of(number=1), slice_of(number=2)]
+
+
+@pytest.mark.parametrize("body_of", [stow_body, pack_of])
+def test_a_multipart_body_larger_than_memory_is_read_as_a_stream(
+    bench: Bench, small_limit: int, body_of: Callable[[list[bytes]], bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Small parts in lots, large ones by multipart copy."""
+    files = [large(1), *(slice_of(number=number) for number in range(2, 12)), large(12)]
+    monkeypatch.setattr(grammar, "MAX_BYTES", 1 << 20)
+    body = body_of(files)
+    monkeypatch.setattr(grammar, "MAX_BYTES", small_limit)
+    assert take(bench, body).counts == {"stored": 12}
+    assert current(bench) == files
+    assert bench.objects.calls["join"] == 2
+    assert list(bench.objects.list("spill/")) == []

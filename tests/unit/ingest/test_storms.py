@@ -320,3 +320,34 @@ def test_what_was_never_there_is_not_found(tmp_path: Path) -> None:
         except NotFoundError:
             continue
         raise AssertionError("not found")
+
+
+@FEW
+@given(uploads=deliveries(), seed=st.integers(0, 2**32))
+def test_a_deletion_in_the_midst_of_deliveries_leaves_nothing_of_them(uploads: list[Delivery], seed: int) -> None:
+    """Uploads that arrived before it are gone when all is quiet, whichever step met which; so are their objects."""
+    with tempfile.TemporaryDirectory() as folder:
+        bench = quiet(Path(folder), uploads[:1])
+        study = Uid("1.2.3")
+
+        def delete() -> None:
+            workspace = bench.workspace(ChaosTable(bench.table, seed=seed + 1000))
+            for _ in range(200):
+                try:
+                    delete_study(workspace, study, "user:test", effects=QUICK)
+                    return
+                except GoneError:
+                    return
+                except MayPACSError:
+                    continue
+
+        remover = threading.Thread(target=delete)
+        remover.start()
+        run_at_once(bench, uploads[1:], seed)
+        remover.join()
+        workspace = bench.workspace()
+        assert visible(workspace) == {}
+        assert [head.key for head in bench.objects.list("blobs/")] == []
+        anew = bench.workspace_with_new_table("anew")
+        reindex(anew, effects=QUICK)
+        assert visible(anew) == {}

@@ -1,4 +1,4 @@
-"""Zip and tar files, member by member: read by range or as a stream, never whole, within limits (protocols: ingest).
+"""Zip, tar and multipart bodies, member by member: by range or as a stream, never whole, within limits.
 
 Members are known by their number alone: their names may hold a patient's.
 """
@@ -16,8 +16,11 @@ from typing import BinaryIO, Literal
 
 from maypacs import receipts
 from maypacs.archive.objects import Objects
-from maypacs.errors import MayPACSError
+from maypacs.errors import MayPACSError, PackError
+from maypacs.parts import Parts
 
+#: A "pack" is here any multipart body.
+BundleKind = Literal["zip", "tar", "pack"]
 MAX_MEMBERS = 100_000
 MAX_TOTAL = 64 * 1024**3
 #: Deflate's own limit is 1:1032 (blank images come near it); a bundle as a whole that inflates so much is a bomb.
@@ -104,6 +107,8 @@ class Metered(io.RawIOBase):
     def readinto(self, buffer: bytearray | memoryview) -> int:  # type: ignore[override]
         try:
             data = self._inner.read(len(buffer))
+        except PackError:
+            raise self._damage(receipts.BAD_PACK) from None
         except _DAMAGED:
             raise self._damage(receipts.BAD_BUNDLE) from None
         self._budget.spend(len(data))
@@ -111,13 +116,23 @@ class Metered(io.RawIOBase):
         return len(data)
 
 
-def members(kind: Literal["zip", "tar"], reader: RangeReader, size: int) -> Iterator[Member]:
+def members(kind: BundleKind, reader: RangeReader, size: int) -> Iterator[Member]:
     """The files of a bundle, one after the other; each must be read before the next. Raises BundleError."""
     budget = Budget(size)
     try:
-        yield from _zip(reader, budget) if kind == "zip" else _tar(reader, budget)
+        yield from {"zip": _zip, "tar": _tar, "pack": _parts}[kind](reader, budget)
+    except PackError:
+        raise BundleError(receipts.BAD_PACK) from None
     except _DAMAGED:
         raise BundleError(receipts.BAD_BUNDLE) from None
+
+
+def _parts(reader: RangeReader, budget: Budget) -> Iterator[Member]:
+    source = io.BufferedReader(reader, _RANGE)
+    for number, body in enumerate(Parts(source), 1):
+        if number > MAX_MEMBERS:
+            raise BundleError(receipts.TOO_LARGE)
+        yield Member(str(number), 0, Metered(body, budget, BundleError))  # type: ignore[arg-type]
 
 
 def _zip(reader: RangeReader, budget: Budget) -> Iterator[Member]:

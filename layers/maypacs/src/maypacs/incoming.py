@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -14,6 +15,8 @@ from maypacs.errors import DicomError, HeaderError, MissingUidError, NotDicomErr
 from maypacs.index.rows import first_value
 from maypacs.receipts import Outcome, Result
 from maypacs.uids import Uid
+
+_log = logging.getLogger(__name__)
 
 #: Digests in tables and decisions are the first 16 bytes of SHA-256.
 DIGEST_SIZE = 16
@@ -94,7 +97,8 @@ def reason_of(error: Exception) -> str:
         return receipts.MISSING_UID
     if isinstance(error, (HeaderError, DicomError)):
         return receipts.UNREADABLE
-    return f"{receipts.UNREADABLE}: {type(error).__name__}"
+    _log.warning("a parser was surprised: %s", type(error).__name__)
+    return receipts.UNREADABLE
 
 
 def _integer(dataset: Mapping[str, Any], tag: str) -> int | None:

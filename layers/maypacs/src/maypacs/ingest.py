@@ -9,10 +9,10 @@ from __future__ import annotations
 import io
 from collections.abc import Iterator, Sequence
 from functools import partial
-from typing import Literal
 
 from maypacs import arrivals, bundles, decisions, incoming, receipts
 from maypacs.archive.objects import ObjectHead
+from maypacs.delete import sweep
 from maypacs.errors import ObjectNotFoundError, PackError
 from maypacs.incoming import Incoming
 from maypacs.index import cascade, series_rows
@@ -133,6 +133,7 @@ def take(
             cutoffs[study] = series_rows.cutoff(workspace.table, study_pk(workspace.archive_id, study))
         if arrival <= cutoffs[study]:
             outcomes.update((index, read.outcome("ignored", receipts.DELETED)) for index, read in numbered)
+            sweep(workspace, study, cutoffs[study], effects=effects)  # what an earlier try may have left
             continue
         source = copy_from if len(series) == 1 and not outcomes else None
         stored = store_series(workspace, arrival, [read for _, read in numbered], source)
@@ -149,17 +150,14 @@ def _walk(workspace: Workspace, arrival: str, study: Uid, series: Sequence[Uid],
     )
     if arrival <= removed_until:
         # The study was deleted while we wrote: what we wrote goes the same way.
-        from maypacs.delete import sweep
-
-        sweep(workspace, study, removed_until)
+        sweep(workspace, study, removed_until, effects=effects)
 
 
 def _ingest_pack(workspace: Workspace, arrival: str, head: ObjectHead, body: bytes, effects: Effects) -> list[Outcome]:
     try:
         scanned = grammar.scan_pack(body)
-    except PackError as error:
-        workspace.store.quarantine(arrival, body, {"reason": receipts.BAD_PACK, "detail": str(error)})
-        return [receipts.failure(receipts.BAD_PACK)]
+    except PackError:  # a multipart body of another spelling, as STOW takes it
+        return _ingest_bundle(workspace, arrival, head, "pack", effects)
     files = [
         (body[part.offset : part.offset + part.length], str(number)) for number, part in enumerate(scanned.parts, 1)
     ]
@@ -170,14 +168,13 @@ def _ingest_pack(workspace: Workspace, arrival: str, head: ObjectHead, body: byt
 def _ingest_large(
     workspace: Workspace, arrival: str, head: ObjectHead, kind: str, first: bytes, effects: Effects
 ) -> list[Outcome]:
-    """One instance larger than a pack's limit, alone or as the one part of a pack."""
+    """What does not fit in memory: one instance, alone or as the one part of a pack, or many in a multipart body."""
     source = LargeSource(workspace.store.inbox, head.key, head.etag, 0, head.size)
     if kind == "pack":
-        part = first_part(first + workspace.store.inbox.get(head.key, offset=len(first), length=1024), head.size)
+        rest = workspace.store.inbox.get(head.key, offset=len(first), length=1024)
+        part = first_part(first + rest, head.size)
         if part is None:
-            reason = {"reason": receipts.BAD_PACK, "detail": "above the size limit and not of one instance"}
-            workspace.store.quarantine_inbox_object(arrival, head.key, reason)
-            return [receipts.failure(receipts.BAD_PACK)]
+            return _ingest_bundle(workspace, arrival, head, "pack", effects)
         source = LargeSource(workspace.store.inbox, head.key, head.etag, *part)
     outcome = store_large(workspace, arrival, source)
     if outcome.result == "failed":
@@ -189,7 +186,7 @@ def _ingest_large(
 
 
 def _ingest_bundle(
-    workspace: Workspace, arrival: str, head: ObjectHead, kind: Literal["zip", "tar"], effects: Effects
+    workspace: Workspace, arrival: str, head: ObjectHead, kind: bundles.BundleKind, effects: Effects
 ) -> list[Outcome]:
     outcomes: list[Outcome] = []
     reader = bundles.RangeReader(workspace.store.inbox, head.key, head.size, head.etag)
@@ -200,7 +197,7 @@ def _ingest_bundle(
         outcomes.append(receipts.failure(error.reason))
     if not outcomes:
         outcomes.append(receipts.failure(receipts.EMPTY))
-    unread = {receipts.BAD_BUNDLE, receipts.TOO_LARGE, receipts.ENCRYPTED, receipts.EMPTY}
+    unread = {receipts.BAD_BUNDLE, receipts.BAD_PACK, receipts.TOO_LARGE, receipts.ENCRYPTED, receipts.EMPTY}
     if reasons := sorted({outcome.reason for outcome in outcomes if outcome.reason in unread}):
         # Some of it could not be read, so it could not be kept member by member: it is kept whole.
         workspace.store.quarantine_inbox_object(arrival, head.key, {"reason": reasons[0], "kind": kind})
