@@ -93,10 +93,11 @@ def _verified(
 
 
 def _once(candidates: Iterable[Candidate]) -> Iterator[Candidate]:
+    """By order, not by study alone: a stale hint of a study must not hide the true one, which verifying tells apart."""
     seen: set[str] = set()
     for candidate in candidates:
-        if candidate.study not in seen:
-            seen.add(candidate.study)
+        if candidate.order not in seen:
+            seen.add(candidate.order)
             yield candidate
 
 

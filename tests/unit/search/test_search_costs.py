@@ -1,0 +1,125 @@
+"""What a search reads depends on its answer, not on the size of the archive: 1,000 and 20,000 studies, 40 % Nguyễn."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from tests.support.fill import fill
+
+from maypacs.errors import TooLargeError
+from maypacs.index.reading import MAX_EXAMINED
+from maypacs.index.sqlite_table import SqliteTable
+from maypacs.query import Level, parse_query
+from maypacs.search import LOOK_AHEAD, SearchResult, search
+from maypacs.uids import ArchiveId
+from maypacs.workspace import Workspace
+
+SMALL, LARGE = ArchiveId("small"), ArchiveId("large")
+
+
+@pytest.fixture(scope="module")
+def table(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SqliteTable]:
+    table = SqliteTable(tmp_path_factory.mktemp("costs") / "index.db")
+    fill(table, SMALL, 1_000)
+    fill(table, LARGE, 20_000)
+    yield table
+    table.close()
+
+
+def ask(table: SqliteTable, archive_id: ArchiveId, level: Level = "study", **params: str) -> SearchResult:
+    workspace = Workspace(archive_id, table, None)  # type: ignore[arg-type]
+    return search(workspace, parse_query({name: [value] for name, value in params.items()}, level))
+
+
+FLAT = [
+    # (query, items examined at most, why so many)
+    ({"AccessionNumber": "A00000123"}, 3, "its term row and the study"),
+    ({"PatientID": "P4890843"}, 3, "the same"),
+    ({"StudyInstanceUID": "1.2.826.0.1.3680043.10.1.0.17"}, 1, "the study"),
+    ({}, 2 * 100 + LOOK_AHEAD + 60, "a page of index rows, the page verified, the look ahead, rows of months"),
+    ({"limit": "1"}, 2 + LOOK_AHEAD + 60, "one, and the look ahead"),
+    ({"StudyDate": "20240301-"}, 2 * 100 + LOOK_AHEAD + 60, "as the list"),
+    (
+        {"PatientName": "nguyen*"},
+        300 + 4 * 250 + 100,
+        "a probe that does not end, then the newest: 40 % match",
+    ),
+    ({"PatientName": "nguyen", "fuzzymatching": "true"}, 300 + 4 * 250 + 100, "the same"),
+    ({"ModalitiesInStudy": "CT"}, 2 * 1_000, "one in six of the newest"),
+    ({"PatientName": "lâm^thị ánh"}, 100, "this name alone"),
+]
+
+
+@pytest.mark.parametrize(
+    ("params", "most", "why"), FLAT, ids=lambda value: str(value) if isinstance(value, dict) else ""
+)
+def test_what_is_examined_stays_flat(table: SqliteTable, params: dict[str, str], most: int, why: str) -> None:
+    """The same bound for both archives, and the larger one at most half as much again as the smaller."""
+    small, large = (ask(table, archive_id, **params) for archive_id in (SMALL, LARGE))
+    assert small.consumed.examined <= most, why
+    assert large.consumed.examined <= most, why
+    assert large.consumed.examined <= 1.5 * small.consumed.examined + 10
+
+
+def test_a_patient_is_found_in_the_larger_archive_at_the_same_price(table: SqliteTable) -> None:
+    """The newest study's patient, by both its ids."""
+    newest = ask(table, LARGE, limit="1").items[0]
+    for tag in ("00100020", "00080050"):
+        found = ask(table, LARGE, **{tag: newest[tag]["Value"][0]})
+        assert newest["0020000D"] in [item["0020000D"] for item in found.items]
+        assert found.consumed.examined <= 4
+        assert found.consumed.read_units <= 4
+
+
+def test_a_list_that_is_cut_says_how_many_more_there_are_or_at_least(table: SqliteTable) -> None:
+    """Exact within the look ahead, "at least" beyond; in the words of PS3.18 8.3.4.4."""
+    assert ask(table, LARGE).warning == f"There are at least {LOOK_AHEAD} additional results that can be requested"
+    near_the_end = ask(table, SMALL, offset="950", limit="20")
+    assert near_the_end.warning == "There are 30 additional results that can be requested"
+    assert ask(table, SMALL, offset="950", limit="50").warning is None
+
+
+def test_common_words_are_found_through_the_rarest_and_side_by_side(table: SqliteTable) -> None:
+    """Every word is common, all of them together are not: the bound holds, and the known ones are all there."""
+    found = ask(table, LARGE, PatientName="nguyen van an", fuzzymatching="true", limit="1000")
+    assert found.consumed.examined <= MAX_EXAMINED + 1_000
+    names = [item["00100010"]["Value"][0]["Alphabetic"] for item in found.items]
+    assert len(names) > 50
+    assert all(name in {"Nguyễn^Văn An", "Nguyễn^Văn Ánh"} for name in names)
+    dates = [(item["00080020"]["Value"][0], item["00080030"]["Value"][0]) for item in found.items]
+    assert dates == sorted(dates, reverse=True)
+
+
+def test_a_search_too_broad_to_answer_says_what_to_add(table: SqliteTable) -> None:
+    """Nothing found within the bound is not an empty answer."""
+    with pytest.raises(TooLargeError, match="PatientID"):
+        ask(table, LARGE, StudyDescription="no such description")
+    with pytest.raises(TooLargeError, match="StudyDate"):
+        ask(table, LARGE, level="series", SeriesInstanceUID="1.2.3.4")
+
+
+def test_a_search_cut_at_the_bound_gives_what_it_found_with_a_warning(table: SqliteTable) -> None:
+    """One studied in fourteen thousand rows; the newest are there."""
+    found = ask(table, LARGE, PatientBirthDate="19500101", limit="1000")
+    assert 0 < len(found.items) < 200
+    assert found.warning is not None
+    assert str(MAX_EXAMINED) in found.warning
+    assert not found.additional_is_exact
+
+
+def test_deep_pages_are_walked_by_cursor_without_end(table: SqliteTable) -> None:
+    """An offset is bounded, a cursor is not: every study once, at the same price each page."""
+    workspace = Workspace(LARGE, table, None)  # type: ignore[arg-type]
+    seen: set[str] = set()
+    cursor: str | None = None
+    pages = 0
+    while True:
+        page = search(workspace, parse_query({"limit": ["1000"]}, "study", after=cursor))
+        seen |= {item["0020000D"]["Value"][0] for item in page.items}
+        pages += 1
+        assert page.consumed.examined < 2_500
+        cursor = page.cursor
+        if cursor is None:
+            break
+    assert (len(seen), pages) == (20_000, 20)
