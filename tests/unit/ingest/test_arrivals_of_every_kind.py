@@ -386,10 +386,11 @@ def stow_body(files: list[bytes]) -> bytes:
 
 def test_a_stow_body_that_was_uploaded_is_taken_in(bench: Bench) -> None:
     """The way for bodies above the gateway's size: any spelling, several series, junk named by its number."""
-    files = [slice_of(number=2), b"junk", slice_of(number=1), slice_of(series="1.2.3.2")]
+    big = slice_of(number=1, rows=1024, columns=1024, pixels=bytes(range(256)) * 8192)  # longer than any buffer
+    files = [slice_of(number=2), b"junk", big, slice_of(series="1.2.3.2")]
     receipt = take(bench, stow_body(files))
     assert (receipt.counts, receipt.failures) == ({"failed": 1, "stored": 3}, (("", "not-dicom", "2"),))
-    assert current(bench) == [slice_of(number=1), slice_of(number=2)]
+    assert current(bench) == [big, slice_of(number=2)]
 
 
 @pytest.mark.parametrize("body_of", [stow_body, pack_of])

@@ -12,7 +12,7 @@ import zipfile
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import BinaryIO, Literal
+from typing import Any, BinaryIO, Literal
 
 from maypacs import receipts
 from maypacs.archive.objects import Objects
@@ -50,6 +50,11 @@ class Member:
     size: int  #: as declared; what is read is counted
     body: BinaryIO
     reason: str = ""  #: why it cannot be read, "" when it can
+
+
+def _metered(inner: Any, budget: Budget, damage: type[BundleError]) -> BinaryIO:
+    """Buffered: a read of n bytes gives n unless the member ends (a raw one may give fewer)."""
+    return io.BufferedReader(Metered(inner, budget, damage), 64 * 1024)
 
 
 class RangeReader(io.RawIOBase):
@@ -132,7 +137,7 @@ def _parts(reader: RangeReader, budget: Budget) -> Iterator[Member]:
     for number, body in enumerate(Parts(source), 1):
         if number > MAX_MEMBERS:
             raise BundleError(receipts.TOO_LARGE)
-        yield Member(str(number), 0, Metered(body, budget, BundleError))  # type: ignore[arg-type]
+        yield Member(str(number), 0, _metered(body, budget, BundleError))
 
 
 def _zip(reader: RangeReader, budget: Budget) -> Iterator[Member]:
@@ -151,7 +156,7 @@ def _zip(reader: RangeReader, budget: Budget) -> Iterator[Member]:
                 yield Member(str(number), info.file_size, io.BytesIO(), receipts.BAD_BUNDLE)
                 continue
             with body:
-                yield Member(str(number), info.file_size, Metered(body, budget, MemberError))  # type: ignore[arg-type]
+                yield Member(str(number), info.file_size, _metered(body, budget, MemberError))
 
 
 def _tar(reader: RangeReader, budget: Budget) -> Iterator[Member]:
@@ -165,4 +170,4 @@ def _tar(reader: RangeReader, budget: Budget) -> Iterator[Member]:
                 continue
             body = bundle.extractfile(info)
             assert body is not None
-            yield Member(str(number), info.size, Metered(body, budget, BundleError))  # type: ignore[arg-type]
+            yield Member(str(number), info.size, _metered(body, budget, BundleError))

@@ -68,14 +68,14 @@ class S3Objects:
         if content_encoding:
             fields["ContentEncoding"] = content_encoding
         if not isinstance(body, bytes):
-            first = body.read(_FILE_PART)
-            following = body.read(_FILE_PART) if len(first) == _FILE_PART else b""
+            first = _read(body, _FILE_PART)
+            following = _read(body, _FILE_PART) if len(first) == _FILE_PART else b""
             if following:
                 with multipart.Upload(self._client, self._call, self.bucket, key, fields) as upload:
                     upload.part(first)
                     while following:
                         upload.part(following)
-                        following = body.read(_FILE_PART)
+                        following = _read(body, _FILE_PART)
                     return upload.complete(only_if_absent=only_if_absent)
             body = first
         if only_if_absent:
@@ -229,6 +229,15 @@ def s3_client(endpoint: str | None = None) -> Any:
         response_checksum_validation="when_required",
     )
     return boto3.client("s3", endpoint_url=endpoint, config=config)
+
+
+def _read(body: BinaryIO, size: int) -> bytes:
+    """So many bytes, fewer at the end alone: a raw stream may give less at a time."""
+    pieces = []
+    while size > 0 and (piece := body.read(size)):
+        pieces.append(piece)
+        size -= len(piece)
+    return b"".join(pieces)
 
 
 def _head(key: str, answer: Mapping[str, Any], size: int) -> ObjectHead:
