@@ -152,12 +152,9 @@ def _uid(dataset: Dataset, tag: str, name: str) -> Uid:
     if not isinstance(values[0], str):
         raise MissingUidError(f"{name} is absent or empty")
     try:
-        found = uid(values[0])
+        return uid(values[0])
     except UidError:
         raise MissingUidError(f"{name} is no UID") from None
-    if not found.strip("."):  # "." and ".." are steps of a path, never names of anything
-        raise MissingUidError(f"{name} is no UID")
-    return found
 
 
 # -- file meta -------------------------------------------------------------------------------------------------------
