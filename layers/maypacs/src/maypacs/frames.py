@@ -109,9 +109,8 @@ def _decide(choices: Sequence[Choice], ref: InstanceRef) -> tuple[Choice, bool]:
                 return choice, True
         elif choice.media_type == stored.frame_media_type and syntax in {None, "*", ref.transfer_syntax_uid}:
             return choice, False
-    raise NotAcceptableError(
-        f"acceptable here: application/octet-stream (native), or {stored.frame_media_type} as stored, transfer-syntax=*"
-    )
+    also = f", or {stored.frame_media_type} as stored" if stored.encapsulated else ""
+    raise NotAcceptableError(f"acceptable here: {OCTETS}, native or with transfer-syntax=*{also}")
 
 
 def _media_types(ref: InstanceRef, *, native: bool) -> tuple[str, str]:

@@ -1,7 +1,7 @@
 """Bytes of one frame to an array of samples.
 
 Native frames (PS3.5 8.1) are read by numpy alone; compressed ones (PS3.5 8.2, A.4) by the codecs that pydicom knows
-(openjpeg, pylibjpeg-rle, CharLS, GDCM, Pillow), imported only here and only then. None of them is GPL.
+(openjpeg, pylibjpeg-rle, CharLS, Pillow; GDCM in a child), imported only here and only then. None of them is GPL.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import zlib
 from typing import TYPE_CHECKING, Any
 
 from maypacs.errors import PixelError
-from maypacs.pixels import jpeg
+from maypacs.pixels import isolated, jpeg
 from maypacs.pixels.image import ImagePixel
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ def decode_frame(
         return native_frame(frame, image)
     if transfer_syntax_uid in jpeg.DCT_SYNTAXES:
         if jpeg.sample_precision(frame) == 12:
-            return jpeg.decode_twelve_bits(frame, image), image.photometric
+            return isolated.decode_twelve_bits(frame, image), image.photometric
         if transfer_syntax_uid not in _OF_PYDICOM:
             transfer_syntax_uid = "1.2.840.10008.1.2.4.50"
     return _compressed(frame, image, transfer_syntax_uid, as_rgb=as_rgb)
@@ -170,15 +170,22 @@ def _compressed(frame: bytes, image: ImagePixel, transfer_syntax_uid: str, *, as
         "pixel_keyword": "PixelData",
         "number_of_frames": 1,
         "planar_configuration": int(image.planar),
-        "transfer_syntax_uid": UID(syntax),
+        "transfer_syntax_uid": syntax,
         "as_rgb": as_rgb,
     }
     failures = []
     for plugin in _plugins(decoder, syntax):
         try:
+            if plugin == "gdcm":
+                return isolated.decode(frame, options)
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
-                array, meta = decoder.as_array(encapsulate([frame]), index=0, decoding_plugin=plugin, **options)
+                array, meta = decoder.as_array(
+                    encapsulate([frame]),
+                    index=0,
+                    decoding_plugin=plugin,
+                    **{**options, "transfer_syntax_uid": UID(syntax)},
+                )
         except Exception as error:  # a codec's own error, of whatever class: the next one may read it
             failures.append(f"{plugin}: {type(error).__name__}")
             _log.debug("decoder failed", exc_info=True)
