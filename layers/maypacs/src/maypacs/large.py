@@ -15,7 +15,8 @@ from dataclasses import dataclass
 from typing import IO
 
 from maypacs import incoming, receipts
-from maypacs.archive.objects import CopyRange, Objects
+from maypacs.archive.objects import CopyRange, ObjectHead, Objects
+from maypacs.archive.store import PackLocation
 from maypacs.dicom.header import Header, PrefixTooShortError, parse_header
 from maypacs.errors import DicomError, StorageError
 from maypacs.incoming import Incoming
@@ -65,6 +66,26 @@ def store_large(workspace: Workspace, arrival: str, source: LargeSource, part: s
     if work.new or work.conflicting:
         _write(workspace, arrival, source, each, boundary, joinable=not scan.holds_boundary)
     return work.outcomes[0]
+
+
+def index_large(workspace: Workspace, location: PackLocation, head: ObjectHead) -> bool:
+    """Sidecar and rows of a pack of one large instance that has lost them. False: it is no such pack."""
+    objects = workspace.store.objects
+    part = first_part(objects.get(head.key, length=1024), head.size)
+    if part is None:
+        return False
+    source = LargeSource(objects, head.key, head.etag, *part)
+    try:
+        header = _header(source)
+    except DicomError:
+        return False
+    boundary = head.metadata["boundary"]
+    scan = _scan(source, header, boundary)
+    each = incoming.of_header(header, scan.digest, scan.frames, b"", length=source.length)
+    joinable = head.metadata.get("joinable") == "1"
+    written = WrittenPack(location.pack_id, head.size, boundary, joinable, (source.offset,))
+    index_pack(workspace, head.metadata["arrival"], location.study, location.series, [each], written)
+    return True
 
 
 def first_part(head: bytes, size: int) -> tuple[int, int] | None:

@@ -23,6 +23,7 @@ from maypacs.index.pack_rows import PackHead
 from maypacs.index.rows import instance_table_sk, pack_head_prefix, study_pk
 from maypacs.index.table import BY_DATE
 from maypacs.index.terms import by_date_pk, months_pk
+from maypacs.large import index_large
 from maypacs.pack import grammar, instance_table
 from maypacs.pack_writer import WrittenPack, head_of, index_pack
 from maypacs.uids import Uid
@@ -93,7 +94,9 @@ def _study(
     found = [head for head in (_pack(workspace, location, done) for location in locations) if head]
     if any(head.arrival <= removed_until for head in found):  # a deletion that stopped halfway
         sweep(workspace, study, removed_until, effects=effects)
-    cascade.walk(workspace, study, series, arbiter=partial(decisions.arbitrate, workspace), effects=effects)
+    cascade.walk(
+        workspace, study, series, arbiter=partial(decisions.arbitrate, workspace), effects=effects, rebuild=True
+    )
     return int(any(head.arrival > removed_until for head in found))
 
 
@@ -128,9 +131,13 @@ def _pack(workspace: Workspace, location: PackLocation, done: Reindexed) -> Pack
 
 def _rebuild(workspace: Workspace, location: PackLocation, done: Reindexed) -> bool:
     """A pack without its sidecar (a delivery that stopped in between): made again from the pack."""
-    body, head = workspace.store.objects.get_with_head(
-        workspace.store.pack_key(location.study, location.series, location.pack_id)
-    )
+    key = workspace.store.pack_key(location.study, location.series, location.pack_id)
+    head = workspace.store.objects.head(key)
+    if head.size > grammar.MAX_BYTES:
+        rebuilt = index_large(workspace, location, head)
+        done.rebuilt_sidecars += rebuilt
+        return rebuilt
+    body = workspace.store.objects.get(key)
     try:
         scanned = grammar.scan_pack(body, limits=False)
     except PackError:

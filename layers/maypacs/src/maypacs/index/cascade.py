@@ -101,11 +101,13 @@ def walk(
     *,
     arbiter: Arbiter,
     effects: Effects = DEFAULT_EFFECTS,
+    rebuild: bool = False,
 ) -> str:
     """Steps 3 to 5 for these series of a study. Returns the study's cut-off ("" when nothing was ever removed).
 
     A deletion writes its tombstone before it looks at rows; so a walk that still sees the old tombstone after its last
-    write wrote nothing that the deletion overlooks. Else it walks again. Raises BusyError after ten tries.
+    write wrote nothing that the deletion overlooks. Else it walks again. ``rebuild``: hints are put even where the
+    study row says they are there. Raises BusyError after ten tries.
     """
     series = sorted(set(series))
     pk = study_pk(workspace.archive_id, study)
@@ -113,7 +115,7 @@ def walk(
     for _ in effects.tries("study"):
         for each in series:
             refresh_series(workspace, study, each, before, arbiter=arbiter, effects=effects)
-        refresh_study(workspace, study, effects=effects)
+        refresh_study(workspace, study, effects=effects, rebuild=rebuild)
         after = series_rows.cutoff(workspace.table, pk)
         if after == before:
             break
@@ -202,7 +204,7 @@ def _meeting(heads: Sequence[PackHead]) -> set[str]:
     return {head.pack_id for head in heads if twice & (head.hashes or frozenset())}
 
 
-def refresh_study(workspace: Workspace, study: Uid, *, effects: Effects) -> None:
+def refresh_study(workspace: Workspace, study: Uid, *, effects: Effects, rebuild: bool = False) -> None:
     """Steps 4 and 5: new hints, the study row, then stale hints."""
     pk = study_pk(workspace.archive_id, study)
     for _ in effects.tries("study row"):
@@ -218,11 +220,12 @@ def refresh_study(workspace: Workspace, study: Uid, *, effects: Effects) -> None
                 return
             revision = effects.revision(held.revision if held else 0)
             new = summaries.study_summary(series, revision=revision)
-            if held and dataclasses.replace(new, revision=held.revision) == held:
+            same = held is not None and dataclasses.replace(new, revision=held.revision) == held
+            if same and not rebuild:
                 return
             hints = _hints(new)
             for key, hint in hints.items():
-                if old.get(key) != hint:
+                if rebuild or old.get(key) != hint:
                     _put_hint(workspace, hint, revision)
             workspace.table.put(new.to_item(), condition=_unchanged(held))
         except ConditionFailedError:
