@@ -24,6 +24,7 @@ export function SearchBar({ form, onChange, children }: Props) {
         placeholder={t('list.searchHint')}
         autoComplete="off"
         spellCheck={false}
+        maxLength={200}
         leftSection={<SearchIcon size={18} />}
         rightSection={
           form.text !== '' && (

@@ -116,7 +116,7 @@ function StudyHeader({ study }: { study: StudyText | null }) {
           </div>
           <div className={classes.studyFacts}>
             <ModalityBadges modalities={study.modalities} />
-            <span>{study.description}</span>
+            {study.description !== '' && <span>{study.description}</span>}
             <span>
               {study.date} {study.time}
             </span>

@@ -2,7 +2,7 @@ import { Enums, eventTarget, getShouldUseCPURendering, RenderingEngine, type Typ
 import { announce, CACHE_BYTES, loadImage } from './cornerstone';
 import type { Frame } from './frames';
 import { StackInput } from './input';
-import { nextToLoad, reachFor } from './prefetch';
+import { SliceLoader } from './SliceLoader';
 import { type Tool, ToolSet } from './tools';
 import { type GreyWindow, type Range, sameRange, toRange, toWindow } from './windows';
 
@@ -23,12 +23,6 @@ export interface StackState {
 }
 
 const VIEWPORT = 'stack';
-/** Requests for pictures at the same time, beside the one waited for. */
-const PARALLEL = 4;
-/** Without success so often, a slice is no longer prefetched. */
-const TRIES = 2;
-/** Prefetching rests so long after a failure. */
-const PAUSE_MS = 3000;
 /** A slice passed faster than this while scrolling is not asked for. */
 const SETTLE_MS = 25;
 /** Part of the cache for prefetched pictures; the rest is room for what is being decoded. */
@@ -49,24 +43,24 @@ export class StackController {
   readonly #tools: ToolSet;
   readonly #input: StackInput;
   readonly #listeners = new Set<() => void>();
-  readonly #loaded = new Set<number>();
-  /** How often each slice has failed. */
-  readonly #failures = new Map<number, number>();
-  readonly #inFlight = new Set<number>();
+  readonly #slices: SliceLoader;
   readonly #abort = new AbortController();
   readonly #resize: ResizeObserver;
   #state: StackState;
   #stacked = false;
   #chosenRange: Range | null = null;
-  #reach: number;
   #frameRequest = 0;
-  #pause = 0;
 
   constructor(element: HTMLDivElement, frames: readonly Frame[], tool: Tool) {
     this.#element = element;
     this.#frames = frames;
     this.#ids = frames.map(({ imageId }) => imageId);
-    this.#reach = Math.min(frames.length, 64);
+    this.#slices = new SliceLoader({
+      count: frames.length,
+      budget: CACHE_BYTES * PREFETCH_SHARE,
+      load: (index, urgent) => this.#load(index, urgent),
+      onLoaded: () => this.#changeSoon(),
+    });
     stacks += 1;
     this.#engine = new RenderingEngine(`maypacs-${stacks}`);
     this.#state = {
@@ -115,7 +109,7 @@ export class StackController {
     this.#abort.abort();
     this.#resize.disconnect();
     cancelAnimationFrame(this.#frameRequest);
-    window.clearTimeout(this.#pause);
+    this.#slices.stop();
     this.#listeners.clear();
     this.#tools.destroy();
     this.#engine.destroy();
@@ -206,12 +200,12 @@ export class StackController {
 
   async #show(index: number): Promise<void> {
     const wanted = () => !this.#gone() && this.#state.index === index;
-    if (!this.#loaded.has(index)) {
+    if (!this.#slices.has(index)) {
       await new Promise((resolve) => setTimeout(resolve, SETTLE_MS));
       if (!wanted()) return;
     }
     try {
-      await this.#load(index, Enums.RequestType.Interaction);
+      await this.#slices.now(index);
       if (!wanted()) return;
       const viewport = this.#viewport();
       if (this.#stacked) await viewport.setImageIdIndex(index);
@@ -227,7 +221,7 @@ export class StackController {
     } catch {
       if (wanted()) this.#change({ status: 'failed' });
     }
-    this.#prefetch();
+    if (!this.#gone()) this.#slices.around(this.#state.index);
   }
 
   /** Without WebGL a new slice comes with its own window: the chosen one and the inversion are put back. */
@@ -241,52 +235,12 @@ export class StackController {
     }
   }
 
-  async #load(index: number, requestType: Enums.RequestType): Promise<void> {
+  async #load(index: number, urgent: boolean): Promise<number> {
     const imageId = this.#ids[index];
     if (imageId === undefined) throw new Error(`no slice ${index}`);
-    const priority = requestType === Enums.RequestType.Interaction ? -5 : 5;
-    try {
-      const image = await loadImage(imageId, { requestType, priority });
-      if (this.#gone()) return;
-      this.#reach = Math.min(this.#frames.length, reachFor(CACHE_BYTES * PREFETCH_SHARE, image.sizeInBytes));
-      this.#failures.delete(index);
-      if (!this.#loaded.has(index)) {
-        this.#loaded.add(index);
-        this.#changeSoon();
-      }
-    } catch (error) {
-      this.#failures.set(index, (this.#failures.get(index) ?? 0) + 1);
-      this.#loaded.delete(index);
-      throw error;
-    }
-  }
-
-  /**
-   * Keeps a few requests going for the slices nearest to the one on the screen. After a failure it waits a while, for a
-   * network that is away takes all of them; a slice that keeps failing is left to the person who scrolls to it.
-   */
-  #prefetch(): void {
-    while (!this.#gone() && this.#pause === 0 && this.#inFlight.size < PARALLEL) {
-      const hopeless = [...this.#failures].filter(([, times]) => times >= TRIES).map(([index]) => index);
-      const taken = new Set([...this.#loaded, ...hopeless, ...this.#inFlight]);
-      const index = nextToLoad({ current: this.#state.index, count: this.#frames.length, taken, reach: this.#reach });
-      if (index === null) return;
-      this.#inFlight.add(index);
-      void this.#load(index, Enums.RequestType.Prefetch)
-        .catch(() => this.#waitAWhile())
-        .finally(() => {
-          this.#inFlight.delete(index);
-          this.#prefetch();
-        });
-    }
-  }
-
-  #waitAWhile(): void {
-    window.clearTimeout(this.#pause);
-    this.#pause = window.setTimeout(() => {
-      this.#pause = 0;
-      this.#prefetch();
-    }, PAUSE_MS);
+    const { Interaction, Prefetch } = Enums.RequestType;
+    const options = urgent ? { requestType: Interaction, priority: -5 } : { requestType: Prefetch, priority: 5 };
+    return (await loadImage(imageId, options)).sizeInBytes;
   }
 
   /** The count of loaded slices changes often: told at most once a screen refresh. */
@@ -294,7 +248,7 @@ export class StackController {
     if (this.#frameRequest !== 0) return;
     this.#frameRequest = requestAnimationFrame(() => {
       this.#frameRequest = 0;
-      if (!this.#gone()) this.#change({ loaded: this.#loaded.size });
+      if (!this.#gone()) this.#change({ loaded: this.#slices.loaded });
     });
   }
 
@@ -325,7 +279,7 @@ export class StackController {
     // Pushed out of the cache by others: to be asked for again when it comes near.
     const onRemoved = (event: Event) => {
       const { imageId } = (event as CustomEvent<{ imageId: string }>).detail;
-      this.#loaded.delete(this.#ids.indexOf(imageId));
+      this.#slices.forget(this.#ids.indexOf(imageId));
     };
     eventTarget.addEventListener(Enums.Events.IMAGE_CACHE_IMAGE_REMOVED, onRemoved);
     this.#abort.signal.addEventListener('abort', () =>
