@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 NPM_CI := npm ci --no-audit --no-fund --loglevel=error
 
-.PHONY: help setup run test check format bench lock clean
+.PHONY: help setup run test check format bench layers lock clean
 
 help: ## list the verbs
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -50,6 +50,9 @@ format: setup ## let the tools put the code in shape
 
 bench: setup ## the table of docs/benchmarks.md, measured here
 	$(BIN)/python -m tests.bench
+
+layers: setup ## the layers of template.yaml in build/layers (arm64)
+	$(BIN)/python infra/deploy/layers.py
 
 lock: ## make the lock files anew (needs uv)
 	cd requirements && for f in runtime edge dev; do uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --no-annotate -q $$f.in -o $$f.lock; done
