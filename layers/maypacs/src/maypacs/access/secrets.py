@@ -59,3 +59,21 @@ def rotate_token_keys(document: Mapping[str, Any]) -> dict[str, Any]:
     two rotations at least 15 minutes apart (an access token's life) cost nobody a session.
     """
     return {**document, "token_keys": [new_token_key(), document["token_keys"][0]]}
+
+
+def _main() -> None:
+    import json
+    import sys
+
+    if sys.argv[1:] == ["--rotate-tokens"]:
+        document = rotate_token_keys(json.load(sys.stdin))
+    elif not sys.argv[1:]:
+        document = new_secrets()
+    else:
+        sys.exit("python -m maypacs.access.secrets [--rotate-tokens < old.json]")
+    json.dump(document, sys.stdout, indent=1)
+    sys.stdout.write("\n")
+
+
+if __name__ == "__main__":
+    _main()
