@@ -38,9 +38,9 @@ class _Child:
     def ask(self, header: dict[str, Any], frame: bytes) -> tuple[dict[str, Any], bytes]:
         """Raises PixelError when the child ended, hung, or says that it failed."""
         with self._lock:
-            process = self._process
-            if process is None or process.poll() is not None:
-                process = self._process = _start()
+            if self._process is not None and self._process.poll() is not None:
+                self._end()  # it died since the last question
+            process = self._process = self._process or _start()
             assert process.stdin is not None
             assert process.stdout is not None
             timer = threading.Timer(TIMEOUT, process.kill)
