@@ -25,9 +25,9 @@ from maypacs_node.blobs import as_problem
 from maypacs_node.events import HttpResponse
 from maypacs_node.storage import Storage
 
-#: Larger bodies go by multipart upload: the store takes 1 GiB a PUT.
-SINGLE_PUT_BYTES = 512 * 1024 * 1024
-PART_BYTES = 64 * 1024 * 1024
+#: Larger bodies go by multipart upload (a pack is smaller): the store takes 1 GiB a PUT.
+SINGLE_PUT_BYTES = 128 * 1024 * 1024
+PART_BYTES = 32 * 1024 * 1024
 _DRAIN_BYTES = 128 * 1024 * 1024
 
 
