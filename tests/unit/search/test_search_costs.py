@@ -123,3 +123,20 @@ def test_deep_pages_are_walked_by_cursor_without_end(table: SqliteTable) -> None
         if cursor is None:
             break
     assert (len(seen), pages) == (20_000, 20)
+
+
+def test_a_rare_name_of_common_words_is_found_among_the_newest_and_the_oldest(table: SqliteTable) -> None:
+    """Neither word ends its probe, no recent study matches: the rarer word is read on before the bound is spent."""
+    found = ask(table, LARGE, PatientName="pham yen", fuzzymatching="true")
+    names = {item["00100010"]["Value"][0]["Alphabetic"] for item in found.items}
+    assert names
+    assert all(name.startswith("Phạm^") and name.endswith("Yến") for name in names)
+    assert found.additional_is_exact
+    assert found.consumed.examined < 3_000
+    nobody = ask(table, LARGE, PatientName="pham dang", fuzzymatching="true")
+    assert (nobody.items, nobody.warning) == ((), None)
+
+
+def test_the_last_offset_that_is_taken_is_answered(table: SqliteTable) -> None:
+    """Pages by offset reach as far as the offset may."""
+    assert len(ask(table, LARGE, offset="10000", limit="5").items) == 5

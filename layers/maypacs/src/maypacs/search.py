@@ -1,9 +1,9 @@
 """The Search transaction (QIDO-RS, PS3.18 10.6): studies, series and instances of one archive, newest first.
 
-Its cost is bounded by the answer, not by the archive: `maypacs.index.plans` reads at most `MAX_EXAMINED` rows to find
-candidates, `LOOK_AHEAD` of them beyond the page to say how many more there are. Order: date, time and UID of the study,
-descending (studies without a date last, by arrival); within a study series by (SeriesNumber, UID), instances by
-(InstanceNumber, UID). While others store, a walk of pages may repeat a row but loses none.
+Its cost is bounded by the answer, not by the archive: `maypacs.index.plans` reads at most `MAX_EXAMINED` rows beyond
+the offset to find candidates, `LOOK_AHEAD` of them beyond the page to say how many more there are. Order: date, time
+and UID of the study, descending (studies without a date last, by arrival); within a study series by (SeriesNumber,
+UID), instances by (InstanceNumber, UID). While others store, a walk of pages may repeat a row but loses none.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ def search(workspace: Workspace, query: Query) -> SearchResult:
 
 
 def search_studies(workspace: Workspace, query: Query) -> SearchResult:
-    reader = Reader(workspace.table)
+    reader = _reader(workspace, query)
     keys = study_keys(query)
     wanted = query.offset + query.limit + LOOK_AHEAD + 1
     candidates = Bounded(study_candidates(reader, workspace.archive_id, keys, after=query.after, first_read=wanted))
@@ -70,13 +70,13 @@ def search_studies(workspace: Workspace, query: Query) -> SearchResult:
 
 
 def search_series(workspace: Workspace, query: Query) -> SearchResult:
-    reader = Reader(workspace.table)
+    reader = _reader(workspace, query)
     hits = _series_hits(workspace, reader, query)
     return _page(query, reader, hits, lambda hit: search_items.series_item(hit[1], hit[0], query))
 
 
 def search_instances(workspace: Workspace, query: Query) -> SearchResult:
-    reader = Reader(workspace.table)
+    reader = _reader(workspace, query)
 
     def hits() -> Iterator[InstanceHit]:
         keys = [key for key in query.matches if key.path[0] not in STUDY_KEYS | SERIES_KEYS]
@@ -84,6 +84,10 @@ def search_instances(workspace: Workspace, query: Query) -> SearchResult:
             yield from instance_hits(workspace, reader, study, series, keys)
 
     return _page(query, reader, hits(), lambda hit: hit.item(query))
+
+
+def _reader(workspace: Workspace, query: Query) -> Reader:
+    return Reader(workspace.table, MAX_EXAMINED + query.offset)
 
 
 def study_keys(query: Query) -> list[Match]:

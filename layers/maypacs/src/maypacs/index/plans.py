@@ -42,7 +42,7 @@ STUDY_UID, STUDY_DATE, PATIENT_NAME, PATIENT_ID, ACCESSION, MODALITIES = (
 #: Rows of a name read before looking elsewhere; then, while a scan by date finds too little, more of them.
 _PROBE, _DEEPER_PROBE = 300, 2_000
 #: Rows that a scan by date examines before the names are probed deeper.
-_PATIENCE = 1_500
+_PATIENCE = 750
 _LONGEST_HINT = 256
 _SAMPLE = 250
 
@@ -62,7 +62,7 @@ def study_candidates(
     Raises BoundReachedError when the reader's bound ends before the candidates do.
     """
     plan = _Plan(reader, archive_id, tuple(keys), first_read)
-    found = (c for c in plan.candidates(after) if after is None or c.order < after)
+    found = (c for c in plan.candidates(after) if c is not None and (after is None or c.order < after))
     yield from _once(found if plan.hints_tell_all() else _verified(reader, archive_id, plan.keys, found))
 
 
@@ -129,7 +129,8 @@ class _Plan:
         #: Names met by a scan, each from each of its parts on: they tell which word is the rarest.
         self.sample: list[list[str]] = []
 
-    def candidates(self, after: str | None) -> Iterator[Candidate]:
+    def candidates(self, after: str | None) -> Iterator[Candidate | None]:
+        """None for a row that was examined in vain: who waits for a candidate may want to try something else."""
         driver = self._driver()
         key = self._key(driver)
         if key is None:
@@ -167,18 +168,16 @@ class _Plan:
         studies = [StudySummary.from_item(row) for row in rows if row is not None]
         yield from _newest_first(self._of_study(study, verified=True) for study in studies)
 
-    def _by_term(self, pk: str, after: str | None) -> Iterator[Candidate]:
+    def _by_term(self, pk: str, after: str | None) -> Iterator[Candidate | None]:
         between = self._between(after)
         if between[0] > between[1]:
             return
         for hint in self.reader.rows(pk, between=between, reverse=True, chunk=self.first_read):
             if len(self.sample) < _SAMPLE:
                 self.sample.append([tail for group in hint["names"] for tail in terms.tails(group)])
-            candidate = self._of_hint(hint)
-            if candidate is not None:
-                yield candidate
+            yield self._of_hint(hint)
 
-    def _by_name(self, name: Match, after: str | None) -> Iterator[Candidate]:
+    def _by_name(self, name: Match, after: str | None) -> Iterator[Candidate | None]:
         probes = [_Probe(self.reader, self.archive_id, *between) for between in _name_ranges(name)]
         phrase = _Probe(self.reader, self.archive_id, *_phrase_range(name)) if len(probes) > 1 else None
         tries = [*probes, phrase] if phrase else probes
@@ -203,11 +202,12 @@ class _Plan:
                     if rarest.ended:
                         yield from _below(last, map(self._of_hint, rarest.rows))
                         return
-                candidate = next(stream, None)
-                if candidate is None:
-                    return
-                last = candidate.order
+                candidate = next(stream)
+                if candidate is not None:
+                    last = candidate.order
                 yield candidate
+        except StopIteration:
+            return
         except BoundReachedError:
             # Older studies with just these words side by side are few, and known.
             if phrase is not None and phrase.ended:
@@ -218,7 +218,7 @@ class _Plan:
         start = probe.between[0].rstrip(" #")
         return sum(any(tail.startswith(start) for tail in tails) for tails in self.sample)
 
-    def _by_date(self, after: str | None) -> Iterator[Candidate]:
+    def _by_date(self, after: str | None) -> Iterator[Candidate | None]:
         between = self._between(after)
         if between[0] > between[1]:
             return
@@ -238,10 +238,8 @@ class _Plan:
                 if len(self.sample) < _SAMPLE:
                     names = [group for pn in row["patient_names"] for group in terms.name_groups(pn)]
                     self.sample.append([tail for group in names for tail in terms.tails(group)])
-                if all(_ON_ROW[key.path](row, key) for key in hints):
-                    candidate = self._of_study(StudySummary.from_item(row))
-                    if candidate is not None:
-                        yield candidate
+                told = all(_ON_ROW[key.path](row, key) for key in hints)
+                yield self._of_study(StudySummary.from_item(row)) if told else None
 
     def _months(self, between: tuple[str, str]) -> Iterator[str]:
         """Months that may hold orders of a range, newest first; the one of studies without a date comes last."""

@@ -311,11 +311,20 @@ def _is_busy(error: sqlite3.Error) -> bool:
     return (getattr(error, "sqlite_errorcode", 0) & 0xFF) in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
 
 
-@contextmanager
-def _errors() -> Iterator[None]:
-    try:
-        yield
-    except sqlite3.Error as error:
-        if _is_busy(error):
-            raise ThrottledError("the table is busy") from error
-        raise TableError(f"the table failed: {getattr(error, 'sqlite_errorname', type(error).__name__)}") from error
+class _Translated:
+    """``with _errors():`` SQLite's faults become ours; a class, since a generator would cost as much as a get."""
+
+    def __enter__(self) -> None: ...
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, sqlite3.Error):
+            if _is_busy(error):
+                raise ThrottledError("the table is busy") from error
+            raise TableError(f"the table failed: {getattr(error, 'sqlite_errorname', type(error).__name__)}") from error
+
+
+def _errors() -> _Translated:
+    return _TRANSLATED
+
+
+_TRANSLATED = _Translated()
