@@ -186,7 +186,9 @@ def _compressed(frame: bytes, image: ImagePixel, transfer_syntax_uid: str, *, as
                     decoding_plugin=plugin,
                     **{**options, "transfer_syntax_uid": UID(syntax)},
                 )
-        except Exception as error:  # a codec's own error, of whatever class: the next one may read it
+        except (KeyboardInterrupt, SystemExit):
+            raise
+        except BaseException as error:  # a codec's own error, of whatever class (a panic in Rust is no Exception)
             failures.append(f"{plugin}: {type(error).__name__}")
             _log.debug("decoder failed", exc_info=True)
             continue

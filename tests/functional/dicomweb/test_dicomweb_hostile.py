@@ -1,0 +1,66 @@
+"""Broken files: whatever the bytes are, no transaction answers 500, hangs, or ends the process."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+
+import pytest
+from tests.conftest import OWN_SAMPLES
+from tests.functional.dicomweb.client import STORED, Client
+
+SMALL = sorted(p for p in (OWN_SAMPLES / "files").iterdir() if 0 < p.stat().st_size < 60_000)
+RESOURCES = ("/metadata", "", "/frames/1", "/rendered", "/thumbnail", "/frames/1/rendered")
+LENGTHS = (b"\xff\xff\xff\xff", b"\0\0\0\0", b"\xff\xff\xff\x7f", b"\x01\0\0\0")
+
+
+def _damaged(data: bytes, chance: random.Random) -> bytes:
+    """A few bytes changed, added, cut, or made into an absurd length."""
+    out = bytearray(data)
+    for _ in range(chance.choice([1, 2, 8])):
+        at = chance.randrange(min(132, len(out) - 1), len(out)) if len(out) > 1 else 0
+        match chance.randrange(4):
+            case 0:
+                out[at] = chance.randrange(256)
+            case 1:
+                out[at : at + chance.randrange(4)] = chance.randbytes(chance.randrange(4))
+            case 2:
+                out[at : at + 4] = chance.choice(LENGTHS)
+            case _ if chance.random() < 0.2:
+                del out[at:]
+            case _:
+                out[at] = 0
+    return bytes(out)
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_a_damaged_file_is_stored_or_refused_and_then_answered_or_refused(
+    make_client: Callable[..., Client], seed: int
+) -> None:
+    """Stored: byte-identical. Everything else: 200, or a 4xx with a reason."""
+    chance = random.Random(seed)
+    data = _damaged(chance.choice(SMALL).read_bytes(), chance)
+    client = make_client()
+    stored = client.stow(data)
+    assert stored.status in {200, 409, 400}
+    if stored.status != 200:
+        return
+    url = stored.json()["00081199"]["Value"][0]["00081190"]["Value"][0]
+    assert client.get(url, STORED).parts()[0][1] == data
+    for resource in RESOURCES:
+        assert client.get(url + resource).status in {200, 404, 406}, resource
+    for search in ("/studies?includefield=all", "/instances?includefield=all"):
+        assert client.get(search).status == 200
+
+
+def test_a_stream_that_kills_gdcm_does_not_kill_us(client: Client) -> None:
+    """JPEG lossless whose frame header contradicts the image: 406, and the next one is 200."""
+    original = (OWN_SAMPLES / "files" / "JPEG-LL.dcm").read_bytes()
+    header = original.index(b"\xff\xc3")
+    broken = bytearray(original)
+    broken[header + 5 : header + 9] = b"\x00\x01\x00\x01"  # one line of one sample
+    url = client.stow(bytes(broken)).json()["00081199"]["Value"][0]["00081190"]["Value"][0]
+    assert client.get(f"{url}/frames/1").status == 406
+    client.send("DELETE", url.partition(f"/dicomweb/{client.archive}")[2].partition("/series")[0])
+    again = client.stow(original).json()["00081199"]["Value"][0]["00081190"]["Value"][0]
+    assert client.get(f"{again}/frames/1").status == 200
