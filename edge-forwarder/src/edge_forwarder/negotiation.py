@@ -51,7 +51,7 @@ class Rejection:
 
 
 @cache
-def _known_other_classes() -> frozenset[str]:
+def other_classes() -> frozenset[str]:
     """SOP classes of the standard that are not for storage: their contexts are not accepted until their service
     exists.
     """
@@ -96,7 +96,7 @@ def answer(contexts: Sequence[ProposedContext], preference: Sequence[str]) -> li
 
 def _answer(context: ProposedContext, preference: Sequence[str]) -> AnsweredContext:
     first = context.transfer_syntaxes[0] if context.transfer_syntaxes else _UNCOMPRESSED[1]
-    if not context.abstract_syntax or context.abstract_syntax in _known_other_classes():
+    if not context.abstract_syntax or context.abstract_syntax in other_classes():
         return AnsweredContext(context.id, ContextResult.ABSTRACT_SYNTAX_NOT_SUPPORTED, first)
     chosen = choose(context.transfer_syntaxes, preference)
     if chosen is None:

@@ -311,6 +311,7 @@ class Listener:
         self._open: dict[Association, threading.Thread] = {}
         self._stopping = False
         self._number = 0
+        negotiation.other_classes()  # read now, so that the first caller need not wait for it
         edge = receiver.config.edge
         family = socket.AF_INET6 if ":" in edge.bind else socket.AF_INET
         self._socket = socket.create_server((edge.bind, edge.port), family=family, backlog=128)

@@ -11,11 +11,13 @@ from pathlib import Path
 from typing import Any, Final
 
 from edge_forwarder.config import MIB, Config
-from edge_forwarder.journal import Journal, Queue
+from edge_forwarder.journal import Journal, PackRow, PackState, Queue
 from edge_forwarder.spool import SpooledFile, free_bytes, is_locked
 
 #: In the order in which an image passes through them.
 STATES: Final = ("received", "packed", "uploading", "failed", "sent", "indexed")
+#: So many failing uploads are told of one by one.
+_SHOWN: Final = 20
 _TOTALS: Final = ("received", "received_bytes", "uploads", "uploaded_bytes", "indexed", "duplicates", "set_aside")
 _TROUBLES: Final = ("refused", "missing", "failed_uploads")
 _TIMES: Final = ("last_received_at", "last_upload_at", "last_indexed_at", "last_refused_at", "started_at")
@@ -25,7 +27,7 @@ def collect(config: Config, now: float | None = None) -> dict[str, Any]:
     """Everything, as JSON values. Times and ages in seconds, sizes in bytes. Raises OSError, sqlite3.Error."""
     now = time.time() if now is None else now
     folder = config.spool_folder
-    queues, facts, known = _read_journal(folder / "journal.sqlite")
+    queues, facts, known, failing = _read_journal(folder / "journal.sqlite")
     on_disk = _files(folder / "received")
     unknown = [file for file in on_disk if file.name not in known]
     states = {state: _queue(queues.get(state), now) for state in STATES}
@@ -47,6 +49,7 @@ def collect(config: Config, now: float | None = None) -> dict[str, Any]:
             "bytes": held,
             "oldest_age": round(now - on_disk[0].received_at, 1) if on_disk else None,
         },
+        "failing": [{"pack": row.id, "attempts": row.attempts, "error": row.error} for row in failing[:_SHOWN]],
         "attention": _attention(folder / "attention"),
         "disk": {"free_bytes": free, "refusing": full},
         "cloud": {
@@ -66,16 +69,16 @@ def collect(config: Config, now: float | None = None) -> dict[str, Any]:
     }
 
 
-def _read_journal(path: Path) -> tuple[dict[str, Queue], dict[str, Any], set[str]]:
+def _read_journal(path: Path) -> tuple[dict[str, Queue], dict[str, Any], set[str], list[PackRow]]:
     if not path.is_file():
-        return {}, {}, set()
+        return {}, {}, set(), []
     with contextlib.suppress(sqlite3.DatabaseError):
         journal = Journal.read_only(path)
         try:
-            return journal.queues(), journal.facts(), journal.names()
+            return journal.queues(), journal.facts(), journal.names(), journal.packs(PackState.FAILED)
         finally:
             journal.close()
-    return {}, {}, set()
+    return {}, {}, set(), []
 
 
 def _files(received: Path) -> list[SpooledFile]:
@@ -132,6 +135,8 @@ def as_text(report: dict[str, Any]) -> str:
     if totals["missing"]:
         lines.append(f"ERROR: {totals['missing']} files were taken out of the spool before they reached the cloud.")
     lines.append(f"Last image {_moment(report['last_received_at'])}; last upload {_moment(report['last_upload_at'])}.")
+    for entry in report["failing"]:
+        lines.append(f"Upload {entry['pack']} failed {entry['attempts']} times, is tried again: {entry['error']}.")
     for entry in report["attention"]:
         why = "; ".join(entry["reasons"]) or entry["state"]
         lines.append(f"Needs a person: {entry['instances']} images in attention/{entry['pack']}: {why}.")

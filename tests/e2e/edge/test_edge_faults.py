@@ -164,6 +164,19 @@ def test_an_upload_the_cloud_has_forgotten_is_sent_again(edge: StubEdge, cloud: 
     assert len(cloud.parts()) == 2
 
 
+def test_what_the_cloud_refuses_is_shown_and_never_given_up(edge: StubEdge, cloud: StubCloud, tmp_path: Path) -> None:
+    """A grant that is refused is tried again for ever; meanwhile the status says why."""
+    path = write_ct(tmp_path / "a.dcm", sop="2.25.11.1")
+    with cloud.always(Fault(413), "uploads"):
+        assert raw_scu.send(edge.port, [path]) == {path: 0}
+        wait_until(lambda: edge.status()["failing"], what="a failing upload in the status")
+        assert "HTTP 413" in edge.status()["failing"][0]["error"]
+        refusals = cloud.seen("uploads")
+        cloud.wait_for(lambda: cloud.seen("uploads") > refusals + 1)
+    wait_until(lambda: not edge.spooled(), what="an empty spool")
+    assert [part.sop for part in cloud.parts()] == ["2.25.11.1"]
+
+
 def test_files_stay_until_the_cloud_says_indexed(edge: StubEdge, cloud: StubCloud, tmp_path: Path) -> None:
     """Uploaded is not indexed: nothing is deleted on a 200."""
     cloud.hold.clear()

@@ -10,7 +10,7 @@ from pathlib import Path
 import pydicom
 import pytest
 from pynetdicom import AE
-from tests.conftest import sample_files
+from tests.conftest import OWN_SAMPLES, sample_files
 from tests.support import raw_scu
 from tests.support.processes import BIN, QUICK_TCP, wait_until
 from tests.support.stub_cloud import StubCloud, boundary_of
@@ -73,6 +73,23 @@ def test_every_sample_arrives_byte_for_byte(edge: StubEdge, cloud: StubCloud) ->
     arrived = {dataset_bytes(part.data) for part in cloud.parts()} | {dataset_bytes(data) for data in cloud.files()}
     assert arrived == expected
     assert all(part.data[:132] == b"\0" * 128 + b"DICM" for part in cloud.parts())
+
+
+def test_compressed_images_stay_compressed(edge: StubEdge, cloud: StubCloud, tmp_path: Path) -> None:
+    """dcmsend proposes what a file has and uncompressed syntaxes in one context: compressed is taken, then Explicit LE."""
+    files = [path for path in sample_files() if path.suffix == ".dcm" and path.is_relative_to(OWN_SAMPLES / "studies")]
+    syntaxes = {str(pydicom.filereader.read_file_meta_info(path).TransferSyntaxUID) for path in files}
+    assert any(syntax.startswith("1.2.840.10008.1.2.4.") for syntax in syntaxes)
+    line = ["dcmsend", "-aec", AET, "--no-halt", "127.0.0.1", str(edge.port), *map(str, files)]
+    assert subprocess.run(line, env=QUICK_TCP, timeout=60).returncode == 0
+    wait_until(lambda: not edge.spooled(), what="an empty spool")
+    implicit, explicit = "1.2.840.10008.1.2", "1.2.840.10008.1.2.1"
+    sent = {
+        (str(ds.SOPInstanceUID), str(ds.file_meta.TransferSyntaxUID))
+        for ds in (pydicom.dcmread(path, stop_before_pixels=True) for path in files)
+    }
+    sent = {(sop, explicit if syntax == implicit else syntax) for sop, syntax in sent}
+    assert {(part.sop, part.transfer_syntax_uid) for part in cloud.parts()} == sent
 
 
 def test_the_same_image_always_gives_the_same_file(edge: StubEdge, cloud: StubCloud, tmp_path: Path) -> None:

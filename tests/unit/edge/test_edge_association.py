@@ -16,9 +16,11 @@ from hypothesis import strategies as st
 
 from edge_forwarder import config as configuration
 from edge_forwarder import dimse, part10, pdu
+from edge_forwarder.errors import WireError
 from edge_forwarder.logs import Log
 from edge_forwarder.receive import Association, Receiver
 from edge_forwarder.spool import Spool, SpooledFile
+from edge_forwarder.statuses import Status
 
 CT = "1.2.840.10008.5.1.4.1.1.2"
 VERIFICATION = "1.2.840.10008.1.1"
@@ -344,7 +346,7 @@ def test_decoding_garbage_raises_wire_errors_alone(data: bytes) -> None:
     for decode in (pdu.decode_associate_request, dimse.decode):
         try:
             decode(data)
-        except pdu.WireError:
+        except WireError:
             pass
 
 
@@ -352,7 +354,7 @@ def test_decoding_garbage_raises_wire_errors_alone(data: bytes) -> None:
 def test_a_response_is_cut_to_what_the_peer_takes(max_pdu: int) -> None:
     """PS3.8 D.1: no P-DATA-TF longer than the peer's maximum."""
     request = dimse.Request(1, 7, True, CT, "2.25.1")
-    whole = dimse.encode_response(request, dimse.Status.SUCCESS)
+    whole = dimse.encode_response(request, Status.SUCCESS)
     wire, pieces = pdu.encode_command(1, whole, max_pdu), b""
     while wire:
         _, length = struct.unpack_from(">BxI", wire)

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pydicom.dataset import Dataset
+from pydicom.uid import UID
 from tests.conftest import sample_files, sample_id
 from tests.support.stub_cloud import parse_pack
 from tests.support.stub_edge import dataset_bytes, write_ct
@@ -91,7 +92,7 @@ def test_peek_steps_over_nested_sequences(tmp_path: Path, implicit: bool, undefi
         sequence.is_undefined_length = undefined
         for item in sequence.value:
             item.is_undefined_length_sequence_item = undefined
-    ds.file_meta.TransferSyntaxUID = "1.2.840.10008.1.2" if implicit else "1.2.840.10008.1.2.1"
+    ds.file_meta.TransferSyntaxUID = UID("1.2.840.10008.1.2" if implicit else "1.2.840.10008.1.2.1")
     ds.save_as(path, implicit_vr=implicit, little_endian=True)
     identity = identify(path)
     assert (identity.study_instance_uid, identity.series_instance_uid) == ("2.25.7", "2.25.77")

@@ -44,7 +44,7 @@ def test_the_example_names_every_setting_and_no_other() -> None:
     devices = example.pop("device")
     assert isinstance(devices, list)
     named = {**example, "device": devices[0]}
-    assert {name: set(section) for name, section in named.items()} == {  # type: ignore[call-overload]
+    assert {name: set(section) for name, section in named.items()} == {
         name: {f.name for f in fields(cls)} for name, cls in SECTIONS.items()
     }
 
