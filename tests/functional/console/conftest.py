@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -20,11 +21,17 @@ PASSWORD = "mật khẩu thử nghiệm"
 Ask = Callable[..., Reply]
 
 
-@pytest.fixture
-def cloud(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[MotoCloud]:
+@contextmanager
+def two_hospitals(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[MotoCloud]:
     with moto_cloud(tmp_path, monkeypatch) as made:
         add_archive(made.runtime.accounts, "hosp1", name="Bệnh viện Một")
         add_archive(made.runtime.accounts, "hosp10", name="Bệnh viện Mười")
+        yield made
+
+
+@pytest.fixture
+def cloud(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[MotoCloud]:
+    with two_hospitals(tmp_path, monkeypatch) as made:
         yield made
 
 
@@ -35,6 +42,10 @@ def console(cloud: MotoCloud) -> ModuleType:
 
 @pytest.fixture
 def ask(console: ModuleType) -> Ask:
+    return asker(console)
+
+
+def asker(console: ModuleType) -> Ask:
     """``ask(method, path, document, key=…)``: one request, as JSON."""
 
     def ask(method: str, path: str, document: Any = None, *, key: str | None = None, **more: Any) -> Reply:

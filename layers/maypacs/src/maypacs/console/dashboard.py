@@ -27,6 +27,8 @@ from maypacs.workspace import Workspace
 MAX_LIMIT = 200
 _STUDY_UID, _SERIES_UID = "0020000D", "0020000E"
 _MAX_VALUE = 256
+_SHORTEST_BEGINNING = 3
+_ALL: dict[str, list[str]] = {"includefield": ["all"]}  #: descriptions too: what a row keeps costs nothing more to say
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,8 +77,8 @@ def search_page(workspace: Workspace, body: Mapping[str, Any], *, cursor_key: by
 
 
 def _search(workspace: Workspace, attributes: Mapping[str, str], limit: int, after: str | None) -> SearchResult:
-    parameters = {name: [value] for name, value in attributes.items()}
-    return search_studies(workspace, parse_query({**parameters, "limit": [str(limit)]}, "study", after=after))
+    parameters = {name: [value] for name, value in attributes.items()} | {"limit": [str(limit)]} | _ALL
+    return search_studies(workspace, parse_query(parameters, "study", after=after))
 
 
 def study_overview(workspace: Workspace, wanted: Uid) -> dict[str, Any]:
@@ -85,12 +87,12 @@ def study_overview(workspace: Workspace, wanted: Uid) -> dict[str, Any]:
     if item is None:
         raise NotFoundError("no such study")
     summary = StudySummary.from_item(item)
-    only = {"StudyInstanceUID": [wanted]}
+    only: dict[str, list[str]] = {"StudyInstanceUID": [wanted], **_ALL}
     found = search_studies(workspace, parse_query(only, "study")).items
     if not found:
         raise NotFoundError("no such study")
     rows = _series_rows(workspace, wanted)
-    listed = search_series(workspace, parse_query({"limit": ["1000"]}, "series", study=wanted)).items
+    listed = search_series(workspace, parse_query({"limit": ["1000"], **_ALL}, "series", study=wanted)).items
     series = [_series(workspace, wanted, entry, rows) for entry in listed]
     return {
         **_study(workspace, found[0]),
@@ -178,7 +180,10 @@ def _date(value: Any) -> str:
 
 
 def _text_attempts(text: Any) -> list[dict[str, str]]:
-    """One box: what holds a digit is an id before it is a name; each is tried until one finds something."""
+    """One box: what holds a digit is an id before it is a name; each is tried until one finds something.
+
+    The beginning of an id comes last: no key leads to it, so it reads studies by date, up to the search's bound.
+    """
     if not isinstance(text, str) or len(text) > _MAX_VALUE:
         raise BadRequestError(f"text: up to {_MAX_VALUE} characters are needed")
     text = " ".join(text.split())
@@ -187,7 +192,10 @@ def _text_attempts(text: Any) -> list[dict[str, str]]:
     name = {"PatientName": text, "fuzzymatching": "true"}
     if not any(c.isdigit() for c in text):
         return [name]
-    return [{"PatientID": text}, {"AccessionNumber": text}, name]
+    attempts = [{"PatientID": text}, {"AccessionNumber": text}, name]
+    if len(text) >= _SHORTEST_BEGINNING and not text.endswith("*"):
+        attempts += [{"PatientID": f"{text}*"}, {"AccessionNumber": f"{text}*"}]
+    return attempts
 
 
 # Cursors
