@@ -268,7 +268,7 @@ def test_kill_9_at_random_points_loses_nothing_acknowledged(tmp_path: Path, clou
     files = write_series(tmp_path / "in", 60, size=20 * 1024)
     acknowledged: set[Path] = set()
     edge = StubEdge(tmp_path / "edge", cloud)
-    for _ in range(6):
+    for _ in range(4):
         for route in ("uploads", "put", "status"):
             cloud.fail(route, *(dice.choice(faults) for _ in range(dice.randrange(3))))
         edge.run()

@@ -76,7 +76,7 @@ def test_every_sample_arrives_byte_for_byte(edge: StubEdge, cloud: StubCloud) ->
 
 
 def test_compressed_images_stay_compressed(edge: StubEdge, cloud: StubCloud, tmp_path: Path) -> None:
-    """dcmsend proposes what a file has and uncompressed syntaxes in one context: compressed is taken, then Explicit LE."""
+    """dcmsend proposes a file's own syntax and uncompressed ones together: compressed is taken, then Explicit LE."""
     files = [path for path in sample_files() if path.suffix == ".dcm" and path.is_relative_to(OWN_SAMPLES / "studies")]
     syntaxes = {str(pydicom.filereader.read_file_meta_info(path).TransferSyntaxUID) for path in files}
     assert any(syntax.startswith("1.2.840.10008.1.2.4.") for syntax in syntaxes)
