@@ -327,14 +327,16 @@ def _name_on_row(row: Item, key: Match) -> bool:
     return any(name_matches(name, key.value, fuzzy=key.fuzzy) for name in row["patient_names"])
 
 
-def _modality_on_row(row: Item, key: Match) -> bool:
-    return any(text_matches(modality, key.value) for modality in row["modalities"])
+def _listed(column: str) -> Callable[[Item, Match], bool]:
+    return lambda row, key: any(text_matches(value, key.value) for value in row[column])
 
 
 #: Keys that the columns of a study row tell, before its attributes are parsed.
 _ON_ROW: dict[tuple[str, ...], Callable[[Item, Match], bool]] = {
     (PATIENT_NAME,): _name_on_row,
-    (MODALITIES,): _modality_on_row,
+    (PATIENT_ID,): _listed("patient_ids"),
+    (ACCESSION,): _listed("accession_numbers"),
+    (MODALITIES,): _listed("modalities"),
 }
 
 
