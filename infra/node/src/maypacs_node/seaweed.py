@@ -102,10 +102,9 @@ class SeaweedFS:
 
     def start(self, *, seconds: float = 60) -> None:
         """Starts it and returns when the S3 gateway answers. Raises SeaweedError, with the end of its log."""
-        processes.stop_leftover(self._pid_file, str(self.folder))
+        self.choose_ports()
         for name in ("filer.sock", "s3.sock"):  # others of that folder are not ours
             (self.run / name).unlink(missing_ok=True)
-        self.ports = self._choose_ports()
         data = self.folder / "data"
         data.mkdir(exist_ok=True)
         deadline = time.monotonic() + seconds
@@ -156,13 +155,15 @@ class SeaweedFS:
         keys = json.loads(self._config.read_text())["identities"][0]["credentials"][0]
         return keys["accessKey"], keys["secretKey"]
 
-    def _choose_ports(self) -> dict[str, int]:
-        """The ports of last time if they are free (clients may remember them), else others."""
+    def choose_ports(self) -> None:
+        """Where it will listen: the ports of last time if they are free (others may remember them), else new ones."""
+        processes.stop_leftover(self._pid_file, str(self.folder))
         memory = self.folder / "ports.json"
         with suppress(OSError, ValueError):
             ports: dict[str, int] = json.loads(memory.read_text())
             if set(ports) == set(_SERVICES) and all(_pair_is_free(port) for port in ports.values()):
-                return ports
+                self.ports = ports
+                return
         ports = {}
         for service in _SERVICES:
             while True:
@@ -171,7 +172,7 @@ class SeaweedFS:
                     break
             ports[service] = port
         memory.write_text(json.dumps(ports))
-        return ports
+        self.ports = ports
 
     def _master_options(self) -> list[str]:
         # Short elections (there is one voter): without them a restart takes 12 to 25 s.

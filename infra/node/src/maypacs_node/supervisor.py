@@ -76,12 +76,17 @@ class Supervisor:
             stack.enter_context(self.home.lock())
             self._stop_leftovers()
             port = self._choose_port()
-            self._store = stack.enter_context(SeaweedFS(self.home.objects, run=self.home.run))
+            self._store = SeaweedFS(self.home.objects, run=self.home.run)
+            stack.callback(self._store.stop)
+            self._store.choose_ports()
             listeners = stack.enter_context(lane.listeners(self.home.run))
             stack.callback(self._stop_children)
             self._port = port
             self._lanes = {name: listener.fileno() for name, listener in listeners.items()}
             self._plan()
+            # They import for a second or two: while the store starts. The background would look for it in vain.
+            self._start_children(("handler-", "web-"))
+            self._store.start()
             self._supervise(port)
         return 0
 
@@ -177,13 +182,18 @@ class Supervisor:
         assert self._store is not None
         if not self._store.is_running():
             print("the object store ended: starting it again", file=sys.stderr, flush=True)  # noqa: T201
-            before = self._store.endpoint
+            before = self._children[0].env["MAYPACS_S3_ENDPOINT"]
             self._store.start()
             if self._store.endpoint != before:  # somebody took its port meanwhile
                 self._stop_children()
                 self._plan()
+        self._start_children()
+
+    def _start_children(self, prefixes: tuple[str, ...] = ("",)) -> None:
         now = time.monotonic()
         for child in self._children:
+            if not child.name.startswith(prefixes):
+                continue
             if child.process is not None and child.process.poll() is None:
                 continue
             if child.process is not None:
