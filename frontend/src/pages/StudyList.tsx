@@ -47,7 +47,9 @@ export function StudyTable({ archive, studies }: Props) {
             <th scope="col">{t('list.column.date')}</th>
             <th scope="col">{t('list.column.modality')}</th>
             <th scope="col">{t('list.column.description')}</th>
-            <th scope="col">{t('list.column.accession')}</th>
+            <th scope="col" className={classes.accession}>
+              {t('list.column.accession')}
+            </th>
             <th scope="col" className={classes.number}>
               {t('list.column.images')}
             </th>
@@ -76,7 +78,7 @@ export function StudyTable({ archive, studies }: Props) {
                 <td className={classes.description}>
                   {study.description || <span className={classes.quiet}>{t('list.noDescription')}</span>}
                 </td>
-                <td className={classes.code}>{study.accession}</td>
+                <td className={`${classes.code} ${classes.accession}`}>{study.accession}</td>
                 <td className={classes.number}>{study.images}</td>
               </tr>
             );
@@ -87,7 +89,7 @@ export function StudyTable({ archive, studies }: Props) {
   );
 }
 
-/** The same on a phone. */
+/** The same on a phone or a tablet held upright. */
 export function StudyCards({ archive, studies }: Props) {
   const { t } = useTranslation();
   const sexAndAge = useSexAndAge();

@@ -23,7 +23,7 @@ export function StudyListPage() {
   const { client, memory } = useServices();
   const navigate = useNavigate();
   const search = useSearch({ strict: false }) as ListSearch;
-  const phone = useMediaQuery('(max-width: 48em)', undefined, { getInitialValueInEffect: false });
+  const narrow = useMediaQuery('(max-width: 62em)', undefined, { getInitialValueInEffect: false });
   const archives = useQuery({
     queryKey: ['archives'],
     queryFn: ({ signal }) => listArchives(client, signal),
@@ -62,7 +62,7 @@ export function StudyListPage() {
   const known = archives.data ?? [];
   const archive = known.find((item) => item.archive === search.archive)?.archive ?? known[0]?.archive ?? null;
   const { query, studies, stale } = useWorklist(archive, settled);
-  const List = phone ? StudyCards : StudyTable;
+  const List = narrow ? StudyCards : StudyTable;
 
   return (
     <div className={classes.page}>

@@ -120,7 +120,9 @@ function StudyHeader({ study }: { study: StudyText | null }) {
             <span>
               {study.date} {study.time}
             </span>
-            {study.accession !== '' && <span>{t('study.accession', { value: study.accession })}</span>}
+            {study.accession !== '' && (
+              <span className={classes.wide}>{t('study.accession', { value: study.accession })}</span>
+            )}
           </div>
         </>
       )}
