@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from pydicom.dataset import Dataset, FileMetaDataset
-from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian
 from tests.functional.console.conftest import Ask, asker, two_hospitals
+from tests.support.ct import small_ct
 from tests.support.functions import load_function
 from tests.support.moto_cloud import MotoCloud
 
@@ -19,33 +17,6 @@ from maypacs.access.principals import Role
 from maypacs.arrivals import new_arrival
 from maypacs.ingest import store_instances
 from maypacs.uids import ArchiveId
-
-
-def instance(study: str, name: str, patient_id: str, *, date: str, accession: str = "", series: str = "1") -> bytes:
-    dataset = Dataset()
-    dataset.file_meta = FileMetaDataset()
-    dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
-    dataset.file_meta.MediaStorageSOPClassUID = CTImageStorage
-    dataset.file_meta.MediaStorageSOPInstanceUID = f"{study}.{series}.1"
-    dataset.SpecificCharacterSet = "ISO_IR 192"
-    dataset.SOPClassUID = CTImageStorage
-    dataset.SOPInstanceUID = f"{study}.{series}.1"
-    dataset.StudyInstanceUID = study
-    dataset.SeriesInstanceUID = f"{study}.{series}"
-    dataset.PatientName = name
-    dataset.PatientID = patient_id
-    dataset.AccessionNumber = accession
-    dataset.StudyDate = date
-    dataset.StudyTime = "080000"
-    dataset.Modality = "CT"
-    dataset.StudyDescription = "CT lồng ngực"
-    dataset.SeriesDescription = "Ngực 2.5 mm"
-    dataset.StudyID = "1"
-    dataset.SeriesNumber = series
-    dataset.InstanceNumber = "1"
-    file = io.BytesIO()
-    dataset.save_as(file, enforce_file_format=True)
-    return file.getvalue()
 
 
 @pytest.fixture(scope="module")
@@ -64,16 +35,16 @@ def ask(cloud: MotoCloud) -> Ask:
 def viewer(cloud: MotoCloud) -> str:
     workspace = cloud.runtime.unscoped_workspace(ArchiveId("hosp1"))
     studies = [
-        instance("1.2.1", "Nguyễn^Văn Thử", "P1", date="20260101", accession="A100"),
-        instance("1.2.2", "Trần^Thị Mẫu", "P2", date="20260102", accession="P1"),
-        instance("1.2.3", "Nguyễn^Thị Thử", "P3", date="20260103"),
-        instance("1.2.3", "Nguyễn^Thị Thử", "P3X", date="20260103", series="2"),
+        small_ct("1.2.1", name="Nguyễn^Văn Thử", patient_id="P1", date="20260101", accession="A100"),
+        small_ct("1.2.2", name="Trần^Thị Mẫu", patient_id="P2", date="20260102", accession="P1"),
+        small_ct("1.2.3", name="Nguyễn^Thị Thử", patient_id="P3", date="20260103"),
+        small_ct("1.2.3", name="Nguyễn^Thị Thử", patient_id="P3X", date="20260103", series="2"),
     ]
     for data in studies:
         (outcome,) = store_instances(workspace, new_arrival(), [data])
         assert outcome.result == "stored"
     other = cloud.runtime.unscoped_workspace(ArchiveId("hosp10"))
-    store_instances(other, new_arrival(), [instance("1.2.9", "Nguyễn^Văn Thử", "P1", date="20260101")])
+    store_instances(other, new_arrival(), [small_ct("1.2.9", name="Nguyễn^Văn Thử", patient_id="P1", date="20260101")])
     return add_key(cloud.runtime.accounts, "hosp1", Role.VIEWER).key
 
 
@@ -179,7 +150,7 @@ def test_the_overview_shows_series_and_what_is_wrong_with_a_study(ask: Ask, view
 def test_a_conflict_is_counted_where_people_look(ask: Ask, cloud: MotoCloud, viewer: str) -> None:
     """A different image under the same UID is kept and shown as a number."""
     workspace = cloud.runtime.unscoped_workspace(ArchiveId("hosp1"))
-    changed = instance("1.2.1", "Nguyễn^Văn Thử", "P1", date="20260105", accession="A100")
+    changed = small_ct("1.2.1", name="Nguyễn^Văn Thử", patient_id="P1", date="20260105", accession="A100")
     (outcome,) = store_instances(workspace, new_arrival(), [changed])
     assert outcome.result == "conflict"
     overview = ask("GET", "/api/archives/hosp1/studies/1.2.1", key=viewer).json()

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from maypacs.access.__main__ import main
-
 from tests.functional.console.conftest import Ask
 from tests.support.moto_cloud import MotoCloud
+
+from maypacs.access.__main__ import main
 
 
 def test_the_first_operator_is_made_by_hand_and_does_the_rest_through_the_console(
