@@ -375,7 +375,10 @@ def test_the_api_is_passed_through_uncached_with_the_origin_key(path: str) -> No
     config = EDGE["Resources"]["Distribution"]["Properties"]["DistributionConfig"]
     (api,) = [origin for origin in config["Origins"] if origin["Id"] == passed["TargetOriginId"]]
     assert api["OriginPath"] == f"/{TEMPLATE['Resources']['Api']['Properties']['StageName']}"
-    assert api["OriginCustomHeaders"] == [{"HeaderName": "x-api-key", "HeaderValue": {"Ref": "OriginKey"}}]
+    assert {h["HeaderName"]: h["HeaderValue"]["Ref"] for h in api["OriginCustomHeaders"]} == {
+        "x-api-key": "OriginKey",
+        "X-Forwarded-Host": "DomainName",  # absolute URLs name the front door, not the API behind it
+    }
 
 
 def test_the_front_door_logs_no_query_string() -> None:
