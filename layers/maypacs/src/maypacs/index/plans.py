@@ -41,8 +41,8 @@ STUDY_UID, STUDY_DATE, PATIENT_NAME, PATIENT_ID, ACCESSION, MODALITIES = (
 )
 #: Rows of a name read before looking elsewhere; then, while a scan by date finds too little, more of them.
 _PROBE, _DEEPER_PROBE = 300, 2_000
-#: Rows that a scan by date examines before the names are probed deeper.
-_PATIENCE = 750
+#: Rows that a scan by date examines before the names are probed deeper, unless one row in so many matches.
+_PATIENCE, _DENSE = 500, 20
 _LONGEST_HINT = 256
 _SAMPLE = 250
 
@@ -192,11 +192,12 @@ class _Plan:
             stream = self._by_term(terms.term_pk(self.archive_id, "pn", longest), after)
         else:
             stream = self._by_date(after)
-        before = self.reader.left
+        before, matched = self.reader.left, 0
         last = after
         try:
             while True:
-                if probes and before - self.reader.left > _PATIENCE:
+                examined = before - self.reader.left
+                if probes and examined > _PATIENCE and matched * _DENSE < examined:
                     rarest, probes = min(probes, key=self._frequency), []
                     rarest.read(_DEEPER_PROBE)
                     if rarest.ended:
@@ -205,6 +206,7 @@ class _Plan:
                 candidate = next(stream)
                 if candidate is not None:
                     last = candidate.order
+                    matched += 1
                 yield candidate
         except StopIteration:
             return
