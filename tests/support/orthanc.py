@@ -1,4 +1,4 @@
-"""Debian's Orthanc with its DICOMweb plugin: the peer of the benchmarks."""
+"""Debian's Orthanc with its DICOMweb plugin: the peer of the benchmarks, and a client of ours."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ import json
 import shutil
 import time
 import urllib.request
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 from tests.support.processes import QUICK_TCP, Child, free_port
 
@@ -21,7 +22,9 @@ def executable() -> str | None:
 
 
 class Orthanc(Child):
-    def __init__(self, folder: Path) -> None:
+    """``servers``: the DICOMweb servers that it knows as a client (``DicomWeb.Servers``), by name."""
+
+    def __init__(self, folder: Path, *, servers: Mapping[str, Any] | None = None) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.http_port, self.dicom_port = free_port(), free_port()
         config = folder / "orthanc.json"
@@ -39,7 +42,7 @@ class Orthanc(Child):
                     "DefaultEncoding": "Utf8",
                     "DicomCheckCalledAet": False,
                     "Plugins": [str(PLUGIN)],
-                    "DicomWeb": {"Enable": True, "Root": "/dicom-web/"},
+                    "DicomWeb": {"Enable": True, "Root": "/dicom-web/", "Servers": dict(servers or {})},
                 }
             )
         )
