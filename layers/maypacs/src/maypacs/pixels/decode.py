@@ -40,7 +40,7 @@ _OF_PYDICOM = frozenset({"1.2.840.10008.1.2.4.50", "1.2.840.10008.1.2.4.51"})
 _SAME_FAMILY = {"1.2.840.10008.1.2.4.92": "1.2.840.10008.1.2.4.90", "1.2.840.10008.1.2.4.93": "1.2.840.10008.1.2.4.91"}
 
 #: Samples of a frame that we are willing to unpack: above it the memory of a function is at risk.
-MAX_SAMPLES = 400_000_000
+MAX_SAMPLES = 150_000_000
 
 
 def decode_frame(
@@ -59,6 +59,10 @@ def decode_frame(
         frame = _inflate(frame, image)
     if transfer_syntax_uid in NATIVE or transfer_syntax_uid == DEFLATED_FRAMES:
         return native_frame(frame, image)
+    header = jpeg.stream_header(frame)
+    if header is not None and header.rows * header.columns not in {image.rows * image.columns, 0}:
+        # Also a guard: a few bytes can claim a picture of gigabytes, and the codec would make room for it.
+        raise PixelError(f"the stream is a picture of {header.columns} x {header.rows}, the image is of another size")
     if transfer_syntax_uid in jpeg.DCT_SYNTAXES:
         if jpeg.sample_precision(frame) == 12:
             return isolated.decode_twelve_bits(frame, image), image.photometric
