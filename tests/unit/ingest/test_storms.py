@@ -30,6 +30,7 @@ from maypacs.index.rows import StudySummary
 from maypacs.index.terms import hint_rows
 from maypacs.ingest import ingest_object
 from maypacs.pack import grammar
+from maypacs.receipts import read_receipt
 from maypacs.reindex import reindex
 from maypacs.uids import Uid
 from maypacs.workspace import Workspace
@@ -245,6 +246,9 @@ def test_a_delivery_that_stops_at_any_step_and_comes_again_gives_the_serial_inde
                 ingest_object(faulty, key, effects=QUICK)
             except MayPACSError:
                 ingest_object(bench.workspace(), key, effects=QUICK)
+            receipt = read_receipt(bench.table, bench.archive_id, each.arrival)
+            assert receipt is not None, "whoever asks what became of it is told, also after the repetition"
+            assert (receipt.state, receipt.counts) == ("indexed", {"stored": len(each.files)})
         assert visible(bench.workspace()) == expected
         assert list(bench.inbox.list("")) == []
 
