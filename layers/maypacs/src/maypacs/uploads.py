@@ -18,7 +18,7 @@ from maypacs.access.principals import Principal
 from maypacs.archive.grants import UploadGrant, UploadGranter
 from maypacs.arrivals import is_arrival, ulid_at
 from maypacs.errors import BadRequestError, ConflictError, NotFoundError, ObjectNotFoundError, TooLargeError
-from maypacs.index.table import Absent, Table
+from maypacs.index.table import Table
 from maypacs.receipts import DIFFERS, Receipt, read_receipt
 from maypacs.workspace import Workspace
 
@@ -89,7 +89,7 @@ def grant_upload(
     if arrival is None:
         arrival = ulid_at(clock())
         key = {"pk": _grant_pk(workspace, arrival), "sk": "grant", "v": 1, "granted_at": int(clock())}
-        accounts.put({**key, **row}, condition=Absent())
+        accounts.put({**key, **row})
     else:
         arrival = _checked(arrival)
         known = accounts.get(_grant_pk(workspace, arrival), "grant")
