@@ -132,6 +132,18 @@ def test_a_copy_has_the_bytes_and_new_metadata(buckets: Pair, key: Key) -> None:
     assert (body, head.content_type, dict(head.metadata)) == (b"pack", "c/d", {"new": "2"})
 
 
+@pytest.mark.parametrize("buckets", ["memory", "seaweed"], indirect=True)  # moto copies all the same (5.2)
+def test_a_copy_if_absent_copies_once(buckets: Pair, key: Key) -> None:
+    """Two deliveries of one pack: the second is told, and the first one's metadata stay."""
+    archive, inbox = buckets
+    inbox.put(key("up"), b"pack")
+    source = CopyRange(key("up"), bucket=inbox.bucket)
+    archive.copy(source, key("pack"), content_type="c/d", metadata={"arrival": "1"}, only_if_absent=True)
+    with pytest.raises(PreconditionFailedError):
+        archive.copy(source, key("pack"), content_type="c/d", metadata={"arrival": "2"}, only_if_absent=True)
+    assert archive.head(key("pack")).metadata["arrival"] == "1"
+
+
 # moto ignores CopySourceIfMatch (5.2); the real engines and the fake do not.
 @pytest.mark.parametrize("buckets", ["memory", "seaweed"], indirect=True)
 def test_a_copy_insists_on_its_source(buckets: Pair, key: Key) -> None:
