@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -28,6 +29,7 @@ LOSSLESS: Final = frozenset(
         "1.2.840.10008.1.2.4.202",  # HTJ2K Lossless RPCL
     }
 )
+_UID: Final = re.compile(r"[0-9.]{1,64}")
 _COMPRESSED_ROOT: Final = "1.2.840.10008.1.2.4."
 #: JPIP and other syntaxes whose pixels are elsewhere: the bytes sent would not be the picture (PS3.5 A.6, A.7).
 _NOT_HERE: Final = frozenset(
@@ -109,7 +111,7 @@ def choose(proposed: Sequence[str], preference: Sequence[str]) -> str | None:
 
     What no preference names (a private syntax) is taken when nothing else is proposed: the bytes are kept as they are.
     """
-    usable = [syntax for syntax in proposed if syntax and syntax not in _NOT_HERE]
+    usable = [syntax for syntax in proposed if _UID.fullmatch(syntax) and syntax not in _NOT_HERE]
     for wish in preference:
         for syntax in usable:
             if syntax == wish or wish == _group(syntax):

@@ -74,6 +74,8 @@ def _identity(values: dict[int, bytes], head: bytes, syntax: str) -> Identity:
             raise UnreadableError(f"no usable {name}")
         return text
 
+    if not _UID.fullmatch(syntax):
+        raise UnreadableError("no usable transfer syntax")
     try:
         number = int(values.get(_INSTANCE_NUMBER, b"").strip(b" \0") or b"0")
     except ValueError:

@@ -33,6 +33,8 @@ PRIVATE, JPIP = "1.3.12.2.1107.5.9.9", "1.2.840.10008.1.2.4.94"
         pytest.param((JPIP, IMPLICIT), IMPLICIT, id="pixels elsewhere are no picture"),
         pytest.param((JPIP,), None, id="nothing but pixels elsewhere"),
         pytest.param((), None, id="nothing proposed"),
+        pytest.param(("1.2\r\nX: y", IMPLICIT), IMPLICIT, id="what is no UID must not get into a pack's header"),
+        pytest.param(("1.2\r\nX: y",), None, id="nothing but what is no UID"),
     ],
 )
 def test_the_default_preference(proposed: tuple[str, ...], chosen: str | None) -> None:
