@@ -7,10 +7,13 @@ import io
 import json
 import logging
 import re
+import subprocess
+import sys
 from collections.abc import Callable
 
 import pytest
 from functions.dicomweb import handler as dicomweb
+from tests.conftest import ROOT
 from tests.functional.dicomweb import make
 from tests.functional.dicomweb.client import Client
 from tests.functional.dicomweb.conftest import new_archive, new_key
@@ -210,3 +213,11 @@ def test_a_trailing_slash_and_an_encoded_frame_list_are_taken(client: Client) ->
     client.stow(make.instance())
     assert client.get("/studies/").status == 200
     assert client.get(f"{make.url(1)}/frames/1%2C1").status == 200
+
+
+def test_the_function_starts_without_pixels_and_pydicom() -> None:
+    """Cold start: numpy, pydicom and Pillow come with the first picture that is decoded, not with the import."""
+    heavy = {"numpy", "pydicom", "PIL", "gdcm"}
+    script = f"import sys, functions.dicomweb.handler; print(sorted({heavy} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
