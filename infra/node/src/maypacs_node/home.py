@@ -10,7 +10,6 @@ from __future__ import annotations
 import fcntl
 import json
 import os
-import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -116,12 +115,3 @@ class Home:
             "POWERTOOLS_TRACE_DISABLED": "true",
             "POWERTOOLS_LOG_LEVEL": os.environ.get("MAYPACS_LOG_LEVEL", "INFO"),
         }
-
-    def wait_unlocked(self, seconds: float) -> bool:
-        """Waits for another process to let go; whether it did."""
-        deadline = time.monotonic() + seconds
-        while self.is_locked():
-            if time.monotonic() > deadline:
-                return False
-            time.sleep(0.1)
-        return True
