@@ -92,3 +92,19 @@ def test_a_name_is_queued_once_and_comes_back_when_its_worker_dies(tmp_path: Pat
     queue.add("meta/a/1")
     queue.done(again)
     assert queue.waiting() == [again]
+
+
+def test_a_log_that_grew_large_begins_anew_while_it_is_written(tmp_path: Path) -> None:
+    """Its writer appends to the same file; the lines before are kept once."""
+    home = Home(tmp_path)
+    home.create()
+    log = home.log_file("web-0")
+    with log.open("ab") as writer:
+        writer.write(b"x" * (33 * 1024 * 1024))
+        writer.flush()
+        home.trim_logs()
+        writer.write(b"new line\n")
+    assert log.read_bytes() == b"new line\n"
+    assert log.with_suffix(".log.1").stat().st_size == 33 * 1024 * 1024
+    home.trim_logs()
+    assert log.read_bytes() == b"new line\n"

@@ -10,6 +10,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -21,7 +22,6 @@ Limits = Literal["gateway", "none"]
 
 #: infra/node/src/maypacs_node/home.py → the repository
 REPOSITORY = Path(__file__).resolve().parents[4]
-#: Logs are started anew above this size; the one before is kept.
 _LOG_BYTES = 32 * 1024 * 1024
 
 
@@ -91,11 +91,15 @@ class Home:
             return True
 
     def log_file(self, name: str) -> Path:
-        path = self.logs / f"{name}.log"
-        with suppress(OSError):
-            if path.stat().st_size > _LOG_BYTES:
-                path.replace(path.with_suffix(".log.1"))
-        return path
+        return self.logs / f"{name}.log"
+
+    def trim_logs(self) -> None:
+        """Logs above 32 MiB begin anew; the one before is kept. Their writers append, so they need not be told."""
+        for path in [*self.logs.glob("*.log"), *self.run.glob("*.log")]:
+            with suppress(OSError):
+                if path.stat().st_size > _LOG_BYTES:
+                    shutil.copyfile(path, path.with_suffix(".log.1"))
+                    os.truncate(path, 0)
 
     def settings(self, limits: Limits = "none") -> dict[str, str]:
         """The settings of the functions (maypacs.settings), as an environment; the object store's are its own."""

@@ -30,6 +30,7 @@ DEFAULT_PORT = 8080
 _SETTLED_SECONDS = 10.0
 _LONGEST_PAUSE = 15.0
 _READY_SECONDS = 60.0
+_TRIM_SECONDS = 60.0
 #: API Gateway waits 29 s for a function. A node need not be that strict.
 _SECONDS = {"gateway": 29, "none": 300}
 
@@ -163,7 +164,11 @@ class Supervisor:
     def _supervise(self, port: int) -> None:
         ready = False
         deadline = time.monotonic() + _READY_SECONDS
+        trim_at = 0.0
         while not self._stopping:
+            if time.monotonic() >= trim_at:
+                self.home.trim_logs()
+                trim_at = time.monotonic() + _TRIM_SECONDS
             self._start_what_is_down()
             if not ready:
                 ready = self._is_ready(port)
