@@ -164,19 +164,21 @@ def native_frames(workspace: Workspace, ref: InstanceRef, numbers: Sequence[int]
 
 
 def attributes_of(workspace: Workspace, ref: InstanceRef) -> dict[str, Any]:
-    """The DICOM JSON of one instance, from its pack's sidecar; the last ones read are kept (packs never change)."""
-    key = (workspace.archive_id, ref.study_instance_uid, ref.series_instance_uid, ref.pack_id, ref.position)
-    held = _attributes.get(key)
-    if held is None:
-        import orjson
+    """The DICOM JSON of one instance, from its pack's sidecar; the last sidecars are kept (packs never change)."""
+    import orjson
 
+    key = (workspace.archive_id, ref.study_instance_uid, ref.series_instance_uid, ref.pack_id)
+    lines = _sidecars.get(key)
+    if lines is None:
         sidecar = workspace.store.get_sidecar(ref.study_instance_uid, ref.series_instance_uid, ref.pack_id)
-        held = orjson.loads(sidecar_lines(sidecar)[ref.position])
-        if len(_attributes) >= _KEPT:
-            _attributes.pop(next(iter(_attributes)), None)
-        _attributes[key] = held
-    return held
+        lines = sidecar_lines(sidecar)
+        while len(_sidecars) >= _KEPT:
+            _sidecars.pop(next(iter(_sidecars)), None)
+        _sidecars[key] = lines
+    attributes: dict[str, Any] = orjson.loads(lines[ref.position])
+    return attributes
 
 
-_KEPT = 64
-_attributes: dict[tuple[str, str, str, str, int], dict[str, Any]] = {}
+#: A sidecar of a thousand instances takes some megabytes.
+_KEPT = 6
+_sidecars: dict[tuple[str, str, str, str], list[bytes]] = {}
