@@ -2,7 +2,7 @@
 //
 //   MAYPACS_URL=http://127.0.0.1:8080 MAYPACS_USER=… MAYPACS_PASSWORD=… node tests/e2e/browser/dashboard.mjs
 //
-// The node must hold the demo's studies: a CT of many slices of a patient whose name begins with "Nguyễn".
+// The node must hold the demo's studies: the CT phantom of "Nguyễn …", and samples/studies.
 // MAYPACS_SCREENSHOTS=folder keeps pictures; CHROMIUM names the browser. Exit 0: every step holds. Each step prints one line.
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
@@ -25,6 +25,8 @@ const screenshots = process.env.MAYPACS_SCREENSHOTS;
 
 const PC = { width: 1440, height: 900 };
 const PHONE = { width: 390, height: 844 };
+/** A study of the samples with real images: what to type, and how the name found begins. */
+const REAL_CT = ['tran thi thu', 'Trần Thị Thử'];
 const MAX_SCREENSHOT_BYTES = 300_000;
 const NETWORK_NOISE = /Failed to load resource/;
 
@@ -49,7 +51,7 @@ async function step(name, action) {
 
 async function screenshot(page, name) {
   if (!screenshots) return;
-  const picture = await page.screenshot({ path: join(screenshots, name) });
+  const picture = await page.screenshot({ path: join(screenshots, name), scale: 'css' });
   assert.ok(picture.length < MAX_SCREENSHOT_BYTES, `${name} has ${picture.length} bytes`);
 }
 
@@ -119,13 +121,13 @@ async function sliceShown(page, index) {
 /** Two frames on, so that what was drawn is on the screen. */
 const settled = (page) => page.evaluate(() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done))));
 
-/** Searches without accents and opens the first CT that is found. */
-async function openCt(page) {
-  await page.locator('input[type=search]').fill('nguyen');
-  await page.waitForFunction(() => {
+/** Searches without accents and opens the first CT that is found. `begins`: how the names found begin. */
+async function openCt(page, typed = 'nguyen', begins = 'Nguyễn') {
+  await page.locator('input[type=search]').fill(typed);
+  await page.waitForFunction((wanted) => {
     const names = [...document.querySelectorAll('[data-study]')].map((link) => link.textContent);
-    return names.length > 0 && names.every((name) => name.normalize('NFC').includes('Nguyễn'));
-  });
+    return names.length > 0 && names.every((name) => name.normalize('NFC').startsWith(wanted));
+  }, begins);
   const ct = page.locator('tr, li').filter({ hasText: 'CT' }).locator('[data-study]').first();
   await ct.click();
   await page.getByTestId('slice').waitFor();
@@ -225,9 +227,6 @@ async function onPc(browser) {
   });
   await step('the study page is accessible', async () => {
     await page.waitForLoadState('networkidle');
-    await page.mouse.move(5, PC.height - 5);
-    await page.getByRole('tooltip').waitFor({ state: 'hidden' });
-    await screenshot(page, 'viewer.png');
     await accessible(page, 'study');
   });
   await step('a slice that fails says so instead of showing its neighbour, and comes when asked again', async () => {
@@ -262,6 +261,17 @@ async function onPc(browser) {
     await page.getByRole('link', { name: 'Về danh sách' }).click();
     await page.locator('[data-study]').first().waitFor();
   });
+  await step('a CT of a scanner opens too', async () => {
+    await openCt(page, ...REAL_CT);
+    assert.ok((await pixels(page)).spread > 5);
+    await page.mouse.move(5, 5);
+    await page.setViewportSize({ width: 1200, height: 750 });
+    await page.waitForLoadState('networkidle');
+    await settled(page);
+    await screenshot(page, 'viewer.png');
+    await page.getByRole('link', { name: 'Về danh sách' }).click();
+    await page.locator('[data-study]').first().waitFor();
+  });
   await step('logging out leads to the login page and forgets the tokens', async () => {
     await page.getByRole('button', { name: 'Đăng xuất' }).click();
     await page.locator('input[name=password]').waitFor();
@@ -287,7 +297,6 @@ async function onPhone(browser) {
     await page.locator('input[type=range]').fill(String(Math.round(count / 2)));
     await sliceShown(page, Math.round(count / 2));
     await page.waitForLoadState('networkidle');
-    await screenshot(page, 'phone.png');
     await accessible(page, 'study on a phone');
   });
   await step('one finger changes the window or the slice, two fingers the zoom', async () => {
@@ -316,6 +325,12 @@ async function onPhone(browser) {
     for (let i = 1; i <= 10; i += 1) await send('touchMove', [{ x, y: y + i * 8 }]);
     await send('touchEnd', []);
     await page.waitForFunction((label) => document.querySelector('[data-testid=slice]')?.textContent !== label, slice);
+  });
+  await step('a phone shows the CT of a scanner', async () => {
+    await page.getByRole('link', { name: 'Về danh sách' }).click();
+    await openCt(page, ...REAL_CT);
+    await page.waitForLoadState('networkidle');
+    await screenshot(page, 'phone.png');
   });
   await page.context().close();
 }
