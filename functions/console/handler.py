@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import functools
 import json
+import time
 import traceback
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -112,6 +113,7 @@ for _method, _path, _status, _use_case in ROUTES:
 
 def handler(event: Json, context: Any) -> Json:
     """The Lambda handler, of API Gateway's proxy events (REST, version 1)."""
+    started = time.perf_counter()
     method = event["httpMethod"]
     headers = {name.lower(): value for name, value in (event.get("headers") or {}).items()}
     match = _paths.match(event["path"])
@@ -139,6 +141,10 @@ def handler(event: Json, context: Any) -> Json:
             },
         }
         answer = app(filled, context)
+    # The template, not the path; no body, no query, no name.
+    route, status = match.template if match else "none", answer["statusCode"]
+    milliseconds = round((time.perf_counter() - started) * 1000, 1)
+    logger.info("request", extra={"method": method, "route": route, "status": status, "ms": milliseconds})
     own = {"Cache-Control": "no-store", **answer["headers"]}
     return {**answer, "headers": merge_vary(own, cors_headers(runtime().settings.cors_origins, headers.get("origin")))}
 

@@ -47,6 +47,8 @@ def test_an_edge_enrols_with_a_code_that_works_once(ask: Ask, admin: str) -> Non
     listed = ask("GET", "/api/archives/hosp1/edges", key=admin).json()["edges"]
     assert [(e["edge"], e["name"], e["version"]) for e in listed] == [(enrolled["edge"], "CT room", "0.1.0")]
     assert ask("GET", "/api/me", key=enrolled["key"]).json()["kind"] == "edge"
+    records = ask("GET", "/api/archives/hosp1/audit", key=admin).json()["records"]
+    assert [r["principal"] for r in records if r["detail"] == "edge enrolled"] == [f"edge:{enrolled['edge']}"]
     assert ask("DELETE", f"/api/archives/hosp1/edges/{enrolled['edge']}", key=admin).status == 204
     assert ask("GET", "/api/me", key=enrolled["key"]).status == 401
 

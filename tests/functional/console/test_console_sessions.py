@@ -137,10 +137,26 @@ def test_a_fault_says_a_support_id_and_nothing_else(
     monkeypatch.setattr(type(console.runtime().gatekeeper), "authenticate", broken)
     reply = ask("GET", "/api/me")
     assert reply.status == 500
-    (record,) = caplog.records
+    (record,) = [r for r in caplog.records if r.levelname == "ERROR"]
     assert record.__dict__["support_id"] == reply.json()["support_id"]
     assert record.__dict__["at"][-1].startswith("broken:")
     assert canary not in reply.body.decode() + str(record.__dict__)
+
+
+def test_the_log_of_a_request_is_its_route_and_nothing_of_what_was_sent(
+    ask: Ask, admin: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A name that is searched for is in no log record, and neither is a credential."""
+    caplog.set_level("INFO")
+    ask("POST", "/api/archives/hosp1/search", {"text": "CANARY^PATIENT"}, key=admin)
+    ask("POST", "/api/login", {"user": "thu", "password": "CANARY^PATIENT"})
+    ask("GET", "/api/archives/hosp1/studies/1.2.840.99999", key=admin)
+    logged = [str(record.__dict__) for record in caplog.records if record.name == "console"]
+    assert len(logged) == 3
+    for line in logged:
+        assert "CANARY" not in line
+        assert admin not in line
+        assert "1.2.840.99999" not in line
 
 
 def test_two_requests_one_after_the_other_do_not_mix(ask: Ask, log_in: LogIn) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from pathlib import Path
 
 import pytest
 from tests.support.clock import Clock
@@ -152,3 +153,22 @@ def test_an_archive_that_is_new_is_found_at_once(gatekeeper: Gatekeeper, account
         gatekeeper.workspace(operator, Action.READ, "hosp2")
     add_archive(accounts, "hosp2")
     assert gatekeeper.workspace(operator, Action.READ, "hosp2").archive_id == "hosp2"
+
+
+def test_the_table_in_the_documents_says_what_the_policy_does() -> None:
+    """docs/security.md is what an operator reads before giving a role away."""
+    text = (Path(__file__).resolve().parents[3] / "docs" / "security.md").read_text(encoding="utf-8")
+    columns = [
+        {Action.SEARCH, Action.READ},
+        {Action.STORE},
+        {Action.DELETE},
+        {Action.MANAGE},
+        {Action.OPERATE},
+    ]
+    written: dict[Role, set[Action]] = {}
+    for line in text.splitlines():
+        cells = [cell.strip() for cell in line.strip("|").split("|")]
+        name = cells[0].split(" ")[0]
+        if name in set(Role) and len(cells) == len(columns) + 1:
+            written[Role(name)] = set().union(*(c for c, cell in zip(columns, cells[1:], strict=True) if cell == "yes"))
+    assert written == MAY

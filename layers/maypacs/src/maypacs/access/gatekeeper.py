@@ -14,7 +14,7 @@ from maypacs.access.policy import Decision, decide
 from maypacs.access.principals import Action, Principal, Role
 from maypacs.access.scoped import ScopedTable
 from maypacs.access.tokens import AccessToken, TokenKeys
-from maypacs.errors import ForbiddenError, NotFoundError, UnauthenticatedError
+from maypacs.errors import BadRequestError, ForbiddenError, NotFoundError, UnauthenticatedError
 from maypacs.index.table import Table
 from maypacs.uids import ArchiveId, Uid, archive_id
 from maypacs.workspace import Workspace
@@ -65,7 +65,7 @@ class Gatekeeper:
         """
         try:
             wanted = archive_id(archive)
-        except Exception:
+        except BadRequestError:
             raise NotFoundError("no such archive") from None
         decision = decide(principal, action, wanted, study)
         if decision is Decision.OUTSIDER or not self._archive_exists(wanted):

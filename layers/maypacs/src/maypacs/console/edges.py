@@ -8,7 +8,7 @@ import time
 from maypacs import uploads
 from maypacs.access import accounts, edges
 from maypacs.access.lockout import ADDRESS, Lockout
-from maypacs.access.principals import Action
+from maypacs.access.principals import Action, Principal
 from maypacs.console.request import Json, Request
 from maypacs.errors import NotFoundError
 from maypacs.pack import grammar
@@ -57,6 +57,8 @@ def enrol(request: Request) -> Json:
     enrolment = edges.enrol(table, code, name=name, version=version)
     lockout.succeeded(ADDRESS, request.address, forget=False)
     archive_id = enrolment.edge.archive_id
+    edge = Principal("edge", enrolment.edge.edge_id, enrolment.edge.name)
+    request.runtime.gatekeeper.audit.record(edge, Action.MANAGE, archive_id, detail="edge enrolled")
     archive = accounts.find_archive(table, archive_id)
     return {
         "edge": enrolment.edge.edge_id,
