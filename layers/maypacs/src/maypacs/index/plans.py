@@ -203,6 +203,8 @@ class _Plan:
                     if rarest.ended:
                         yield from _below(last, map(self._of_hint, rarest.rows))
                         return
+                    if phrase is not None:
+                        phrase.read(_DEEPER_PROBE // 2)
                 candidate = next(stream)
                 if candidate is not None:
                     last = candidate.order
