@@ -108,7 +108,8 @@ def _problem(error: Exception) -> Response:
 
 
 for _method, _path, _status, _use_case in ROUTES:
-    app.route(_path, methods=[_method], name=_use_case.__name__)(_view(_status, _use_case))
+    # No content types: Chalice would refuse others than JSON in its own words, before anybody asked who it is.
+    app.route(_path, methods=[_method], name=_use_case.__name__, content_types=[])(_view(_status, _use_case))
 
 
 def handler(event: Json, context: Any) -> Json:

@@ -110,6 +110,17 @@ def test_a_preflight_is_answered_without_a_credential(ask: Ask) -> None:
     assert "Authorization" in reply.headers["access-control-allow-headers"]
 
 
+@pytest.mark.parametrize(
+    "content_type", ["application/x-www-form-urlencoded", "text/plain", "application/json", "x", ""]
+)
+def test_the_type_that_a_client_gives_its_json_does_not_matter(ask: Ask, admin: str, content_type: str) -> None:
+    """curl says form, a browser's beacon says text: the body is JSON or a 400. Who asks comes first all the same."""
+    sent = {"Content-Type": content_type}
+    made = ask("POST", "/api/archives/hosp1/enrolment-codes", {"name": "CT"}, key=admin, headers=sent)
+    assert made.status == 201
+    assert ask("POST", "/api/archives/hosp1/enrolment-codes", {"name": "CT"}, headers=sent).status == 401
+
+
 @pytest.mark.parametrize("body", [b"{", b"[]", b'"x"', b"\xff\xfe", b"[" * 100_000])
 def test_a_body_that_is_no_json_object_is_400(console: ModuleType, body: bytes) -> None:
     """Whatever its bytes."""
