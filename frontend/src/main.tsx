@@ -13,7 +13,11 @@ import { ServicesProvider } from './app/services';
 import { startI18n } from './i18n';
 import { ThumbnailCache } from './ui/thumbnail-cache';
 
-const store = new SessionStore(window.sessionStorage);
+/** A tab that was just opened waits so long for another one's session. */
+const ASK_MS = 150;
+
+const store = new SessionStore(window.sessionStorage, new BroadcastChannel('maypacs.session'));
+await store.ask(ASK_MS);
 const client = new Client({ fetch: window.fetch.bind(window), store, now: Date.now });
 const services = { client, store, thumbnails: new ThumbnailCache(client), memory: { searchText: '' } };
 const i18n = startI18n(window.localStorage, navigator.languages);

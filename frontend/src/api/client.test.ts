@@ -112,6 +112,18 @@ describe('a request', () => {
     expect(store.state.ended).toBe('expired');
   });
 
+  it('goes on with the session of another tab that was faster at the exchange', async () => {
+    const { client, begin, store, calls, pass } = setUp((path) => {
+      if (path !== '/api/token') return Response.json({ ok: 1 });
+      store.begin({ token: 'access-2', refreshToken: 'refresh-2', expiresAt: START + 9e9, user: 'BS. Thử' });
+      return new Response(null, { status: 401 });
+    });
+    begin();
+    pass(LIFE_S * 1000);
+    expect(await client.json('/api/a')).toEqual({ ok: 1 });
+    expect(bearer(calls.at(-1)?.[1] ?? {})).toBe('Bearer access-2');
+  });
+
   it('keeps the session through a failing exchange while the old token lives', async () => {
     const { client, begin, store, pass } = setUp((path) =>
       path === '/api/token' ? new Response(null, { status: 503 }) : Response.json({ ok: 1 }),

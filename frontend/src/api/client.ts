@@ -100,20 +100,23 @@ export class Client {
     if (response.ok) {
       const answer = (await response.json()) as TokenAnswer;
       // Logged out while the exchange was on its way: stay logged out.
-      if (this.#parts.store.session?.token === session.token) this.#begin(answer);
+      if (this.#parts.store.session?.token === session.token) this.#begin(answer, session.refreshToken);
       return;
     }
+    // Another tab may have been faster: then its session goes on here.
+    if (this.#parts.store.session?.token !== session.token) return;
     if (response.status < 500 && response.status !== 429) this.#parts.store.end('expired');
     else if (session.expiresAt <= this.#parts.now()) throw await failure(response);
   }
 
-  #begin(answer: TokenAnswer): void {
-    this.#parts.store.begin({
+  #begin(answer: TokenAnswer, replaces: string | null = null): void {
+    const session = {
       token: answer.access_token,
       refreshToken: answer.refresh_token,
       expiresAt: this.#parts.now() + answer.expires_in * 1000,
       user: answer.me.name || answer.me.id,
-    });
+    };
+    this.#parts.store.begin(session, replaces);
   }
 
   async #send(path: string, init: RequestInit): Promise<Response> {

@@ -1,5 +1,7 @@
 /**
  * Who is logged in, in this tab. Tokens live in sessionStorage: they end with the tab and no other site's page reads them.
+ * Tabs of one person tell each other: a tab opened from a list continues the session of the list, tabs that share a refresh
+ * token (it is good for one exchange) share what it was exchanged for, and a logout is one for all of them.
  */
 
 export interface Session {
@@ -19,6 +21,18 @@ export interface SessionState {
 }
 
 const KEY = 'maypacs.session';
+
+/** What tabs say to each other. */
+export type Message =
+  | { kind: 'hello' }
+  | { kind: 'session'; session: Session; replaces: string | null }
+  | { kind: 'end'; refreshToken: string; why: Ending };
+
+/** As much of a BroadcastChannel as is needed. */
+export interface Channel {
+  postMessage(message: Message): void;
+  onmessage: ((event: MessageEvent<Message>) => void) | null;
+}
 
 function isSession(value: unknown): value is Session {
   const candidate = value as Session | null;
@@ -45,10 +59,14 @@ export class SessionStore {
   #state: SessionState;
   #listeners = new Set<() => void>();
   readonly #storage: Storage;
+  readonly #channel: Channel | null;
+  #answered: (() => void) | null = null;
 
-  constructor(storage: Storage) {
+  constructor(storage: Storage, channel: Channel | null = null) {
     this.#storage = storage;
+    this.#channel = channel;
     this.#state = { session: read(storage), ended: null };
+    if (channel !== null) channel.onmessage = ({ data }) => this.#hear(data);
   }
 
   get state(): SessionState {
@@ -59,13 +77,48 @@ export class SessionStore {
     return this.#state.session;
   }
 
-  begin(session: Session): void {
+  /** Asks the other tabs for their session; resolves when one answers, or after `ms` when none does. */
+  async ask(ms: number): Promise<void> {
+    if (this.#state.session !== null || this.#channel === null) return;
+    await new Promise<void>((resolve) => {
+      this.#answered = resolve;
+      setTimeout(resolve, ms);
+      this.#channel?.postMessage({ kind: 'hello' });
+    });
+    this.#answered = null;
+  }
+
+  /** `replaces`: the refresh token that was given for this session, if any. */
+  begin(session: Session, replaces: string | null = null): void {
+    this.#keep(session);
+    this.#channel?.postMessage({ kind: 'session', session, replaces });
+  }
+
+  end(why: Ending): void {
+    const { session } = this.#state;
+    if (session === null) return;
+    this.#forget(why);
+    this.#channel?.postMessage({ kind: 'end', refreshToken: session.refreshToken, why });
+  }
+
+  #hear(message: Message): void {
+    const { session } = this.#state;
+    if (message.kind === 'hello' && session !== null) {
+      this.#channel?.postMessage({ kind: 'session', session, replaces: null });
+    } else if (message.kind === 'session' && isSession(message.session)) {
+      const asked = session === null && this.#answered !== null;
+      const ours = session !== null && session.refreshToken === message.replaces;
+      if (asked || ours) this.#keep(message.session);
+      this.#answered?.();
+    } else if (message.kind === 'end' && session?.refreshToken === message.refreshToken) this.#forget(message.why);
+  }
+
+  #keep(session: Session): void {
     this.#storage.setItem(KEY, JSON.stringify(session));
     this.#set({ session, ended: null });
   }
 
-  end(why: Ending): void {
-    if (this.#state.session === null) return;
+  #forget(why: Ending): void {
     this.#storage.removeItem(KEY);
     this.#set({ session: null, ended: why });
   }

@@ -257,6 +257,12 @@ async function onPc(browser) {
     await page.reload();
     await page.getByTestId('slice').waitFor();
   });
+  await step('a study opened in a tab of its own needs no second login', async () => {
+    const tab = await page.context().newPage();
+    await tab.goto(page.url());
+    await tab.getByTestId('slice').waitFor();
+    await tab.close();
+  });
   await step('the way back keeps the search', async () => {
     await page.getByRole('link', { name: 'Về danh sách' }).click();
     await page.locator('[data-study]').first().waitFor();
