@@ -44,6 +44,7 @@ def workspaces(
     request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[tuple[Workspace, Workspace]]:
     """A workspace, and one of the same objects whose table is empty."""
+    monkeypatch.setattr(boto3, "DEFAULT_SESSION", None)  # it would keep another engine's credentials
     if request.param == "moto and moto":
         for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
             monkeypatch.setenv(name, "testing")

@@ -36,6 +36,7 @@ def seaweed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SeaweedFS]:
 @pytest.fixture(params=["memory", "moto", "seaweed"])
 def buckets(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Pair]:
     """Two buckets of one engine, used by no other test (on a shared engine: by key prefix)."""
+    monkeypatch.setattr(boto3, "DEFAULT_SESSION", None)  # it would keep another engine's credentials
     if request.param == "memory":
         memory = MemoryBuckets()
         yield memory.bucket("archive"), memory.bucket("inbox")
@@ -231,6 +232,7 @@ def test_a_presigned_upload_takes_exactly_what_was_granted(
     seaweed: SeaweedFS, monkeypatch: pytest.MonkeyPatch, key: Key
 ) -> None:
     """Right bytes once; other bytes, or the same a second time, are refused (SeaweedFS checks signatures)."""
+    monkeypatch.setattr(boto3, "DEFAULT_SESSION", None)
     for name, value in seaweed.environment.items():
         monkeypatch.setenv(name, value)
     body = b"--pack"
