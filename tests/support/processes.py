@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import select
 import signal
 import socket
 import subprocess
@@ -12,7 +11,7 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Self
+from typing import Self
 
 ROOT = Path(__file__).resolve().parents[2]
 BIN = ROOT / ".venv" / "bin"
@@ -46,34 +45,26 @@ class Child:
         self.env = env or dict(os.environ)
         self.process: subprocess.Popen[str] | None = None
 
-    def spawn(self, *, stdout: int | IO[str] | None = None) -> subprocess.Popen[str]:
+    def spawn(self) -> subprocess.Popen[str]:
         with self.log.open("a") as log:
             self.process = subprocess.Popen(
-                self.command,
-                stdout=stdout or log,
-                stderr=log,
-                text=True,
-                env=self.env,
-                cwd=ROOT,
-                start_new_session=True,
+                self.command, stdout=log, stderr=log, text=True, env=self.env, cwd=ROOT, start_new_session=True
             )
         return self.process
 
     def start(self, ready: str, *, seconds: float = 60) -> str:
         """Starts it and returns the first output line that matches ``ready``."""
-        self.process = self.spawn(stdout=subprocess.PIPE)
-        assert self.process.stdout is not None
+        seen = self.log.stat().st_size if self.log.exists() else 0
+        process = self.spawn()
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
-            if select.select([self.process.stdout], [], [], 0.2)[0]:
-                line = self.process.stdout.readline()
-                if re.search(ready, line):
-                    return line
-                if line:
-                    with self.log.open("a") as log:
-                        log.write(line)
-            if self.process.poll() is not None:
+            with self.log.open() as log:
+                log.seek(seen)
+                if found := re.search(ready, log.read(), re.MULTILINE):
+                    return found.string[found.start() :].partition("\n")[0]
+            if process.poll() is not None:
                 break
+            time.sleep(0.05)
         self.kill()
         raise AssertionError(f"{self.command[0]} did not become ready:\n{self.log.read_text()[-3000:]}")
 
@@ -86,8 +77,6 @@ class Child:
         except subprocess.TimeoutExpired:
             self.kill()
             raise AssertionError(f"{self.command[0]} did not stop within {seconds} s") from None
-        finally:
-            self._close()
 
     def kill(self) -> None:
         """kill -9 of the whole process group, as a power cut would."""
@@ -97,11 +86,6 @@ class Child:
             except ProcessLookupError:
                 pass
             self.process.wait()
-            self._close()
-
-    def _close(self) -> None:
-        if self.process is not None and self.process.stdout is not None:
-            self.process.stdout.close()
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -111,7 +95,6 @@ class Child:
                 self.stop()
             else:
                 self.kill()
-        self._close()
 
 
 class Node(Child):
@@ -122,7 +105,7 @@ class Node(Child):
         self.port = port or free_port()
         data.mkdir(parents=True, exist_ok=True)
         super().__init__(
-            [BIN / "maypacs", "up", "--data", data]
+            [str(BIN / "maypacs"), "up", "--data", str(data)]
             + ["--port", str(self.port), "--limits", limits, "--workers", str(workers)],
             log=data.with_suffix(".log"),
         )
@@ -160,7 +143,7 @@ class Edge(Child):
         if not self.config.exists():
             code = node.maypacs("edge", "code", "--archive", archive)
             subprocess.run(
-                [BIN / "maypacs-edge", "enroll", "--url", node.url, "--code", code, "--config", self.config]
+                [str(BIN / "maypacs-edge"), "enroll", "--url", node.url, "--code", code, "--config", str(self.config)]
                 + ["--aet", ae_title, "--port", str(self.port)],
                 check=True,
                 cwd=ROOT,
