@@ -66,6 +66,14 @@ def test_behind_a_proxy_its_forwarded_headers_stand_and_the_peer_is_appended() -
     assert sent == {"X-Forwarded-For": "203.0.113.9, 10.0.0.1", "X-Forwarded-Proto": "https"}
 
 
+def test_the_port_we_listen_on_is_told_where_no_proxy_is_in_front() -> None:
+    """Some clients leave it out of Host; behind a proxy our port is nobody's business."""
+    sent = event_of(headers=(("host", "pacs.test"), ("x-forwarded-port", "99")), port=8080)["headers"]
+    assert isinstance(sent, dict)
+    assert sent["X-Forwarded-Port"] == "8080"
+    assert "X-Forwarded-Port" not in event_of(headers=(), port=8080, behind_proxy=True)["headers"]  # type: ignore[operator]
+
+
 @given(st.binary(min_size=1, max_size=2000))
 def test_every_body_comes_back_from_the_base64_of_its_event(body: bytes) -> None:
     """BinaryMediaTypes is `*/*`: whatever the bytes are, they travel as base64."""

@@ -33,6 +33,7 @@ class HttpRequest:
     scheme: str = "http"
     behind_proxy: bool = False  #: a proxy of ours is in front: what it says in X-Forwarded-* stands
     body: bytes = b""
+    port: int | None = None  #: where we listen
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +97,9 @@ def _headers(request: HttpRequest) -> dict[str, list[str]]:
     chain = ", ".join([*headers.get("X-Forwarded-For", []), request.client])
     headers["X-Forwarded-For"] = [chain]
     headers.setdefault("X-Forwarded-Proto", [request.scheme])
+    if request.port and not request.behind_proxy:
+        # dicomweb-client sends Host without the port: absolute URLs would lead elsewhere.
+        headers["X-Forwarded-Port"] = [str(request.port)]
     return headers
 
 

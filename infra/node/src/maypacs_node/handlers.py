@@ -90,7 +90,7 @@ def fault(status: int, title: str, support_id: str | None = None) -> events.Http
 
 
 def answer(
-    functions: Functions, request: lane.Call, body: bytes, *, limits: str, seconds: float
+    functions: Functions, request: lane.Call, body: bytes, *, limits: str, seconds: float, port: int | None = None
 ) -> events.HttpResponse:
     http = events.HttpRequest(
         request.method,
@@ -101,6 +101,7 @@ def answer(
         request.scheme,
         request.behind_proxy,
         body,
+        port,
     )
     try:
         result = functions.call(request.function, events.proxy_event(http, request.resource), seconds=seconds)
@@ -114,7 +115,9 @@ def answer(
         return fault(502, "Fault in the server", support_id)
 
 
-def serve(functions: Functions, sockets: list[socket.socket], *, limits: str, seconds: float) -> None:
+def serve(
+    functions: Functions, sockets: list[socket.socket], *, limits: str, seconds: float, port: int | None
+) -> None:
     """Accepts for ever. ``sockets`` in order of preference, shared with the other handler processes."""
     by_fd = {listener.fileno(): listener for listener in sockets}
     while True:
@@ -128,7 +131,8 @@ def serve(functions: Functions, sockets: list[socket.socket], *, limits: str, se
                 connection.setblocking(True)
                 received = lane.receive(connection)
                 if received is not None:
-                    lane.reply(connection, answer(functions, *received, limits=limits, seconds=seconds))
+                    reply = answer(functions, *received, limits=limits, seconds=seconds, port=port)
+                    lane.reply(connection, reply)
 
 
 def _warm_up() -> None:
@@ -141,7 +145,8 @@ def _warm_up() -> None:
 def main() -> None:
     """Environment: the settings of the functions, and
     MAYPACS_NODE_LISTENERS (file descriptors, in order of preference), MAYPACS_NODE_FUNCTIONS (the folder),
-    MAYPACS_NODE_SECONDS (the time of one call), MAYPACS_NODE_PRELOAD (names of functions to import at the start).
+    MAYPACS_NODE_SECONDS (the time of one call), MAYPACS_NODE_PORT (the public port),
+    MAYPACS_NODE_PRELOAD (names of functions to import at the start).
     """
     functions = Functions(Path(os.environ["MAYPACS_NODE_FUNCTIONS"]))
     notifications.hook_boto(Path(os.environ["MAYPACS_NODE_THUMBNAILS"]))
@@ -157,6 +162,7 @@ def main() -> None:
         sockets,
         limits=os.environ.get("MAYPACS_LIMITS", "gateway"),
         seconds=float(os.environ.get("MAYPACS_NODE_SECONDS", "29")),
+        port=int(os.environ.get("MAYPACS_NODE_PORT", "0")) or None,
     )
 
 

@@ -1,0 +1,146 @@
+"""Cornerstone3D's dicom-image-loader 5.14, in Chromium, on samples of every transfer syntax: against pydicom's pixels.
+
+The page is built of cornerstone/ with the dashboard's own Vite and asks for frames as OHIF does (``transfer-syntax=*``).
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from pydicom.pixels import pixel_array
+from tests.conftest import SHARED_SAMPLES
+from tests.e2e.clients.browser import HERE, drive
+from tests.e2e.clients.conftest import Archive
+from tests.e2e.clients.corpus import Sample, samples_of, upload
+from tests.e2e.clients.other_origin import serve
+
+pytestmark = [pytest.mark.e2e, pytest.mark.browser, pytest.mark.timeout(400)]
+
+FOLDERS = ("files", "transfer-syntax", "multiframe", "xray", "us", "palettes", "generated", "studies", "series")
+_GATEWAY = 4_300_000
+
+#: What the loader does not decode or decodes otherwise, though it is given the bytes that were stored.
+LOADER_CANNOT = {
+    "files/truncated_pixels.dcm": "cut inside of the first frame: there is no frame (406)",
+    "generated/video_h264_mp4.dcm": "it has no decoder for video",
+    "multiframe/pydicom-data__parametric_map_double_float.dcm": "it knows no Double Float Pixel Data",
+    "series/ct-24x38x3-with-seg-dcmqi/label.seg": "it does not unpack one-bit pixels",
+    "transfer-syntax/pydicom__GDCMJ2K_TextGBR.dcm": "YBR_RCT with wrong colours in the file; its promise never ends",
+    "transfer-syntax/pydicom__J2K_pixelrep_mismatch.dcm": "the code stream and the header differ on the sign; it believes one",
+    "transfer-syntax/pydicom__SC_jpeg_no_color_transform.dcm": "RGB within JPEG: its promise never ends",
+    "transfer-syntax/pydicom__SC_rgb_jpeg_app14_dcmd.dcm": "RGB within JPEG: its promise never ends",
+    "transfer-syntax/pydicom__SC_rgb_jpeg.dcm": "RGB within JPEG without a mark: the browser takes it for YBR",
+    "transfer-syntax/pydicom__examples_palette.dcm": "palettes from WADO-RS metadata: its promise never ends",
+    "us/pydicom-data__gdcm-US-ALOKA-16.dcm": "palettes from WADO-RS metadata: its promise never ends",
+    "xray/dcmjs__sample-op.dcm": "eight-bit lossless JPEG: its decoder goes wrong",
+}
+#: Decoders of lossy JPEG may differ by a grey level or two (ITU-T T.83), more where colours were subsampled.
+LOSSY = {"1.2.840.10008.1.2.4.50", "1.2.840.10008.1.2.4.51", "1.2.840.10008.1.2.4.91"}
+SYNTAXES = {
+    "1.2.840.10008.1.2",
+    "1.2.840.10008.1.2.1",
+    "1.2.840.10008.1.2.2",
+    "1.2.840.10008.1.2.5",
+    "1.2.840.10008.1.2.4.50",
+    "1.2.840.10008.1.2.4.70",
+    "1.2.840.10008.1.2.4.80",
+    "1.2.840.10008.1.2.4.90",
+    "1.2.840.10008.1.2.4.91",
+}
+#: Only the larger collection has these, with pixels that pydicom decodes too.
+MORE_SYNTAXES = {
+    "1.2.840.10008.1.2.1.99",
+    "1.2.840.10008.1.2.4.57",
+    "1.2.840.10008.1.2.4.81",
+    "1.2.840.10008.1.2.4.201",
+}
+
+
+def pictures() -> list[Sample]:
+    """One a series and syntax, with pixels."""
+    found: dict[tuple[str, str], Sample] = {}
+    for sample in samples_of(*FOLDERS):
+        if "Rows" in sample.header and sample.name not in LOADER_CANNOT and has_pixels(sample):
+            found.setdefault((sample.uids[1], sample.syntax), sample)
+    return list(found.values())
+
+
+def has_pixels(sample: Sample) -> bool:
+    dataset = sample.dataset()
+    return any(word in dataset for word in ("PixelData", "FloatPixelData", "DoubleFloatPixelData"))
+
+
+def expected(sample: Sample) -> Any | None:
+    """pydicom's first frame; None when it has no decoder for it."""
+    try:
+        return pixel_array(sample.dataset(), index=0)
+    except (AttributeError, NotImplementedError, RuntimeError, ValueError):
+        return None
+
+
+@pytest.fixture(scope="module")
+def findings(
+    new_archive: Callable[[], Archive], tmp_path_factory: pytest.TempPathFactory
+) -> list[tuple[Sample, dict[str, Any]]]:
+    folder: Path = tmp_path_factory.mktemp("cornerstone")
+    done = subprocess.run(
+        ["node", HERE / "cornerstone" / "build.mjs", folder / "page"], capture_output=True, text=True, timeout=120
+    )
+    assert done.returncode == 0, done.stderr
+    archive, samples = new_archive(), pictures()
+    with archive.session() as session:
+        for sample in samples:
+            if len(sample.data) > _GATEWAY:
+                upload(session, archive.origin, archive.name, sample.data)
+                continue
+            answer = session.post(
+                f"{archive.root}/studies", data=sample.data, headers={"Content-Type": "application/dicom"}, timeout=60
+            )
+            assert answer.status_code in {200, 202}, f"{sample.name}: {answer.status_code} {answer.text[:500]}"
+    requests = [{"root": archive.root, "token": archive.key, "url": sample.url, "frame": 1} for sample in samples]
+    (folder / "requests.json").write_text(json.dumps(requests))
+    with serve(folder / "page") as origin:
+        drive(
+            "cornerstone.mjs",
+            seconds=300,
+            page=origin,
+            requests=str(folder / "requests.json"),
+            findings=str(folder / "findings.json"),
+        )
+    report = json.loads((folder / "findings.json").read_text())
+    return list(zip(samples, report["findings"], strict=True))
+
+
+def test_every_picture_is_decoded(findings: list[tuple[Sample, dict[str, Any]]]) -> None:
+    """But for what the loader cannot do, by name."""
+    assert {sample.name: found["error"] for sample, found in findings if "error" in found} == {}
+
+
+def test_the_pixels_are_those_that_pydicom_decodes(findings: list[tuple[Sample, dict[str, Any]]]) -> None:
+    """Value by value (by two sums) where the compression is lossless; within a grey level on average where it is not."""
+    wrong, compared = {}, set()
+    for sample, found in findings:
+        pixels = expected(sample)
+        if pixels is None or "error" in found:
+            continue
+        values = pixels.astype(np.float64).ravel()
+        weighted = float((values * (np.arange(values.size) % 1021 + 1)).sum())
+        ours = [found["count"], found["min"], found["max"]]
+        theirs = [values.size, float(values.min()), float(values.max())]
+        if sample.syntax in LOSSY or pixels.dtype.kind == "f":
+            good = ours[0] == theirs[0] and abs(found["sum"] / values.size - values.mean()) < 1
+        else:
+            good = ours == theirs and (found["sum"], found["weighted"]) == (float(values.sum()), weighted)
+        compared.add(sample.syntax)
+        if not good:
+            wrong[sample.name] = f"{found} instead of {theirs}, sum {values.sum()}"
+    assert wrong == {}
+    assert compared >= SYNTAXES
+    if SHARED_SAMPLES.is_dir():
+        assert compared >= MORE_SYNTAXES
