@@ -77,9 +77,9 @@ def test_a_study_has_hints_for_all_that_people_search_by() -> None:
     keys = {(row["pk"].removeprefix("hosp1#"), row["sk"]) for row in rows}
     order = order_of(study())
     assert keys == {
-        ("T#pid#P1", order),
-        ("T#pid#P2", order),
-        ("T#acc#A1", order),
+        ("T#pid#P1", f"P1#{order}"),
+        ("T#pid#P2", f"P2#{order}"),
+        ("T#acc#A1", f"A1#{order}"),
         *((f"T#pn#{token}", order) for token in ("nguyen", "van", "an", "le")),
         ("N#ng", f"nguyen van an#{uid}"),
         ("N#va", f"van an#{uid}"),

@@ -136,12 +136,73 @@ def test_modality_of_a_study_is_one_of_its_modalities() -> None:
 
 def test_what_is_not_supported_is_ignored_with_a_warning() -> None:
     """Neither an error nor silence; no value is repeated."""
-    query = parse(
-        emptyvaluematching="true", orderby="PatientName", TimezoneOffsetFromUTC="+0700", includefield="Nonsense"
-    )
+    query = parse(orderby="PatientName", includefield="Nonsense")
     assert query.matches == ()
-    assert len(query.warnings) == 4
-    assert "+0700" not in " ".join(query.warnings)
+    assert len(query.warnings) == 2
+    assert "PatientName" not in " ".join(query.warnings)
+
+
+def test_two_quotation_marks_ask_for_no_value_when_that_is_switched_on() -> None:
+    """PS3.4 C.2.2.2.7; without the switch they are text, and no date at all."""
+    (key,) = parse(emptyvaluematching="true", StudyDate='""').matches
+    assert (key.path, key.empty) == (("00080020",), True)
+    assert parse(PatientID='""').matches[0].empty is False
+    assert parse(emptyvaluematching="true", PatientID="P1").matches[0].empty is False
+    with pytest.raises(BadRequestError):
+        parse(emptyvaluematching="false", StudyDate='""')
+
+
+def test_several_values_are_keys_of_their_own_when_that_is_switched_on() -> None:
+    """PS3.4 C.2.2.2.8: each must be there; no wildcards in them; without the switch code strings are alternatives."""
+    query = parse(multiplevaluematching="true", ModalitiesInStudy="CT\\PT")
+    assert [key.texts for key in query.matches] == [["CT"], ["PT"]]
+    assert parse(ModalitiesInStudy="CT\\PT").matches[0].texts == ["CT", "PT"]
+    assert parse(ModalitiesInStudy="CT,PT").matches[0].texts == ["CT", "PT"]
+    assert parse(StudyDescription="a,b").matches[0].texts == ["a,b"]
+    with pytest.raises(BadRequestError, match="wildcards"):
+        parse(multiplevaluematching="true", ModalitiesInStudy="CT\\P*")
+
+
+@pytest.mark.parametrize(
+    ("text", "minutes"), [("+0700", 420), (" 0700", 420), ("-0330", -210), ("+1400", 840), ("-1200", -720)]
+)
+def test_a_time_zone_belongs_to_the_dates_and_times_of_the_request(text: str, minutes: int) -> None:
+    """By keyword or tag; a plus that was not percent-encoded is one. It is no key itself."""
+    for name in ("TimezoneOffsetFromUTC", "00080201"):
+        query = parse_query({name: [text], "StudyDate": ["20260101"], "PatientID": ["P1"]}, "study")
+        assert [key.zone for key in query.matches] == [minutes, None]
+        assert query.warnings == ()
+
+
+@pytest.mark.parametrize("text", ["+1500", "-1230", "7", "+07", "UTC", "+0760"])
+def test_what_is_no_time_zone_is_refused(text: str) -> None:
+    """400."""
+    with pytest.raises(BadRequestError):
+        parse(TimezoneOffsetFromUTC=text)
+
+
+def test_a_charset_that_json_has_not_is_refused() -> None:
+    """PS3.18 8.3.3.2; a list needs one that fits."""
+    for charset in ("utf-8", "UTF-8;q=0.5", '"ISO_IR 192"', "iso-8859-1, utf-8;q=0.1"):
+        assert parse(charset=charset).warnings == ()
+    with pytest.raises(BadRequestError, match="UTF-8"):
+        parse(charset="iso-8859-1")
+
+
+def test_a_private_creator_names_the_block_of_other_parameters_and_is_a_key_alone() -> None:
+    """At every level, for keys and included attributes, also inside sequences."""
+    (key,) = parse("instance", **{"00091002": "x", "00090010": "ACME 1.0 "}).matches
+    assert (key.path, key.creators) == (("00091002",), ("ACME 1.0",))
+    (key,) = parse("instance", **{"00400275.00191002": "x", "00400275.00190010": "ACME"}).matches
+    assert key.creators == ("", "ACME")
+    assert parse("study", **{"00090010": "ACME"}).matches[0].path == ("00090010",)
+    query = parse("study", includefield="00091002", **{"00090010": "ACME"})
+    assert (query.matches, query.include, query.creators) == ((), ("00091002",), (("00090010", "ACME"),))
+
+
+def test_the_character_set_of_a_request_is_no_key() -> None:
+    """PS3.4 C.2.2.2: it is never matched."""
+    assert parse(SpecificCharacterSet="ISO_IR 192") == parse()
 
 
 def test_too_many_keys_are_refused() -> None:

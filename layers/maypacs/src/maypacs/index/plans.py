@@ -1,7 +1,7 @@
 """Which rows drive a search for studies: the cheapest that the keys allow (protocols: search bounds).
 
-In this order: StudyInstanceUIDs; an accession number or a PatientID; names, whose words are probed in parallel, the
-one that ends drives; a date range; everything. Every plan gives candidates in one order, newest first
+In this order: StudyInstanceUIDs; an accession number or a PatientID; their beginnings and names, whose words are probed
+in parallel, the one that ends drives; a date range; everything. Every plan gives candidates in one order, newest first
 (`terms.study_order` reversed), so that pages of one query fit together whichever plan made them. Candidates passed the
 keys on a hint or on the index's copy of a study row; those that leave here without the row are still to be verified
 against it (`verify`).
@@ -17,8 +17,6 @@ from typing import Literal
 from maypacs.index import terms
 from maypacs.index.matching import (
     Match,
-    date_range,
-    fold_pattern,
     folded_name_matches,
     is_words,
     matches_all,
@@ -26,9 +24,11 @@ from maypacs.index.matching import (
     name_words,
     text_matches,
 )
+from maypacs.index.moments import date_range, widened
+from maypacs.index.probes import LAST, Probe, beginning, id_on_hint, name_ranges, phrase_range, shortest
 from maypacs.index.reading import BoundReachedError, Reader, gather
 from maypacs.index.rows import ABSENT_MONTH, STUDY_SK, Attributes, StudySummary, study_pk
-from maypacs.index.table import BY_DATE, Item, StartKey
+from maypacs.index.table import BY_DATE, Item
 from maypacs.uids import ArchiveId, Uid, uid
 
 STUDY_UID, STUDY_DATE, PATIENT_NAME, PATIENT_ID, ACCESSION, MODALITIES = (
@@ -45,6 +45,10 @@ _PROBE, _DEEPER_PROBE = 300, 2_000
 _PATIENCE, _DENSE = 500, 20
 _LONGEST_HINT = 256
 _SAMPLE = 250
+_SHORTEST_PROBE = 2
+_ID_KINDS: dict[str, Literal["acc", "pid"]] = {ACCESSION: "acc", PATIENT_ID: "pid"}
+#: Keys that every hint tells, beside the one that drives.
+_TOLD = {(STUDY_DATE,), (PATIENT_NAME,), (MODALITIES,)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +118,7 @@ def searchable(study: StudySummary) -> Attributes:
         MODALITIES: {"vr": "CS", "Value": list(study.modalities)},
         "00080062": {"vr": "UI", "Value": list(study.sop_classes)},
         STUDY_UID: {"vr": "UI", "Value": [study.study_instance_uid]},
+        "00080056": {"vr": "CS", "Value": ["ONLINE"]},
         "00201206": {"vr": "IS", "Value": [study.number_of_series]},
         "00201208": {"vr": "IS", "Value": [study.number_of_instances]},
     }
@@ -125,42 +130,51 @@ class _Plan:
         self.archive_id = archive_id
         self.keys = keys
         self.first_read = first_read
+        self.driver = self._driver()
         self.dates = self._dates()
         #: Names met by a scan, each from each of its parts on: they tell which word is the rarest.
         self.sample: list[list[str]] = []
 
     def candidates(self, after: str | None) -> Iterator[Candidate | None]:
         """None for a row that was examined in vain: who waits for a candidate may want to try something else."""
-        driver = self._driver()
-        key = self._key(driver)
-        if key is None:
+        driver = self.driver
+        if driver is None:
             return self._by_date(after)
-        if driver == STUDY_UID:
-            return self._by_uid([uid(value) for value in key.uids])
-        if driver == PATIENT_NAME:
-            return self._by_name(key, after)
-        kind: Literal["acc", "pid"] = "acc" if driver == ACCESSION else "pid"
-        return self._by_term(terms.term_pk(self.archive_id, kind, terms.plain(key.value)), after)
+        if driver.path == (STUDY_UID,):
+            return self._by_uid([uid(value) for value in driver.uids])
+        if driver.path == (PATIENT_NAME,) or driver.wild:
+            return self._by_probes(after)
+        return self._by_id(driver, after)
 
     def hints_tell_all(self) -> bool:
         """Whether what drives tests every key: then skipping and counting need not read the study rows."""
-        driver = self._driver()
-        told = {(tag,) for tag in (STUDY_DATE, PATIENT_NAME, MODALITIES, driver)}
-        return driver in (STUDY_UID, "") or {key.path for key in self.keys} <= told
+        if self.driver is None or self.driver.path == (STUDY_UID,):
+            return True
+        return all(key is self.driver or (key.path in _TOLD and key.plainly) for key in self.keys) and (
+            self.driver.path == (PATIENT_NAME,) or len(self.driver.value) < terms.LONGEST_TERM
+        )
 
-    def _driver(self) -> str:
-        """The key that drives, "" when the dates do."""
-        for tag in (STUDY_UID, ACCESSION, PATIENT_ID, PATIENT_NAME):
-            key = self._key(tag)
-            if key is not None and (tag in (STUDY_UID, PATIENT_NAME) or not key.wild):
-                return tag
-        return ""
-
-    def _key(self, tag: str) -> Match | None:
-        return next((key for key in self.keys if key.path == (tag,)), None)
+    def _driver(self) -> Match | None:
+        """The key that drives, None when the dates do. A beginning of an id comes before a name, which hints tell."""
+        keys = [key for key in self.keys if not key.empty]
+        ids = [key for tag in (ACCESSION, PATIENT_ID) for key in keys if key.path == (tag,)]
+        preferred = [
+            *(key for key in keys if key.path == (STUDY_UID,)),
+            *(key for key in ids if not key.wild),
+            *(key for key in ids if len(beginning(key)) >= _SHORTEST_PROBE),
+            *(key for key in keys if key.path == (PATIENT_NAME,)),
+        ]
+        return preferred[0] if preferred else None
 
     def _dates(self) -> tuple[str, str] | None:
-        ranges = [date_range(key.value) for key in self.keys if key.path == (STUDY_DATE,)]
+        """Days within which every study lies that the StudyDate keys allow."""
+        ranges = []
+        for key in self.keys:
+            if key.path == (STUDY_DATE,) and key.empty:
+                ranges.append((terms.NO_DATE, terms.NO_DATE))
+            elif key.path == (STUDY_DATE,):
+                days = date_range(key.value)
+                ranges.append(days if key.zone is None else widened(*days))
         return (max(low for low, _ in ranges), min(high for _, high in ranges)) if ranges else None
 
     def _by_uid(self, uids: Sequence[Uid]) -> Iterator[Candidate]:
@@ -168,28 +182,51 @@ class _Plan:
         studies = [StudySummary.from_item(row) for row in rows if row is not None]
         yield from _newest_first(self._of_study(study, verified=True) for study in studies)
 
-    def _by_term(self, pk: str, after: str | None) -> Iterator[Candidate | None]:
+    def _by_id(self, key: Match, after: str | None) -> Iterator[Candidate | None]:
+        value = terms.plain(key.value)
+        low, high = self._between(after)
+        between = terms.id_sk(value, low), terms.id_sk(value, high)
+        if low > high:
+            return
+        pk = terms.id_pk(self.archive_id, _ID_KINDS[key.path[0]], value)
+        for hint in self.reader.rows(pk, between=between, reverse=True, chunk=self.first_read):
+            yield self._of_hint(hint) if terms.is_row_of_id(hint, value) else None
+
+    def _by_token(self, token: str, after: str | None) -> Iterator[Candidate | None]:
         between = self._between(after)
         if between[0] > between[1]:
             return
+        pk = terms.term_pk(self.archive_id, token)
         for hint in self.reader.rows(pk, between=between, reverse=True, chunk=self.first_read):
             if len(self.sample) < _SAMPLE:
                 self.sample.append([tail for group in hint["names"] for tail in terms.tails(group)])
             yield self._of_hint(hint)
 
-    def _by_name(self, name: Match, after: str | None) -> Iterator[Candidate | None]:
-        probes = [_Probe(self.reader, self.archive_id, *between) for between in _name_ranges(name)]
-        phrase = _Probe(self.reader, self.archive_id, *_phrase_range(name)) if len(probes) > 1 else None
+    def _by_probes(self, after: str | None) -> Iterator[Candidate | None]:
+        """By the beginning of an id, or by names."""
+        key = self.driver
+        assert key is not None
+        phrase = None
+        if key.path == (PATIENT_NAME,):
+            name = key
+            ranges = name_ranges(name)
+            probes = [Probe(self.reader, terms.names_pk(self.archive_id, low), (low, high)) for low, high in ranges]
+            if len(probes) > 1:
+                low, high = phrase_range(name)
+                phrase = Probe(self.reader, terms.names_pk(self.archive_id, low), (low, high))
+        else:
+            start = beginning(key)
+            pk = terms.id_pk(self.archive_id, _ID_KINDS[key.path[0]], start)
+            probes = [Probe(self.reader, pk, (start, start + LAST), lambda row: id_on_hint(row, key))]
         tries = [*probes, phrase] if phrase else probes
         gather(self.reader.table, [lambda each=each: each.read(_PROBE) for each in tries])  # type: ignore[misc]
-        driver = _shortest(probes)
+        driver = shortest(probes)
         if driver is not None:
             yield from _newest_first(map(self._of_hint, driver.rows))
             return
         # Every word is a common one: then the newest studies hold enough of them, or else the rarest is read on.
-        if is_words(name.value) and not name.wild and not name.fuzzy:
-            longest = max(name_words(name.value), key=len)
-            stream = self._by_term(terms.term_pk(self.archive_id, "pn", longest), after)
+        if key.path == (PATIENT_NAME,) and is_words(key.value) and not key.wild and not key.fuzzy:
+            stream = self._by_token(max(name_words(key.value), key=len), after)
         else:
             stream = self._by_date(after)
         before, matched = self.reader.left, 0
@@ -218,7 +255,7 @@ class _Plan:
                 yield from _below(last, map(self._of_hint, phrase.rows))
             raise
 
-    def _frequency(self, probe: _Probe) -> int:
+    def _frequency(self, probe: Probe) -> int:
         start = probe.between[0].rstrip(" #")
         return sum(any(tail.startswith(start) for tail in tails) for tails in self.sample)
 
@@ -226,9 +263,9 @@ class _Plan:
         between = self._between(after)
         if between[0] > between[1]:
             return
-        filtered = any(key.path != (STUDY_DATE,) for key in self.keys)
+        filtered = any(key.path != (STUDY_DATE,) or not key.plainly for key in self.keys)
         chunk = max(self.first_read, 250) if filtered else self.first_read
-        hints = [key for key in self.keys if key.path in _ON_ROW]
+        hints = [key for key in self.keys if key.path in _ON_ROW and key.plainly]
         for month in self._months(between):
             if month == ABSENT_MONTH:
                 bounds = None if between[1] >= terms.NO_DATE + "~" else ("!", between[1][len(terms.NO_DATE) :])
@@ -268,57 +305,16 @@ class _Plan:
         if self.dates is not None and not self.dates[0] <= order[:8] <= self.dates[1]:
             return None
         for key in self.keys:
+            if not key.plainly:
+                continue
             if key.path == (PATIENT_NAME,):
                 names = hint["names"]
                 whole = all(len(name) < _LONGEST_HINT for name in names)
                 if whole and not folded_name_matches(names, key.value, fuzzy=key.fuzzy):
                     return None
-            elif key.path == (MODALITIES,) and not any(text_matches(m, key.value) for m in hint["modalities"]):
+            elif key.path == (MODALITIES,) and not _listed("modalities")(hint, key):
                 return None
         return Candidate(order, Uid(hint["study"]))
-
-
-class _Probe:
-    """The names of one range, read up to a budget."""
-
-    def __init__(self, reader: Reader, archive_id: ArchiveId, low: str, high: str) -> None:
-        self.reader = reader
-        self.pk = terms.names_pk(archive_id, low)
-        self.between = (low, high)
-        self.rows: list[Item] = []
-        self.ended = False
-        self._start: StartKey | None = None
-
-    def read(self, budget: int) -> None:
-        while budget > 0 and not self.ended:
-            page = self.reader.page(self.pk, between=self.between, limit=budget, start=self._start)
-            self.rows += page.items
-            budget -= max(1, len(page.items))
-            self._start, self.ended = page.next, page.next is None
-
-
-def _name_ranges(name: Match) -> list[tuple[str, str]]:
-    """Ranges of name rows, each of which holds every name that matches; none when a key begins with a wildcard."""
-    if name.fuzzy:
-        starts = [word.partition("*")[0].partition("?")[0] for word in name_words(name.value)]
-        return [(start, start + _LAST) for start in dict.fromkeys(starts) if len(start) >= 2]
-    if name.wild:
-        start = fold_pattern(name.value).partition("*")[0].partition("?")[0].rstrip(" ")
-        return [(start, start + _LAST)] if len(start) >= 2 else []
-    if is_words(name.value):
-        # A name row goes on with a space (the next word) or with # (its end); $ is beyond both.
-        return [(word + " ", word + "$") for word in dict.fromkeys(name_words(name.value))]
-    groups = terms.name_groups(name.value)
-    return [(group + "#", group + "$") for group in groups]
-
-
-def _phrase_range(name: Match) -> tuple[str, str]:
-    """The range of name rows in which the words of a key stand side by side, as typed."""
-    phrase = " ".join(name_words(name.value)).partition("*")[0].partition("?")[0]
-    return (phrase, phrase + _LAST) if name.fuzzy else (phrase + " ", phrase + "$")
-
-
-_LAST = "\U0010ffff"
 
 
 def _of_key(row: Item, month: str) -> Candidate:
@@ -332,7 +328,7 @@ def _name_on_row(row: Item, key: Match) -> bool:
 
 
 def _listed(column: str) -> Callable[[Item, Match], bool]:
-    return lambda row, key: any(text_matches(value, key.value) for value in row[column])
+    return lambda row, key: any(text_matches(value, text) for value in row[column] for text in key.texts)
 
 
 #: Keys that the columns of a study row tell, before its attributes are parsed.
@@ -342,10 +338,6 @@ _ON_ROW: dict[tuple[str, ...], Callable[[Item, Match], bool]] = {
     (ACCESSION,): _listed("accession_numbers"),
     (MODALITIES,): _listed("modalities"),
 }
-
-
-def _shortest(probes: Iterable[_Probe]) -> _Probe | None:
-    return min((probe for probe in probes if probe.ended), key=lambda probe: len(probe.rows), default=None)
 
 
 def _below(order: str | None, candidates: Iterable[Candidate | None]) -> Iterator[Candidate]:

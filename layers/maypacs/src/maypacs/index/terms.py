@@ -3,7 +3,8 @@
 Hints are hints: a search checks every hit against the study row; ingest writes new ones first and removes stale ones
 after the study row.
 
-``{a}#T#pid#{value}``, ``{a}#T#acc#{value}``, ``{a}#T#pn#{token}``   sk ``{order}``
+``{a}#T#pid#{2 letters}``, ``{a}#T#acc#{2 letters}``   sk ``{value}#{order}``: one value, newest last; and prefixes
+``{a}#T#pn#{token}``    sk ``{order}``
 ``{a}#N#{2 letters}``   sk ``{folded name from one of its parts on}#{study}``: prefixes of the name and of its words
 ``{a}#M``               sk ``{yyyymm}``
 
@@ -24,7 +25,8 @@ from maypacs.uids import ArchiveId, Uid
 
 NO_DATE = "00000000"
 #: A value longer than any VR of a key allows is cut in a key; the study row tells the rest.
-_LONGEST_TERM = 128
+LONGEST_TERM = 128
+_ID_LETTERS = 2
 _LONGEST_NAME = 256
 _MOST_PARTS = 8
 _MARKS = re.compile("[\u0300-\u036f\u1ab0-\u1aff\u1dc0-\u1dff\u20d0-\u20ff\ufe20-\ufe2f]+")
@@ -73,8 +75,23 @@ def order_of(study: StudySummary) -> str:
     return study_order(study.study_date, study.study_time, study.first_arrival, study.study_instance_uid)
 
 
-def term_pk(archive_id: ArchiveId, kind: Literal["pid", "acc", "pn"], value: str) -> str:
-    return f"{archive_id}#T#{kind}#{value[:_LONGEST_TERM]}"
+def term_pk(archive_id: ArchiveId, token: str) -> str:
+    return f"{archive_id}#T#pn#{token[:LONGEST_TERM]}"
+
+
+def id_pk(archive_id: ArchiveId, kind: Literal["pid", "acc"], value: str) -> str:
+    """The partition of the ids that begin as this one. One row serves the whole id and its beginnings: a partition for
+    each value would need a second row for them, one write unit more a study and id."""
+    return f"{archive_id}#T#{kind}#{value[:_ID_LETTERS]}"
+
+
+def id_sk(value: str, order: str) -> str:
+    """An id may hold ``#`` itself: who reads a range compares the whole key (`is_row_of_id`)."""
+    return f"{value[:LONGEST_TERM]}#{order}"
+
+
+def is_row_of_id(row: Item, value: str) -> bool:
+    return bool(row["sk"] == id_sk(value, row["order"]))
 
 
 def names_pk(archive_id: ArchiveId, start: str) -> str:
@@ -104,13 +121,13 @@ def hint_rows(study: StudySummary) -> list[Item]:
     keys: dict[tuple[str, str], None] = {}
     for value in map(plain, study.patient_ids):
         if value:
-            keys[term_pk(archive_id, "pid", value), order] = None
+            keys[id_pk(archive_id, "pid", value), id_sk(value, order)] = None
     for value in map(plain, study.accession_numbers):
         if value:
-            keys[term_pk(archive_id, "acc", value), order] = None
+            keys[id_pk(archive_id, "acc", value), id_sk(value, order)] = None
     for group in groups:
         for token in group.split(" ")[:_MOST_PARTS]:
-            keys[term_pk(archive_id, "pn", token), order] = None
+            keys[term_pk(archive_id, token), order] = None
         for tail in tails(group):
             keys[names_pk(archive_id, tail), f"{tail[:_LONGEST_NAME]}#{study.study_instance_uid}"] = None
     rows: list[Item] = [{"pk": pk, "sk": sk, **hint} for pk, sk in keys]
