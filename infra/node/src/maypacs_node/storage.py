@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 import aiohttp
 from yarl import URL
 
-from maypacs_node import signing
+from maypacs.archive import signing
 
 CHUNK = 256 * 1024
 

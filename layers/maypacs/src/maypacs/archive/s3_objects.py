@@ -5,10 +5,12 @@ from __future__ import annotations
 import base64
 import hashlib
 from collections.abc import Iterator, Mapping
+from email.utils import parsedate_to_datetime
 from typing import Any, BinaryIO
 
 from maypacs.archive import multipart
 from maypacs.archive.objects import CopyRange, ObjectHead
+from maypacs.archive.s3_reads import Reading, reads_of
 from maypacs.errors import ObjectNotFoundError, PreconditionFailedError, StorageError
 
 #: Above this a body that is a file goes by multipart; below it, in one request.
@@ -22,26 +24,34 @@ _PRECONDITION = {"PreconditionFailed", "412", "ConditionalRequestConflict", "409
 
 
 class S3Objects:
-    """One bucket. ``client`` is a boto3 S3 client, made from the environment's credentials when not given."""
+    """One bucket, with the environment's credentials. Reads of whole objects and ranges go past boto3 (`s3_reads`)."""
 
-    def __init__(self, bucket: str, endpoint: str | None = None, client: Any = None) -> None:
+    def __init__(self, bucket: str, endpoint: str | None = None) -> None:
         self.bucket = bucket
-        self._client = client or s3_client(endpoint)
+        self._client = s3_client(endpoint)
+        self._read = reads_of(self._client, bucket, endpoint)
 
     def head(self, key: str) -> ObjectHead:
+        if known := self._read("HEAD", key):
+            return _head_of(key, known)
         answer = self._call("head_object", Bucket=self.bucket, Key=key)
         return _head(key, answer, answer["ContentLength"])
 
     def get(self, key: str, *, offset: int = 0, length: int | None = None, if_match: str | None = None) -> bytes:
         if length == 0:
             return b""
+        byte_range = _range(offset, length) if offset or length is not None else None
+        if known := self._read("GET", key, byte_range=byte_range, if_match=if_match):
+            return known.body
         extra: dict[str, Any] = {"IfMatch": f'"{if_match}"'} if if_match else {}
-        if offset or length is not None:
-            extra["Range"] = _range(offset, length)
+        if byte_range:
+            extra["Range"] = byte_range
         body: bytes = self._call("get_object", Bucket=self.bucket, Key=key, **extra)["Body"].read()
         return body
 
     def get_with_head(self, key: str) -> tuple[bytes, ObjectHead]:
+        if known := self._read("GET", key):
+            return known.body, _head_of(key, known)
         answer = self._call("get_object", Bucket=self.bucket, Key=key)
         return answer["Body"].read(), _head(key, answer, answer["ContentLength"])
 
@@ -136,7 +146,7 @@ class S3Objects:
         known = [self._known(part) for part in parts]
         steps = multipart.plan([size for _, size in known])
         if len(steps) == 1 and not steps[0].copy:
-            return self.put(key, self._read(known, steps[0]), content_type=content_type, metadata=metadata)
+            return self.put(key, self._pieces(known, steps[0]), content_type=content_type, metadata=metadata)
         with multipart.Upload(self._client, self._call, self.bucket, key, fields) as upload:
             for step in steps:
                 if step.copy:
@@ -145,7 +155,7 @@ class S3Objects:
                     span = step.spans[0]
                     upload.copy(source.bucket or self.bucket, source.key, source.offset + span.offset, span.length)
                 else:
-                    upload.part(self._read(known, step))
+                    upload.part(self._pieces(known, step))
             return upload.complete()
 
     def _known(self, part: CopyRange | bytes) -> tuple[CopyRange | bytes, tuple[int, bool]]:
@@ -158,7 +168,7 @@ class S3Objects:
             length = head["ContentLength"] - part.offset
         return part, (length, True)
 
-    def _read(self, known: list[tuple[CopyRange | bytes, tuple[int, bool]]], step: multipart.Step) -> bytes:
+    def _pieces(self, known: list[tuple[CopyRange | bytes, tuple[int, bool]]], step: multipart.Step) -> bytes:
         pieces = []
         for span in step.spans:
             source = known[span.part][0]
@@ -248,6 +258,19 @@ def _head(key: str, answer: Mapping[str, Any], size: int) -> ObjectHead:
         last_modified=answer["LastModified"],
         metadata=dict(answer.get("Metadata", {})),
         content_type=answer.get("ContentType", ""),
+    )
+
+
+def _head_of(key: str, answer: Reading) -> ObjectHead:
+    headers = {name.lower(): value for name, value in answer.headers.items()}
+    prefix = "x-amz-meta-"
+    return ObjectHead(
+        key=key,
+        size=int(headers["content-length"]),
+        etag=_etag(headers["etag"]),
+        last_modified=parsedate_to_datetime(headers["last-modified"]),
+        metadata={name.removeprefix(prefix): value for name, value in headers.items() if name.startswith(prefix)},
+        content_type=headers.get("content-type", ""),
     )
 
 

@@ -13,7 +13,7 @@ from botocore.credentials import Credentials
 from hypothesis import given
 from hypothesis import strategies as st
 
-from maypacs_node import signing
+from maypacs.archive import signing
 
 NOW = datetime(2026, 11, 24, 4, 5, 6, tzinfo=UTC)
 #: Over plain http botocore always signs the body: an empty one here.
@@ -21,7 +21,9 @@ EMPTY = hashlib.sha256(b"").hexdigest()
 ACCESS, SECRET, REGION = "key", "secret", "us-east-1"
 
 
-def ours(method: str, key: str, headers: dict[str, str], query: dict[str, str]) -> str:
+def ours(
+    method: str, key: str, headers: dict[str, str], query: dict[str, str], *, session_token: str | None = None
+) -> str:
     signed = signing.sign(
         method,
         "127.0.0.1:8333",
@@ -29,6 +31,7 @@ def ours(method: str, key: str, headers: dict[str, str], query: dict[str, str]) 
         access_key=ACCESS,
         secret_key=SECRET,
         region=REGION,
+        session_token=session_token,
         headers=headers,
         query=query,
         payload_sha256=EMPTY,
@@ -37,11 +40,13 @@ def ours(method: str, key: str, headers: dict[str, str], query: dict[str, str]) 
     return signed["authorization"]
 
 
-def botocores(method: str, key: str, headers: dict[str, str], query: dict[str, str]) -> str:
+def botocores(
+    method: str, key: str, headers: dict[str, str], query: dict[str, str], *, session_token: str | None = None
+) -> str:
     url = "http://127.0.0.1:8333" + signing.encoded_path("archive", key)
     request = AWSRequest(method, url, headers=headers, params=query)
     with patch("botocore.auth.get_current_datetime", return_value=NOW.replace(tzinfo=None)):
-        S3SigV4Auth(Credentials(ACCESS, SECRET), "s3", REGION).add_auth(request)
+        S3SigV4Auth(Credentials(ACCESS, SECRET, session_token), "s3", REGION).add_auth(request)
     return str(request.headers["Authorization"])
 
 
@@ -72,3 +77,10 @@ def test_it_signs_as_botocore_does(
 def test_it_signs_any_key_as_botocore_does(key: str) -> None:
     """Files copied into the inbox have the names that people gave them."""
     assert ours("GET", key, {}, {}) == botocores("GET", key, {}, {})
+
+
+def test_it_signs_the_token_of_temporary_credentials() -> None:
+    """Those of a Lambda's role: the token is a header, and signed."""
+    signed = ours("GET", "blobs/x", {}, {}, session_token="a/token==")
+    assert "x-amz-security-token" in signed
+    assert signed == botocores("GET", "blobs/x", {}, {}, session_token="a/token==")

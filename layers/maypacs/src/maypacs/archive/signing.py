@@ -1,7 +1,7 @@
-"""AWS Signature Version 4 of a request to S3, small enough for an event loop (about 20 microseconds).
+"""AWS Signature Version 4 of a request to S3, small enough for every frame and for an event loop (20 microseconds).
 
 Source: "Signature Calculations for the Authorization Header", Amazon S3 API reference. Compared with botocore's in
-tests/unit/node/test_signing.py.
+tests/unit/archive/test_signing.py.
 """
 
 from __future__ import annotations
@@ -32,16 +32,22 @@ def sign(
     access_key: str,
     secret_key: str,
     region: str,
+    session_token: str | None = None,
     headers: Mapping[str, str] | None = None,
     query: Mapping[str, str] | None = None,
     payload_sha256: str = UNSIGNED,
     now: float | None = None,
 ) -> dict[str, str]:
-    """The headers to send: those given and the signature's. ``path`` is percent-encoded (`encoded_path`)."""
+    """The headers to send: those given and the signature's. ``path`` is percent-encoded (`encoded_path`).
+
+    ``session_token``: of temporary credentials, such as those of a Lambda.
+    """
     instant = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(time.time() if now is None else now))
     day = instant[:8]
     signed = {name.lower(): " ".join(value.split()) for name, value in (headers or {}).items()}
     signed |= {"host": host, "x-amz-content-sha256": payload_sha256, "x-amz-date": instant}
+    if session_token:
+        signed["x-amz-security-token"] = session_token
     names = ";".join(sorted(signed))
     listed = "&".join(f"{quote(k, safe='-_.~')}={quote(v, safe='-_.~')}" for k, v in sorted((query or {}).items()))
     fields = "".join(f"{name}:{signed[name]}\n" for name in sorted(signed))
@@ -56,4 +62,5 @@ def sign(
 
 
 def encoded_path(bucket: str, key: str) -> str:
-    return quote(f"/{bucket}/{key}", safe="/-_.~")
+    """``bucket`` is "" where the host names it."""
+    return quote(f"/{bucket}/{key}" if bucket else f"/{key}", safe="/-_.~")
