@@ -1,7 +1,9 @@
 """One SeaweedFS (master, volume, filer, S3 gateway in one process) on loopback: the object store of a private node.
 
 Durable: both buckets are configured to fsync before a write is answered. Private: credentials are generated at the
-first start (0600), every port listens on 127.0.0.1 only, telemetry is off. The rest of the code sees an S3 endpoint.
+first start (0600), every port listens on 127.0.0.1 only, telemetry is off. The S3 gateway is the only way in over HTTP:
+master and filer speak gRPC alone, and the volume server wants a token that only they can make; otherwise any page in a
+browser on this machine could read and delete. The rest of the code sees an S3 endpoint.
 
     with SeaweedFS(folder) as store:
         boto3.client("s3", endpoint_url=store.endpoint, aws_access_key_id=store.access_key, …)
@@ -21,7 +23,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
 from maypacs_node import processes
 
@@ -108,8 +110,9 @@ class SeaweedFS:
         data = self.folder / "data"
         data.mkdir(exist_ok=True)
         deadline = time.monotonic() + seconds
+        write_private(self.run / "security.toml", _security())  # SeaweedFS looks for it where it runs
         self._found_cluster(data, deadline)
-        command = [binary(), "-v=0", "server", "-ip=127.0.0.1", "-ip.bind=127.0.0.1", f"-dir={data}"]
+        command = [binary(), "-v=0", "server", "-ip=127.0.0.1", "-ip.bind=127.0.0.1", f"-dir={data}", "-disableHttp"]
         command += [f"-master.{option}" for option in self._master_options()]
         command += [f"-volume.port={self.ports['volume']}", "-volume.max=0"]
         command += ["-volume.fileSizeLimitMB=1024", "-filer", f"-filer.port={self.ports['filer']}"]
@@ -193,20 +196,16 @@ class SeaweedFS:
         command += [f"-{option}" for option in self._master_options()]
         self.process = processes.spawn(command, env=_plain_environment(), cwd=self.run, log=self.log)
         self._pid_file.write_text(str(self.process.pid))
-        self._wait(lambda: bool(self._ask_master("/cluster/status").get("IsLeader")), deadline)
+        self._wait(lambda: b'"IsLeader":true' in (fetch(self.ports["master"], "/cluster/status") or b""), deadline)
         self.process.kill()
         self.process.wait()
 
     def _can_write(self) -> bool:
-        return bool(
-            self._ask_master("/dir/status").get("Topology", {}).get("DataCenters")
-            and fetch(self.ports["filer"], "/") is not None
-            and fetch(self.ports["s3"], "/status") is not None
+        """The volume server is healthy once the master, its leader elected, has heard from it."""
+        return all(
+            fetch(self.ports[service], path) is not None
+            for service, path in (("volume", "/healthz"), ("filer", "/healthz"), ("s3", "/status"))
         )
-
-    def _ask_master(self, path: str) -> dict[str, Any]:
-        document: dict[str, Any] = json.loads(fetch(self.ports["master"], path) or b"{}")
-        return document
 
     def _wait(self, condition: Callable[[], bool], deadline: float) -> None:
         while not condition():
@@ -263,6 +262,12 @@ def write_private(path: Path, text: str) -> None:
 
 def _pair_is_free(port: int) -> bool:
     return processes.port_is_free(port) and processes.port_is_free(port + _GRPC)
+
+
+def _security() -> str:
+    """Tokens between its parts, of new keys at each start. The volume server reads and writes nothing without one."""
+    names = ("jwt.signing", "jwt.signing.read", "jwt.filer_signing", "jwt.filer_signing.read")
+    return "".join(f'[{name}]\nkey = "{secrets.token_hex(32)}"\n' for name in names)
 
 
 def _plain_environment() -> dict[str, str]:
