@@ -65,6 +65,11 @@ def read_sample(path: Path) -> Sample | None:
 
 def samples_of(*folders: str) -> list[Sample]:
     """What can be stored of these folders, of our own samples and the larger collection; the first of each UID."""
+    return [sample for sample, copy in samples_and_namesakes(*folders) if copy == 0]
+
+
+def samples_and_namesakes(*folders: str) -> list[tuple[Sample, int]]:
+    """The same with the others of each UID, numbered: one instance in several syntaxes is several archives' matter."""
     paths = [
         path
         for root in (OWN_SAMPLES, SHARED_SAMPLES)
@@ -73,12 +78,16 @@ def samples_of(*folders: str) -> list[Sample]:
         for path in sorted((root / folder).rglob("*"))
         if path.is_file()
     ]
-    found: dict[str, Sample] = {}
+    found: list[tuple[Sample, int]] = []
+    known: dict[str, list[bytes]] = {}
     for path in paths:
         sample = read_sample(path)
         if sample is not None:
-            found.setdefault(sample.uids[2], sample)
-    return list(found.values())
+            copies = known.setdefault(sample.uids[2], [])
+            if sample.data not in copies:
+                found.append((sample, len(copies)))
+                copies.append(sample.data)
+    return found
 
 
 def batches(files: Iterable[bytes]) -> Iterator[list[bytes]]:
@@ -97,7 +106,8 @@ def stow(session: requests.Session, root: str, files: Sequence[bytes]) -> None:
     """Stores all, byte by byte as they are; an AssertionError tells what the archive said."""
     for batch in batches(files):
         parts = b"".join(
-            b"--" + _BOUNDARY.encode() + b"\r\nContent-Type: application/dicom\r\n\r\n" + data + b"\r\n" for data in batch
+            b"--" + _BOUNDARY.encode() + b"\r\nContent-Type: application/dicom\r\n\r\n" + data + b"\r\n"
+            for data in batch
         )
         answer = session.post(
             f"{root}/studies",

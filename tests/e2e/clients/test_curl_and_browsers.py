@@ -74,7 +74,9 @@ def curl(new_archive: Callable[[], Archive], tmp_path_factory: pytest.TempPathFa
 
 def test_curl_follows_the_redirect_of_a_large_series_with_its_credential(curl: Curl) -> None:
     """``-L`` sends the header again to the same host: it is in nobody's way there."""
-    reply = curl(f"/studies/{curl.study}", "--location", "--header", 'Accept: multipart/related; type="application/dicom"')
+    reply = curl(
+        f"/studies/{curl.study}", "--location", "--header", 'Accept: multipart/related; type="application/dicom"'
+    )
     assert reply.statuses == [307, 200]
     assert reply.content_type.startswith("multipart/related")
     assert reply.body.count(b"DICM") == 12
@@ -108,7 +110,9 @@ def test_curl_posts_a_file_as_it_is(curl: Curl, tmp_path: Path) -> None:
 def test_curl_waits_for_100_continue_and_sends_its_body(curl: Curl, tmp_path: Path) -> None:
     """Which it asks for by itself above a megabyte."""
     body = write_ct(tmp_path, slices=12, seed=5)
-    parts = b"".join(b"--b\r\nContent-Type: application/dicom\r\n\r\n" + each.read_bytes() + b"\r\n" for each in body[:4])
+    parts = b"".join(
+        b"--b\r\nContent-Type: application/dicom\r\n\r\n" + each.read_bytes() + b"\r\n" for each in body[:4]
+    )
     (tmp_path / "body").write_bytes(parts + b"--b--\r\n")
     reply = curl(
         "/studies",
@@ -125,7 +129,12 @@ def test_curl_waits_for_100_continue_and_sends_its_body(curl: Curl, tmp_path: Pa
 @pytest.mark.parametrize("accept", [CHROME, FIREFOX, SAFARI], ids=["chrome", "firefox", "safari"])
 def test_a_browsers_address_line_gets_json(curl: Curl, accept: str) -> None:
     """Searches and metadata."""
-    for path in ("/studies", f"/studies/{curl.study}/series", f"/studies/{curl.study}/metadata", f"{curl.path}/metadata"):
+    for path in (
+        "/studies",
+        f"/studies/{curl.study}/series",
+        f"/studies/{curl.study}/metadata",
+        f"{curl.path}/metadata",
+    ):
         reply = curl(path, "--header", f"Accept: {accept}")
         assert reply.statuses == [200], path
         assert reply.content_type.startswith("application/dicom+json"), path

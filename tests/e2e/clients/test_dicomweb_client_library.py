@@ -103,7 +103,9 @@ def test_studies_are_searched_by_every_option_it_has(place: Place) -> None:
         search_filters={"StudyInstanceUID": place.ct[0].uids[0]}, fields=["StudyDescription", "00081080"]
     )
     assert plain[0]["00081030"]["Value"] == ["CT lồng ngực (mô phỏng)"]
-    by_date = place.client.search_for_studies(search_filters={"StudyDate": "20261115-20261115", "PatientID": "MAY-0001"})
+    by_date = place.client.search_for_studies(
+        search_filters={"StudyDate": "20261115-20261115", "PatientID": "MAY-0001"}
+    )
     assert place.ct[0].uids[0] in {study["0020000D"]["Value"][0] for study in by_date}
 
 
@@ -283,7 +285,9 @@ def test_what_it_stores_is_found_and_a_repeat_is_no_error(place: Place) -> None:
         assert answer.RetrieveURL.endswith("/studies/1.2.826.0.1.3680043.10.9.1")
     with pytest.raises(requests.HTTPError, match="409"):
         place.client.store_instances([dataset], study_instance_uid="1.2.3")
-    back = place.client.retrieve_instance("1.2.826.0.1.3680043.10.9.1", "1.2.826.0.1.3680043.10.9.2", dataset.SOPInstanceUID)
+    back = place.client.retrieve_instance(
+        "1.2.826.0.1.3680043.10.9.1", "1.2.826.0.1.3680043.10.9.2", dataset.SOPInstanceUID
+    )
     assert back == dataset
 
 

@@ -20,13 +20,30 @@ function summary(image) {
   return { min, max, sum, weighted, count: index, type: all.constructor.name, color: Boolean(image.color) };
 }
 
+const PALETTES = ['00281201', '00281202', '00281203'];
+
+/** Palettes as numbers: the loader reads them neither from InlineBinary, which is what OW is in DICOM JSON, nor by URI. */
+async function withPalettes(dataset) {
+  for (const tag of PALETTES) {
+    const { InlineBinary: inline, BulkDataURI: uri } = dataset[tag] ?? {};
+    let bytes;
+    if (inline) bytes = Uint8Array.from(atob(inline), (character) => character.charCodeAt(0)).buffer;
+    if (uri) {
+      const headers = { Accept: 'application/octet-stream', Authorization: `Bearer ${credential}` };
+      bytes = await (await fetch(uri, { headers })).arrayBuffer();
+    }
+    if (bytes) dataset[tag] = { vr: 'US', Value: [...new Uint16Array(bytes)] };
+  }
+  return dataset;
+}
+
 async function decode({ root, token, url, frame }, seconds) {
   const answer = await fetch(`${root}${url}/metadata`, {
     headers: { Accept: 'application/dicom+json', Authorization: `Bearer ${token}` },
   });
   const [dataset] = await answer.json();
   const imageId = `wadors:${root}${url}/frames/${frame}`;
-  imageLoader.wadors.metaDataManager.add(imageId, dataset);
+  imageLoader.wadors.metaDataManager.add(imageId, await withPalettes(dataset));
   // The loader never answers for some pictures that it cannot decode.
   const never = new Promise((_, reject) => setTimeout(() => reject(new Error('not decoded in time')), seconds * 1000));
   const image = await Promise.race([loaders.loadAndCacheImage(imageId, { preScale: { enabled: false } }), never]);
