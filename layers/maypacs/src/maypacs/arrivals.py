@@ -39,6 +39,15 @@ def ulid_at(moment: float) -> str:
     return str(ULID.from_timestamp(float(moment)))  # an int would be milliseconds
 
 
+def after(cutoff: str, moment: float) -> str:
+    """A new ULID of that time, or of a millisecond after the cut-off's when a faster clock made that."""
+    from ulid import ULID
+
+    if not cutoff:
+        return ulid_at(moment)
+    return ulid_at(max(moment, (ULID.from_str(cutoff).milliseconds + 2) / 1000))
+
+
 def archive_of(inbox_key: str) -> ArchiveId:
     """Raises BadRequestError: the key is below no archive."""
     archive, slash, rest = inbox_key.partition("/")

@@ -11,20 +11,22 @@ from datetime import UTC, datetime
 from typing import Any
 
 from maypacs import arrivals, sameness
-from maypacs.index import series_rows
+from maypacs.errors import ConditionFailedError
 from maypacs.index.pack_rows import Choice
+from maypacs.index.removals import read_removals, tombstone_sk
 from maypacs.index.resolution import Copy
-from maypacs.index.rows import SCHEMA_VERSION, TOMBSTONE_SK, study_pk
-from maypacs.index.table import Equals
+from maypacs.index.rows import SCHEMA_VERSION, study_pk
+from maypacs.index.table import Absent, Equals
 from maypacs.uids import Uid
 from maypacs.workspace import Workspace
 
 CONFLICT = "conflict"
 DELETE = "delete"
+RESTORE = "restore"
 
 
 def conflict_name(study: Uid, series: Uid, instance: Uid, removed_until: str) -> str:
-    """Names the one decision about an instance in one life of its study (a deletion begins the next)."""
+    """Names the one decision about an instance in one life of it (a deletion begins the next)."""
     text = "\0".join((study, series, instance, removed_until))
     return f"{CONFLICT}-{hashlib.sha256(text.encode()).hexdigest()[:32]}"
 
@@ -41,7 +43,7 @@ def decide_conflict(
 ) -> Choice:
     """Names the current version of an instance that exists in several. The first writer's word holds, for everybody."""
     pk = study_pk(workspace.archive_id, study)
-    removed_until = series_rows.cutoff(workspace.table, pk)
+    removed_until = read_removals(workspace.table, pk).of(series, instance)
     document = workspace.store.put_decision(
         conflict_name(study, series, instance, removed_until),
         {
@@ -96,41 +98,52 @@ def apply_conflict(workspace: Workspace, document: Mapping[str, Any]) -> None:
     workspace.table.put(choice.to_item(workspace.archive_id, study, series, instance))
 
 
-def decide_removal(workspace: Workspace, study: Uid, until: str, *, by: str, now: float) -> str:
-    """Study delete, mode *removed*: arrivals up to ``until`` are ignored for ever. Returns the cut-off that holds."""
-    document = {
+def decide_removal(
+    workspace: Workspace,
+    study: Uid,
+    until: str,
+    *,
+    by: str,
+    now: float,
+    series: Uid | None = None,
+    instance: Uid | None = None,
+) -> None:
+    """Mode *removed* of a study, a series of it or one instance: arrivals up to ``until`` are ignored for ever."""
+    document = _of_person(DELETE, by, now, study, series, instance) | {"mode": "removed", "cutoff": until}
+    workspace.store.put_decision(arrivals.ulid_at(now), document)
+    apply_removal(workspace, document)
+
+
+def decide_restore(
+    workspace: Workspace, study: Uid, series: Uid | None, instance: Uid | None, *, by: str, now: float
+) -> None:
+    """What was removed comes back as arrivals of its own, after the cut-off: this says who wanted it, no more."""
+    workspace.store.put_decision(arrivals.ulid_at(now), _of_person(RESTORE, by, now, study, series, instance))
+
+
+def _of_person(kind: str, by: str, now: float, study: Uid, series: Uid | None, instance: Uid | None) -> dict[str, Any]:
+    document: dict[str, Any] = {
         "v": SCHEMA_VERSION,
-        "kind": DELETE,
-        "mode": "removed",
+        "kind": kind,
         "study": study,
-        "cutoff": until,
         "by": by,
         "at": datetime.fromtimestamp(now, UTC).isoformat(timespec="seconds"),
     }
-    workspace.store.put_decision(arrivals.ulid_at(now), document)
-    return apply_removal(workspace, document)
+    levels = {"series": series, "instance": instance}
+    return document | {level: value for level, value in levels.items() if value}
 
 
-def apply_removal(workspace: Workspace, document: Mapping[str, Any]) -> str:
-    """The tombstone row: the largest cut-off of all removals of the study."""
-    from maypacs.errors import ConditionFailedError
-    from maypacs.index.table import Absent
-
+def apply_removal(workspace: Workspace, document: Mapping[str, Any]) -> None:
+    """The tombstone row: the largest cut-off of all removals of the study, the series or the instance."""
     pk = study_pk(workspace.archive_id, Uid(document["study"]))
+    sk = tombstone_sk(document.get("series"), document.get("instance"))
     while True:
-        held = series_rows.cutoff(workspace.table, pk)
-        if held >= document["cutoff"]:
-            return held
-        item = {
-            "pk": pk,
-            "sk": TOMBSTONE_SK,
-            "v": SCHEMA_VERSION,
-            "cutoff": document["cutoff"],
-            "mode": document["mode"],
-        }
+        held = workspace.table.get(pk, sk)
+        if held and held["cutoff"] >= document["cutoff"]:
+            return
+        item = {"pk": pk, "sk": sk, "v": SCHEMA_VERSION, "cutoff": document["cutoff"], "mode": document["mode"]}
         try:
-            workspace.table.put(item, condition=Equals("cutoff", held) if held else Absent())
+            workspace.table.put(item, condition=Equals("cutoff", held["cutoff"]) if held else Absent())
         except ConditionFailedError:
             continue
-        cutoff: str = document["cutoff"]
-        return cutoff
+        return

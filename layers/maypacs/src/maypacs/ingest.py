@@ -7,7 +7,7 @@ is deleted last.
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 
 from maypacs import arrivals, bundles, decisions, incoming, receipts
@@ -15,8 +15,9 @@ from maypacs.archive.objects import ObjectHead
 from maypacs.delete import sweep
 from maypacs.errors import ObjectNotFoundError, PackError
 from maypacs.incoming import Incoming
-from maypacs.index import cascade, series_rows
+from maypacs.index import cascade
 from maypacs.index.cascade import DEFAULT_EFFECTS, Effects
+from maypacs.index.removals import Removals, read_removals
 from maypacs.index.rows import study_pk
 from maypacs.large import LargeSource, first_part, store_large
 from maypacs.pack import grammar
@@ -126,31 +127,37 @@ def take(
             outcomes[index] = read.outcome("failed", receipts.STUDY_MISMATCH)
         else:
             series.setdefault((read.study, read.series), []).append((index, read))
-    walks: dict[Uid, list[Uid]] = {}
-    cutoffs: dict[Uid, str] = {}
+    walks: dict[Uid, dict[Uid, list[Uid]]] = {}
+    removals: dict[Uid, Removals] = {}
     for (study, each), numbered in series.items():
-        if study not in cutoffs:
-            cutoffs[study] = series_rows.cutoff(workspace.table, study_pk(workspace.archive_id, study))
-        if arrival <= cutoffs[study]:
-            outcomes.update((index, read.outcome("ignored", receipts.DELETED)) for index, read in numbered)
-            sweep(workspace, study, cutoffs[study], effects=effects)  # what an earlier try may have left
+        if study not in removals:
+            removals[study] = read_removals(workspace.table, study_pk(workspace.archive_id, study))
+        gone = [(index, read) for index, read in numbered if removals[study].hit(arrival, each, [read.instance])]
+        if gone:
+            outcomes.update((index, read.outcome("ignored", receipts.DELETED)) for index, read in gone)
+            sweep(workspace, study, each, effects=effects)  # what an earlier try may have left
+            numbered = [pair for pair in numbered if pair not in gone]
+        if not numbered:
             continue
         source = copy_from if len(series) == 1 and not outcomes else None
         stored = store_series(workspace, arrival, [read for _, read in numbered], source)
         outcomes.update(zip((index for index, _ in numbered), stored, strict=True))
-        walks.setdefault(study, []).append(each)
+        walks.setdefault(study, {})[each] = [read.instance for _, read in numbered]
     for study, found in walks.items():
         _walk(workspace, arrival, study, found, effects)
     return [outcomes[index] for index in range(len(files))]
 
 
-def _walk(workspace: Workspace, arrival: str, study: Uid, series: Sequence[Uid], effects: Effects) -> None:
-    removed_until = cascade.walk(
-        workspace, study, series, arbiter=partial(decisions.arbitrate, workspace), effects=effects
-    )
-    if arrival <= removed_until:
-        # The study was deleted while we wrote: what we wrote goes the same way.
-        sweep(workspace, study, removed_until, effects=effects)
+def _walk(
+    workspace: Workspace, arrival: str, study: Uid, written: Mapping[Uid, Sequence[Uid]], effects: Effects
+) -> None:
+    """``written``: the instances, by series."""
+    arbiter = partial(decisions.arbitrate, workspace)
+    removals = cascade.walk(workspace, study, written, arbiter=arbiter, effects=effects)
+    for series, instances in written.items():
+        if removals.hit(arrival, series, instances):
+            # It was deleted while we wrote: what we wrote goes the same way.
+            sweep(workspace, study, series, effects=effects)
 
 
 def _ingest_pack(workspace: Workspace, arrival: str, head: ObjectHead, body: bytes, effects: Effects) -> list[Outcome]:
@@ -176,13 +183,19 @@ def _ingest_large(
         if part is None:
             return _ingest_bundle(workspace, arrival, head, "pack", effects)
         source = LargeSource(workspace.store.inbox, head.key, head.etag, *part)
-    outcome = store_large(workspace, arrival, source)
+    outcome = take_large(workspace, arrival, source, effects)
     if outcome.result == "failed":
         workspace.store.quarantine_inbox_object(arrival, head.key, {"reason": outcome.reason})
-    elif outcome.result != "ignored":
-        study, series = Uid(outcome.study_instance_uid), Uid(outcome.series_instance_uid)
-        _walk(workspace, arrival, study, [series], effects)
     return [outcome]
+
+
+def take_large(workspace: Workspace, arrival: str, source: LargeSource, effects: Effects, part: str = "") -> Outcome:
+    """Stores one instance that is too large for memory."""
+    outcome = store_large(workspace, arrival, source, part)
+    if outcome.result not in ("failed", "ignored"):
+        written = {Uid(outcome.series_instance_uid): [Uid(outcome.sop_instance_uid)]}
+        _walk(workspace, arrival, Uid(outcome.study_instance_uid), written, effects)
+    return outcome
 
 
 def _ingest_bundle(
@@ -249,10 +262,8 @@ def _spill(workspace: Workspace, arrival: str, member: bundles.Member, first: by
     body = io.BufferedReader(_Chained(first, member.body), 1024 * 1024)
     objects.put(key, body)
     head = objects.head(key)
-    outcome = store_large(workspace, arrival, LargeSource(objects, key, head.etag, 0, head.size), member.part)
-    if outcome.result not in ("failed", "ignored"):
-        _walk(workspace, arrival, Uid(outcome.study_instance_uid), [Uid(outcome.series_instance_uid)], effects)
-    elif outcome.result == "failed":
+    outcome = take_large(workspace, arrival, LargeSource(objects, key, head.etag, 0, head.size), effects, member.part)
+    if outcome.result == "failed":
         workspace.store.quarantine_object(arrival, key, {"reason": outcome.reason, "part": member.part}, member.part)
     objects.delete(key)
     return outcome

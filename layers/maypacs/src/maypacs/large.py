@@ -20,7 +20,7 @@ from maypacs.archive.store import PackLocation
 from maypacs.dicom.header import Header, PrefixTooShortError, parse_header
 from maypacs.errors import DicomError, StorageError
 from maypacs.incoming import Incoming
-from maypacs.index import series_rows
+from maypacs.index.removals import read_removals
 from maypacs.index.rows import study_pk
 from maypacs.pack import grammar
 from maypacs.pack_writer import WrittenPack, index_pack, metadata_of, resume
@@ -56,11 +56,11 @@ def store_large(workspace: Workspace, arrival: str, source: LargeSource, part: s
     except DicomError as error:
         return receipts.failure(incoming.reason_of(error), part)
     study = header.study_instance_uid
-    removed_until = series_rows.cutoff(workspace.table, study_pk(workspace.archive_id, study))
+    removals = read_removals(workspace.table, study_pk(workspace.archive_id, study))
     boundary = workspace.store.boundary(study)
     scan = _scan(source, header, boundary)
     each = incoming.of_header(header, scan.digest, scan.frames, b"", part, length=source.length)
-    if arrival <= removed_until:
+    if removals.hit(arrival, each.series, [each.instance]):
         return each.outcome("ignored", receipts.DELETED)
     work = sort(workspace, arrival, [each])
     if work.new or work.conflicting:
@@ -214,7 +214,7 @@ def _write(
             metadata=metadata_of(arrival, written),
         )
 
-    held = resume(workspace, arrival, each.study, key, put)
+    held = resume(workspace, arrival, each.study, each.series, [each.instance], key, put)
     index_pack(workspace, held, each.study, each.series, [each], written)
 
 

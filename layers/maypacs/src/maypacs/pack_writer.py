@@ -11,8 +11,9 @@ from maypacs.archive.objects import CopyRange
 from maypacs.archive.store import FORMAT_VERSION
 from maypacs.errors import ObjectNotFoundError, PreconditionFailedError
 from maypacs.incoming import Incoming
-from maypacs.index import cascade, series_rows, summaries
+from maypacs.index import cascade, summaries
 from maypacs.index.pack_rows import HASHED_INSTANCES, TABLE_ROW_LIMIT, PackHead
+from maypacs.index.removals import read_removals
 from maypacs.index.rows import study_pk
 from maypacs.pack import grammar, instance_table
 from maypacs.pack.instance_table import InstanceRow
@@ -61,7 +62,8 @@ def finish(
     written: WrittenPack,
     body: bytes | CopySource,
 ) -> None:
-    arrival = _put_object(workspace, arrival, study, series, written, body)
+    uids = [each.instance for each in group]
+    arrival = put_object(workspace, arrival, study, series, uids, written, body)
     index_pack(workspace, arrival, study, series, group, written)
 
 
@@ -69,7 +71,6 @@ def index_pack(
     workspace: Workspace, arrival: str, study: Uid, series: Uid, group: Sequence[Incoming], written: WrittenPack
 ) -> None:
     """Sidecar and rows of a pack that exists as an object."""
-    store = workspace.store
     rows = tuple(
         InstanceRow(
             sop_instance_uid=each.instance,
@@ -84,21 +85,35 @@ def index_pack(
         )
         for each, offset in zip(group, written.offsets, strict=True)
     )
+    index_rows(workspace, study, series, rows, [each.dataset for each in group], facts(arrival, written), written)
+
+
+def index_rows(
+    workspace: Workspace,
+    study: Uid,
+    series: Uid,
+    rows: Sequence[InstanceRow],
+    datasets: Sequence[Mapping[str, Any]],
+    facts: Mapping[str, Any],
+    written: WrittenPack,
+) -> None:
+    store = workspace.store
     table = instance_table.encode(rows)
-    datasets = [each.dataset for each in group]
     if len(table) > sidecar.TABLE_LIMIT:
         store.objects.put(store.table_key(study, series, written.pack_id), table)
     store.objects.put(
         store.sidecar_key(study, series, written.pack_id),
-        sidecar.encode(datasets, facts(arrival, written), table if len(table) <= sidecar.TABLE_LIMIT else None),
+        sidecar.encode(datasets, facts, table if len(table) <= sidecar.TABLE_LIMIT else None),
         content_type="application/dicom+json",
         content_encoding="gzip",
     )
-    head = head_of(workspace, study, series, facts(arrival, written), written.pack_id, rows, datasets, len(table))
-    cascade.put_pack_rows(workspace, head, table)
+    head = head_of(workspace, study, series, facts, written.pack_id, rows, datasets, len(table))
+    # A pack that replaces others says so, also where the same pack is there on its own account.
+    uids = [row.sop_instance_uid for row in rows]
+    cascade.put_pack_rows(workspace, head, table, uids, replace=bool(facts["replaces"]))
 
 
-def facts(arrival: str, written: WrittenPack) -> dict[str, Any]:
+def facts(arrival: str, written: WrittenPack, replaces: Sequence[str] = ()) -> dict[str, Any]:
     """What a sidecar tells beyond data sets and table."""
     return {
         "v": int(FORMAT_VERSION),
@@ -106,7 +121,7 @@ def facts(arrival: str, written: WrittenPack) -> dict[str, Any]:
         "size": written.size,
         "boundary": written.boundary,
         "joinable": written.joinable,
-        "replaces": [],
+        "replaces": list(replaces),
     }
 
 
@@ -145,23 +160,25 @@ def head_of(
     )
 
 
-def metadata_of(arrival: str, written: WrittenPack) -> dict[str, str]:
+def metadata_of(arrival: str, written: WrittenPack, replaces: Sequence[str] = ()) -> dict[str, str]:
     return {
         "arrival": arrival,
         "format": FORMAT_VERSION,
         "boundary": written.boundary,
         "joinable": "1" if written.joinable else "0",
-        "replaces": "",
+        "replaces": " ".join(replaces),
     }
 
 
-def _put_object(
+def put_object(
     workspace: Workspace,
     arrival: str,
     study: Uid,
     series: Uid,
+    instances: Sequence[Uid],
     written: WrittenPack,
     body: bytes | CopySource,
+    replaces: Sequence[str] = (),
 ) -> str:
     """Step 1. Returns the arrival of the pack: an earlier delivery of the same pack keeps its own."""
     store = workspace.store
@@ -169,7 +186,7 @@ def _put_object(
 
     def put(only_if_absent: bool) -> None:
         content_type = grammar.CONTENT_TYPE.format(written.boundary)
-        metadata = metadata_of(arrival, written)
+        metadata = metadata_of(arrival, written, replaces)
         if isinstance(body, bytes):
             store.objects.put(key, body, content_type=content_type, metadata=metadata, only_if_absent=only_if_absent)
         else:
@@ -185,17 +202,26 @@ def _put_object(
     try:
         put(True)
     except PreconditionFailedError:
-        return resume(workspace, arrival, study, key, put)
+        return resume(workspace, arrival, study, series, instances, key, put)
     return arrival
 
 
-def resume(workspace: Workspace, arrival: str, study: Uid, key: str, put: Callable[[bool], None]) -> str:
-    """The object exists (its name is its content): it keeps its arrival, unless that was removed with its study."""
+def resume(
+    workspace: Workspace,
+    arrival: str,
+    study: Uid,
+    series: Uid,
+    instances: Sequence[Uid],
+    key: str,
+    put: Callable[[bool], None],
+) -> str:
+    """The object exists (its name is its content): it keeps its arrival, unless what it brought was removed."""
     try:
         earlier = workspace.store.objects.head(key).metadata.get("arrival", "")
     except ObjectNotFoundError:
         earlier = ""  # it was the source that changed, or the object went: write again and let that tell
-    if earlier > series_rows.cutoff(workspace.table, study_pk(workspace.archive_id, study)):
+    removals = read_removals(workspace.table, study_pk(workspace.archive_id, study))
+    if earlier and not removals.hit(earlier, series, instances):
         return earlier
     put(False)
     return arrival

@@ -14,6 +14,7 @@ from maypacs import decisions, receipts, sameness
 from maypacs.incoming import Incoming
 from maypacs.index import series_rows
 from maypacs.index.pack_rows import Choice
+from maypacs.index.removals import read_removals
 from maypacs.index.resolution import Copy, resolve
 from maypacs.index.rows import study_pk
 from maypacs.pack import grammar, instance_table
@@ -120,7 +121,8 @@ def _held(
 ) -> tuple[dict[str, list[Copy]], Mapping[str, Copy], Mapping[str, Choice]]:
     """Copies the series holds of these instances, which of them is current, and what was decided."""
     pk = study_pk(workspace.archive_id, study)
-    heads = series_rows.live_heads(workspace.table, pk, series, series_rows.cutoff(workspace.table, pk))
+    removals = read_removals(workspace.table, pk)
+    heads = series_rows.live_heads(workspace.table, pk, series, removals.of_series(series))
     hashes = {instance_table.uid_hash(uid) for uid in uids}
     wanted = [head for head in heads if head.hashes is None or hashes & head.hashes]
     if not wanted:
@@ -130,9 +132,10 @@ def _held(
     held: dict[str, list[Copy]] = {}
     for pack in opened:
         for position, row in enumerate(pack.rows):
-            if row.sop_instance_uid in uids:
-                held.setdefault(row.sop_instance_uid, []).append(Copy(pack, position))
-    return held, resolve(opened, choices).current, choices
+            uid = row.sop_instance_uid
+            if uid in uids and not removals.hit(pack.head.arrival, series, [uid]):
+                held.setdefault(uid, []).append(Copy(pack, position))
+    return held, resolve(opened, choices, removals.of_instances(series)).current, choices
 
 
 def _equal_content(workspace: Workspace, each: Incoming, current: Copy) -> bool:

@@ -20,6 +20,7 @@ from maypacs.incoming import Incoming
 from maypacs.index import cascade, series_rows
 from maypacs.index.cascade import DEFAULT_EFFECTS, Effects
 from maypacs.index.pack_rows import PackHead
+from maypacs.index.removals import Removals, read_removals
 from maypacs.index.rows import instance_table_sk, pack_head_prefix, study_pk
 from maypacs.index.table import BY_DATE
 from maypacs.index.terms import by_date_pk, months_pk
@@ -42,38 +43,39 @@ class Reindexed:
 def reindex(workspace: Workspace, *, effects: Effects = DEFAULT_EFFECTS) -> Reindexed:
     """Rebuilds the rows of one archive. Can be repeated; raises what table and store raise."""
     done = Reindexed()
-    cutoffs = _apply_decisions(workspace)
+    _apply_decisions(workspace)
     seen: set[Uid] = set()
     for study, locations in groupby(workspace.store.packs(), key=lambda location: location.study):
         seen.add(study)
-        done.studies += _study(workspace, study, list(locations), cutoffs.get(study, ""), done, effects)
+        done.studies += _study(workspace, study, list(locations), done, effects)
     for study in list(indexed_studies(workspace)):
         if study not in seen:
-            _study(workspace, study, [], cutoffs.get(study, ""), done, effects)
+            _study(workspace, study, [], done, effects)
             done.removed_studies += 1
     return done
 
 
-def _apply_decisions(workspace: Workspace) -> dict[Uid, str]:
-    """Tombstones, then choices: those of a study's present life only. Returns the cut-off of each study."""
+def _apply_decisions(workspace: Workspace) -> None:
+    """Tombstones, then choices: those of an instance's present life only."""
     conflicts = []
-    cutoffs: dict[Uid, str] = {}
     for document in workspace.store.decisions():
         if document["kind"] == decisions.DELETE:
-            cutoffs[Uid(document["study"])] = decisions.apply_removal(workspace, document)
+            decisions.apply_removal(workspace, document)
         elif document["kind"] == decisions.CONFLICT:
             conflicts.append(document)
+    removals: dict[str, Removals] = {}
     for document in conflicts:
-        if document["removed_until"] == cutoffs.get(Uid(document["study"]), ""):
+        pk = study_pk(workspace.archive_id, Uid(document["study"]))
+        if pk not in removals:
+            removals[pk] = read_removals(workspace.table, pk)
+        if document["removed_until"] == removals[pk].of(Uid(document["series"]), Uid(document["instance"])):
             decisions.apply_conflict(workspace, document)
-    return cutoffs
 
 
 def _study(
     workspace: Workspace,
     study: Uid,
     locations: list[PackLocation],
-    removed_until: str,
     done: Reindexed,
     effects: Effects,
 ) -> int:
@@ -92,12 +94,16 @@ def _study(
         workspace.table.delete(pk, f"{pack_head_prefix(gone[0])}{gone[1]}")
         workspace.table.delete(pk, instance_table_sk(*gone))
     found = [head for head in (_pack(workspace, location, done) for location in locations) if head]
-    if any(head.arrival <= removed_until for head in found):  # a deletion that stopped halfway
-        sweep(workspace, study, removed_until, effects=effects)
+    removals = read_removals(workspace.table, pk)
+    for each in sorted({head.series_instance_uid for head in found}):  # deletions that stopped halfway
+        heads = [head for head in found if head.series_instance_uid == each]
+        until, singly = removals.of_series(each), removals.of_instances(each)
+        if any(head.arrival <= until for head in heads) or series_rows.touched(heads, singly):
+            sweep(workspace, study, each, effects=effects)
     cascade.walk(
         workspace, study, series, arbiter=partial(decisions.arbitrate, workspace), effects=effects, rebuild=True
     )
-    return int(any(head.arrival > removed_until for head in found))
+    return int(any(head.arrival > removals.of_series(head.series_instance_uid) for head in found))
 
 
 def _exists(workspace: Workspace, study: Uid, series: Uid, pack_id: str) -> bool:

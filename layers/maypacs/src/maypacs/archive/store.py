@@ -155,10 +155,12 @@ class ArchiveStore:
     def _put_reason(self, key: str, reason: Mapping[str, Any]) -> None:
         self.objects.put(f"{key}.reason.json", orjson.dumps(reason), content_type="application/json")
 
-    def move_to_trash(self, key: str) -> None:
-        """Idempotent: what is gone was moved before."""
+    def move_to_trash(self, key: str, *, unless_after: str | None = None) -> None:
+        """Idempotent: what is gone was moved before. A pack that arrived anew, after that arrival, stays."""
         try:
             head = self.objects.head(key)
+            if unless_after is not None and head.metadata.get("arrival", "") > unless_after:
+                return
             self.objects.copy(
                 CopyRange(key), self.trash_key(key), content_type=head.content_type, metadata=head.metadata
             )
@@ -166,7 +168,15 @@ class ArchiveStore:
             return
         self.objects.delete(key)
 
-    def study_objects(self, study: Uid) -> Iterator[ObjectHead]:
-        """Packs, sidecars and thumbnails of a study."""
-        for root in ("blobs/packs", "blobs/thumbs", "meta"):
-            yield from self.objects.list(f"{root}/{self.archive_id}/{study}/")
+    def objects_of(self, study: Uid, series: Uid | None = None) -> Iterator[ObjectHead]:
+        """Packs, sidecars and thumbnails of a study, or of one of its series."""
+        below = f"{self.archive_id}/{study}/" + (f"{series}/" if series else "")
+        for root in ("blobs/packs", "meta"):
+            yield from self.objects.list(f"{root}/{below}")
+        thumbnails = self.thumbnail_key(study, series) if series else f"blobs/thumbs/{below}"
+        yield from self.objects.list(thumbnails)
+
+    def trashed_packs(self, study: Uid, series: Uid | None = None) -> Iterator[ObjectHead]:
+        """Packs of a study, or of one of its series, that lie in the trash."""
+        below = f"{self.archive_id}/{study}/" + (f"{series}/" if series else "")
+        yield from self.objects.list(self.trash_key(f"blobs/packs/{below}"))

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from maypacs.errors import BusyError, ConditionFailedError
 from maypacs.index import series_rows, summaries
 from maypacs.index.pack_rows import Choice, PackHead, table_item
+from maypacs.index.removals import Removals, read_removals
 from maypacs.index.resolution import Copy, resolve
 from maypacs.index.rows import STUDY_SK, SeriesSummary, StudySummary, series_sk, study_pk
 from maypacs.index.table import Absent, Condition, Equals, Item
@@ -56,8 +57,13 @@ class Effects:
 DEFAULT_EFFECTS = Effects()
 
 
-def put_pack_rows(workspace: Workspace, head: PackHead, encoded_table: bytes, *, replace: bool = False) -> PackHead:
-    """Step 2: table row, then head row, put if absent; returns the head that holds (an earlier writer's, if any)."""
+def put_pack_rows(
+    workspace: Workspace, head: PackHead, encoded_table: bytes, instances: Iterable[Uid] = (), *, replace: bool = False
+) -> PackHead:
+    """Step 2: table row, then head row, put if absent; returns the head that holds (an earlier writer's, if any).
+
+    ``instances``: those in the pack, so that a life of it that was removed is told from one that counts.
+    """
     item = head.to_item()
     if replace:  # reindex: the objects are the truth, whatever the rows say
         if head.table_in_row:
@@ -70,9 +76,11 @@ def put_pack_rows(workspace: Workspace, head: PackHead, encoded_table: bytes, *,
     if held is None:
         return head
     earlier = PackHead.from_item(held)
-    if earlier.arrival > series_rows.cutoff(workspace.table, item["pk"]):
+    removals = read_removals(workspace.table, item["pk"])
+    series = head.series_instance_uid
+    if earlier.arrival > removals.of_series(series) and not removals.hit(earlier.arrival, series, instances):
         return earlier
-    # The earlier one was removed with its study, but its row was not yet: this is a new life of the same bytes.
+    # What the earlier one brought was removed, but its row was not yet: this is a new life of the same bytes.
     workspace.table.put(item)
     return head
 
@@ -102,21 +110,23 @@ def walk(
     arbiter: Arbiter,
     effects: Effects = DEFAULT_EFFECTS,
     rebuild: bool = False,
-) -> str:
-    """Steps 3 to 5 for these series of a study. Returns the study's cut-off ("" when nothing was ever removed).
+    touch: bool = False,
+) -> Removals:
+    """Steps 3 to 5 for these series of a study. Returns the study's tombstones.
 
-    A deletion writes its tombstone before it looks at rows; so a walk that still sees the old tombstone after its last
+    A deletion writes its tombstone before it looks at rows; so a walk that still sees the old tombstones after its last
     write wrote nothing that the deletion overlooks. Else it walks again. ``rebuild``: hints are put even where the
-    study row says they are there. Raises BusyError after ten tries.
+    study row says they are there. ``touch``: series get a new revision in any case, for packs were rewritten and what
+    readers remember of the old ones must not be used again. Raises BusyError after ten tries.
     """
     series = sorted(set(series))
     pk = study_pk(workspace.archive_id, study)
-    before = series_rows.cutoff(workspace.table, pk)
+    before = read_removals(workspace.table, pk)
     for _ in effects.tries("study"):
         for each in series:
-            refresh_series(workspace, study, each, before, arbiter=arbiter, effects=effects)
+            refresh_series(workspace, study, each, before, arbiter=arbiter, effects=effects, touch=touch)
         refresh_study(workspace, study, effects=effects, rebuild=rebuild)
-        after = series_rows.cutoff(workspace.table, pk)
+        after = read_removals(workspace.table, pk)
         if after == before:
             break
         before = after
@@ -124,15 +134,22 @@ def walk(
 
 
 def refresh_series(
-    workspace: Workspace, study: Uid, series: Uid, removed_until: str, *, arbiter: Arbiter, effects: Effects
+    workspace: Workspace,
+    study: Uid,
+    series: Uid,
+    removals: Removals,
+    *,
+    arbiter: Arbiter,
+    effects: Effects,
+    touch: bool = False,
 ) -> None:
     """Step 3."""
     pk, sk = study_pk(workspace.archive_id, study), series_sk(series)
     for _ in effects.tries("series"):
         row = workspace.table.get(pk, sk)
         held = SeriesSummary.from_item(row) if row else None
-        heads = series_rows.live_heads(workspace.table, pk, series, removed_until)
-        live, conflicts = _live(workspace, heads, arbiter)
+        heads = series_rows.live_heads(workspace.table, pk, series, removals.of_series(series))
+        live, conflicts = _live(workspace, heads, removals.of_instances(series), arbiter)
         try:
             if not live:
                 if held:
@@ -140,7 +157,7 @@ def refresh_series(
                 return
             revision = effects.revision(held.revision if held else 0)
             new = summaries.series_summary(live, conflicts=conflicts, revision=revision)
-            if held is None or dataclasses.replace(new, revision=held.revision) != held:
+            if touch or held is None or dataclasses.replace(new, revision=held.revision) != held:
                 workspace.table.put(new.to_item(), condition=_unchanged(held))
         except ConditionFailedError:
             if _is_ours(workspace, pk, sk, live and new.to_item()):
@@ -158,19 +175,22 @@ def _is_ours(workspace: Workspace, pk: str, sk: str, item: Item | Sequence[objec
     return bool(item) and workspace.table.get(pk, sk) == item
 
 
-def _live(workspace: Workspace, heads: Sequence[PackHead], arbiter: Arbiter) -> tuple[list[summaries.LivePack], int]:
-    """What of each pack is current, and how many conflicts; opens tables only where UID hashes meet."""
-    meeting = _meeting(heads)
+def _live(
+    workspace: Workspace, heads: Sequence[PackHead], gone: Mapping[Uid, str], arbiter: Arbiter
+) -> tuple[list[summaries.LivePack], int]:
+    """What of each pack is current, and how many conflicts; opens tables only where UID hashes meet each other, or
+    those of removed instances."""
+    meeting = _meeting(heads) | {head.pack_id for head in series_rows.touched(heads, gone)}
     if not meeting:
         return [summaries.LivePack.whole(head) for head in heads], 0
     opened = series_rows.open_packs(workspace, [head for head in heads if head.pack_id in meeting])
     study, series = heads[0].study_instance_uid, heads[0].series_instance_uid
     choices = series_rows.read_choices(workspace.table, study_pk(workspace.archive_id, study), series)
-    resolution = resolve(opened, choices)
+    resolution = resolve(opened, choices, gone)
     if resolution.undecided:
         for uid, versions in resolution.undecided.items():
             choices[uid] = arbiter(study, series, Uid(uid), versions)
-        resolution = resolve(opened, choices)
+        resolution = resolve(opened, choices, gone)
     current: dict[str, list[Copy]] = {}
     for copy in resolution.current.values():
         current.setdefault(copy.pack.head.pack_id, []).append(copy)

@@ -15,9 +15,10 @@ from maypacs.errors import GoneError, NotFoundError
 from maypacs.index import summaries
 from maypacs.index.cache import cache_of
 from maypacs.index.pack_rows import Choice, PackHead
+from maypacs.index.removals import Removals, read_removals
 from maypacs.index.resolution import Copy, OpenPack, resolve
 from maypacs.index.rows import SeriesSummary, StudySummary, series_sk, study_pk
-from maypacs.index.series_rows import cutoff, living, open_pack, query_all
+from maypacs.index.series_rows import living, open_pack, query_all
 from maypacs.uids import Uid
 
 if TYPE_CHECKING:
@@ -65,6 +66,7 @@ class SeriesContents:
     instances: tuple[InstanceRef, ...]  #: current ones, by (InstanceNumber, UID)
     packs: tuple[PackInfo, ...]  #: those that hold current instances, by (arrival, id)
     conflicts: tuple[InstanceRef, ...]  #: kept, not current
+    removed: frozenset[Uid] = frozenset()  #: deleted by themselves, and not stored again since
 
     @property
     def version(self) -> str:
@@ -80,6 +82,8 @@ class SeriesContents:
         for reference in self.instances:
             if reference.sop_instance_uid == sop_instance_uid:
                 return reference
+        if sop_instance_uid in self.removed:
+            raise GoneError("this instance was deleted")
         raise NotFoundError("no such instance in this series")
 
 
@@ -107,7 +111,7 @@ def series_contents(workspace: Workspace, study: Uid, series: Uid) -> SeriesCont
     """Raises NotFoundError, GoneError (deleted)."""
     item = workspace.table.get(study_pk(workspace.archive_id, study), series_sk(series))
     if item is None:
-        raise _absent(workspace, study)
+        raise _absent(workspace, study, series)
     return _contents(workspace, study, [SeriesSummary.from_item(item)], series)[0]
 
 
@@ -123,9 +127,9 @@ def study_contents(workspace: Workspace, study: Uid) -> StudyContents:
     return StudyContents(summaries.study_summary([each.summary for each in found], revision=0), tuple(found))
 
 
-def _absent(workspace: Workspace, study: Uid) -> NotFoundError | GoneError:
-    if cutoff(workspace.table, study_pk(workspace.archive_id, study)):
-        return GoneError("this study was deleted")
+def _absent(workspace: Workspace, study: Uid, series: Uid | None = None) -> NotFoundError | GoneError:
+    if read_removals(workspace.table, study_pk(workspace.archive_id, study)).held(series):
+        return GoneError("this was deleted")
     return NotFoundError("no such study or series")
 
 
@@ -135,33 +139,38 @@ def _contents(workspace: Workspace, study: Uid, series: list[SeriesSummary], onl
     keys = [(each.archive_id, study, each.series_instance_uid, each.revision) for each in series]
     found: list[SeriesContents | None] = [cache.get(key) for key in keys]
     if None in found:
-        heads, rows, choices = _read(workspace, study, only)
+        heads, rows, choices, removals = _read(workspace, study, only)
         for index, summary in enumerate(series):
             if found[index] is None and heads.get(summary.series_instance_uid):
                 packs = [
                     OpenPack(head, rows.get(head.pack_id) or open_pack(workspace, head, None))
                     for head in heads[summary.series_instance_uid]
                 ]
-                found[index] = _resolved(summary, packs, choices.get(summary.series_instance_uid, {}))
+                found[index] = _resolved(
+                    summary,
+                    packs,
+                    choices.get(summary.series_instance_uid, {}),
+                    removals.of_instances(summary.series_instance_uid),
+                )
                 cache.put(keys[index], found[index])
     known = [each for each in found if each is not None]
     if not known:
-        raise _absent(workspace, study)
+        raise _absent(workspace, study, only)
     return known
 
 
 def _read(
     workspace: Workspace, study: Uid, only: Uid | None
-) -> tuple[dict[str, list[PackHead]], dict[str, tuple[InstanceRow, ...]], dict[str, dict[str, Choice]]]:
-    """Live heads by series, instance tables by pack, choices by series."""
+) -> tuple[dict[Uid, list[PackHead]], dict[str, tuple[InstanceRow, ...]], dict[str, dict[str, Choice]], Removals]:
+    """Live heads by series, instance tables by pack, choices by series, tombstones."""
     table, pk = workspace.table, study_pk(workspace.archive_id, study)
     below = f"{only}#" if only else ""
-    removed_until = cutoff(table, pk)
-    grouped: dict[str, list[PackHead]] = {}
+    removals = read_removals(table, pk)
+    grouped: dict[Uid, list[PackHead]] = {}
     for item in query_all(table, pk, f"2#{below}"):
         head = PackHead.from_item(item)
         grouped.setdefault(head.series_instance_uid, []).append(head)
-    heads = {series: living(found, removed_until) for series, found in grouped.items()}
+    heads = {series: living(found, removals.of_series(series)) for series, found in grouped.items()}
     encoded = {item["sk"].rpartition("#")[2]: bytes(item["table"]) for item in query_all(table, pk, f"3#{below}")}
     rows = {
         head.pack_id: open_pack(workspace, head, encoded[head.pack_id])
@@ -173,15 +182,17 @@ def _read(
     for item in query_all(table, pk, f"4#{below}"):
         _, series, instance = item["sk"].split("#")
         choices.setdefault(series, {})[instance] = Choice.from_item(item)
-    return heads, rows, choices
+    return heads, rows, choices, removals
 
 
-def _resolved(summary: SeriesSummary, packs: list[OpenPack], choices: Mapping[str, Choice]) -> SeriesContents:
-    resolution = resolve(packs, choices)
+def _resolved(
+    summary: SeriesSummary, packs: list[OpenPack], choices: Mapping[str, Choice], gone: Mapping[Uid, str]
+) -> SeriesContents:
+    resolution = resolve(packs, choices, gone)
     current = [_reference(copy) for copy in resolution.current.values()]
     current.sort(key=lambda each: (each.instance_number or 0, each.sop_instance_uid))
     live = {copy.pack.head.pack_id for copy in resolution.current.values()}
-    unclean = {copy.pack.head.pack_id for copy in (*resolution.duplicates, *resolution.conflicts)}
+    unclean = {copy.pack.head.pack_id for copy in (*resolution.duplicates, *resolution.conflicts, *resolution.removed)}
     return SeriesContents(
         summary=summary,
         instances=tuple(current),
@@ -200,6 +211,7 @@ def _resolved(summary: SeriesSummary, packs: list[OpenPack], choices: Mapping[st
             if head.pack_id in live
         ),
         conflicts=tuple(_reference(copy) for copy in resolution.conflicts),
+        removed=frozenset(uid for uid in gone if uid not in resolution.current),
     )
 
 

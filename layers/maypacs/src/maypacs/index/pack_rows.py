@@ -36,7 +36,7 @@ class PackHead:
     count: int
     boundary: str
     joinable: bool
-    replaces: tuple[str, ...]
+    replaces: tuple[str, ...]  #: lives of packs that readers ignore when this one is there
     attributes: Attributes  #: patient-, study- and series-level, the first non-empty value in pack order
     sop_classes: tuple[str, ...]
     transfer_syntaxes: tuple[str, ...]
@@ -45,6 +45,11 @@ class PackHead:
     accession_numbers: tuple[str, ...]
     uid_hashes: bytes  #: sorted 8-byte hashes of the SOP Instance UIDs; b"" above `HASHED_INSTANCES`
     table_in_row: bool
+
+    @property
+    def life(self) -> str:
+        """Names the pack since it came: the same bytes that arrive again after a removal are not replaced with it."""
+        return f"{self.pack_id}@{self.arrival}"
 
     @property
     def hashes(self) -> frozenset[bytes] | None:

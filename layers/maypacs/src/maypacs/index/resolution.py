@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from maypacs.index.pack_rows import Choice, PackHead
+from maypacs.uids import Uid
 
 if TYPE_CHECKING:
     from maypacs.pack.instance_table import InstanceRow
@@ -44,6 +45,7 @@ class Resolution:
     duplicates: Sequence[Copy]
     conflicts: Sequence[Copy]
     undecided: Mapping[str, Sequence[Copy]]  #: UIDs with versions that no decision orders yet; the first is current
+    removed: Sequence[Copy] = ()  #: of instances that were removed by themselves: they count for nothing
 
 
 def version(row: InstanceRow) -> str:
@@ -51,13 +53,23 @@ def version(row: InstanceRow) -> str:
     return f"{row.transfer_syntax_uid}:{row.digest.hex()}"
 
 
-def resolve(packs: Iterable[OpenPack], choices: Mapping[str, Choice]) -> Resolution:
+def resolve(
+    packs: Iterable[OpenPack], choices: Mapping[str, Choice], gone: Mapping[Uid, str] | None = None
+) -> Resolution:
     """For every UID one current copy: the decision's choice, else the smallest (arrival, pack id). Nothing is lost:
-    every other copy is a duplicate (of equal content) or a conflict. The order of ``packs`` makes no difference."""
+    every other copy is a duplicate (of equal content) or a conflict. The order of ``packs`` makes no difference.
+
+    ``gone``: cut-offs of instances that were removed by themselves; copies that came up to then count for nothing."""
     copies: dict[str, list[Copy]] = {}
+    removed: list[Copy] = []
+    cutoffs = gone or {}
     for pack in packs:
         for position, row in enumerate(pack.rows):
-            copies.setdefault(row.sop_instance_uid, []).append(Copy(pack, position))
+            copy = Copy(pack, position)
+            if pack.head.arrival <= cutoffs.get(row.sop_instance_uid, ""):
+                removed.append(copy)
+            else:
+                copies.setdefault(row.sop_instance_uid, []).append(copy)
     current: dict[str, Copy] = {}
     duplicates: list[Copy] = []
     conflicts: list[Copy] = []
@@ -78,4 +90,4 @@ def resolve(packs: Iterable[OpenPack], choices: Mapping[str, Choice]) -> Resolut
         conflicts += differing.values()
         if differing and (choice is None or choice.current != first.version):
             undecided[uid] = [first, *differing.values()]
-    return Resolution(current, duplicates, conflicts, undecided)
+    return Resolution(current, duplicates, conflicts, undecided, removed)

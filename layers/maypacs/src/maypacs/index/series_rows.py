@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from maypacs.index.cache import cache_of
 from maypacs.index.pack_rows import Choice, PackHead, choice_prefix
 from maypacs.index.resolution import OpenPack
-from maypacs.index.rows import TOMBSTONE_SK, instance_table_sk, pack_head_prefix, study_pk
+from maypacs.index.rows import instance_table_sk, pack_head_prefix, study_pk
 from maypacs.index.table import Item, Table
 from maypacs.uids import Uid
 
@@ -27,17 +27,25 @@ def query_all(table: Table, pk: str, prefix: str) -> list[Item]:
     return items
 
 
-def cutoff(table: Table, pk: str) -> str:
-    """Arrivals up to this id were removed from the study; "" when nothing was."""
-    item = table.get(pk, TOMBSTONE_SK)
-    return item["cutoff"] if item else ""
-
-
 def living(heads: Sequence[PackHead], removed_until: str) -> list[PackHead]:
     """Those that count: arrived after the cut-off, not replaced by another; by (arrival, id)."""
-    replaced = {pack_id for head in heads for pack_id in head.replaces}
-    live = [head for head in heads if head.arrival > removed_until and head.pack_id not in replaced]
+    replaced = {life for head in heads for life in head.replaces}
+    live = [head for head in heads if head.arrival > removed_until and head.life not in replaced]
     return sorted(live, key=lambda head: (head.arrival, head.pack_id))
+
+
+def touched(heads: Iterable[PackHead], gone: Mapping[Uid, str]) -> list[PackHead]:
+    """Packs that may hold an instance which was removed by itself after they came."""
+    if not gone:
+        return []
+    from maypacs.pack.instance_table import uid_hash
+
+    hashes = [(uid_hash(uid), until) for uid, until in gone.items()]
+    return [
+        head
+        for head in heads
+        if any(head.arrival <= until and (head.hashes is None or each in head.hashes) for each, until in hashes)
+    ]
 
 
 def live_heads(table: Table, pk: str, series: Uid, removed_until: str) -> list[PackHead]:

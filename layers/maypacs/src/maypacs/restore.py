@@ -1,0 +1,146 @@
+"""Restore out of the trash: a study, a series or an instance that was removed (an extension of DICOMweb).
+
+A removal stands for ever, so nothing comes back as what it was: what lies in the trash is taken in again, as new
+arrivals after the cut-off and in the order of the old ones. Then late retries stay ignored, and whatever was stored
+under the same UIDs meanwhile stays current. What a narrower removal took (an instance of a study that is restored)
+stays removed.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from maypacs import arrivals, decisions
+from maypacs.archive.objects import ObjectHead
+from maypacs.errors import NotFoundError, ObjectNotFoundError, PackError
+from maypacs.index.cascade import DEFAULT_EFFECTS, Effects
+from maypacs.index.removals import Removals, read_removals
+from maypacs.index.rows import study_pk
+from maypacs.pack import grammar
+from maypacs.uids import Uid, uid
+from maypacs.workspace import Workspace
+
+_LOCATION = re.compile(rb"\r\nContent-Location: [!-~]{1,300}/instances/([0-9.]{1,64})\r\n\r\n")
+
+
+@dataclass(frozen=True, slots=True)
+class _Member:
+    """An instance in the trash: bytes [offset, offset + length) of a pack."""
+
+    instance: Uid
+    offset: int
+    length: int
+
+
+def restore(
+    workspace: Workspace,
+    study: Uid,
+    series: Uid | None,
+    instance: Uid | None,
+    principal: str,
+    *,
+    effects: Effects = DEFAULT_EFFECTS,
+) -> int:
+    """Returns how many instances came back. Raises NotFoundError: nothing of it is in the trash. Can be repeated."""
+    removals = read_removals(workspace.table, study_pk(workspace.archive_id, study))
+    now = effects.clock()
+    trashed = [(head, found) for head, found in _trashed(workspace, study, series, instance, removals) if found]
+    if not trashed:
+        raise NotFoundError("nothing of this is in the trash")
+    decisions.decide_restore(workspace, study, series, instance, by=principal, now=now)
+    latest = _latest(removals)
+    count = 0
+    for number, (head, members) in enumerate(trashed):
+        # A thousandth of a second apart: the new arrivals keep the order of the old.
+        arrival = arrivals.after(latest, now + number / 1000)
+        latest = max(latest, arrival)
+        count += len(members)
+        _take(workspace, arrival, head, members, effects)
+        _forget(workspace, head, len(members))
+    return count
+
+
+def _latest(removals: Removals) -> str:
+    singly = [until for found in removals.instances.values() for until in found.values()]
+    return max([removals.study, *removals.series.values(), *singly])
+
+
+def _trashed(
+    workspace: Workspace, study: Uid, series: Uid | None, instance: Uid | None, removals: Removals
+) -> list[tuple[ObjectHead, list[_Member]]]:
+    """Packs in the trash by old arrival, each with what of it is to come back."""
+    objects = workspace.store.objects
+    heads = [objects.head(listed.key) for listed in workspace.store.trashed_packs(study, series)]
+    found = []
+    for head in sorted(heads, key=lambda head: (head.metadata.get("arrival", ""), head.key)):
+        location = workspace.store.locate(head.key)
+        arrival = head.metadata.get("arrival", "")
+        members = [
+            member
+            for member in _members(workspace, head)
+            if instance in (None, member.instance)
+            and _removed_by(removals, series, instance, location.series, member.instance, arrival)
+        ]
+        found.append((head, members))
+    return found
+
+
+def _removed_by(
+    removals: Removals, series: Uid | None, instance: Uid | None, its_series: Uid, its_uid: Uid, arrival: str
+) -> bool:
+    """Was it a removal at the level asked for, or a wider one, that took it, and none that is narrower?"""
+    if not arrival <= removals.of(its_series, its_uid):
+        return False
+    narrower = [] if instance else [removals.of_instances(its_series).get(its_uid, "")]
+    if series is None:
+        narrower.append(removals.series.get(its_series, ""))
+    return all(arrival > until for until in narrower)
+
+
+def _members(workspace: Workspace, head: ObjectHead) -> Iterator[_Member]:
+    objects = workspace.store.objects
+    if head.size > grammar.MAX_BYTES:  # one instance larger than a pack
+        from maypacs.large import first_part
+
+        start = objects.get(head.key, length=1024)
+        part, location = first_part(start, head.size), _LOCATION.search(start)
+        if part and location:
+            yield _Member(uid(location[1].decode()), *part)
+        return
+    try:
+        parts = grammar.scan_pack(objects.get(head.key), limits=False).parts
+    except (PackError, ObjectNotFoundError):
+        return
+    for each in parts:
+        yield _Member(each.uids[2], each.offset, each.length)
+
+
+def _take(workspace: Workspace, arrival: str, head: ObjectHead, members: list[_Member], effects: Effects) -> None:
+    from maypacs.ingest import take, take_large
+    from maypacs.large import LargeSource
+
+    objects = workspace.store.objects
+    if head.size > grammar.MAX_BYTES:
+        (member,) = members
+        source = LargeSource(objects, head.key, head.etag, member.offset, member.length)
+        take_large(workspace, arrival, source, effects)
+        return
+    body = objects.get(head.key)
+    files = [
+        (body[member.offset : member.offset + member.length], str(number)) for number, member in enumerate(members, 1)
+    ]
+    take(workspace, arrival, files, effects=effects)
+
+
+def _forget(workspace: Workspace, head: ObjectHead, restored: int) -> None:
+    """Out of the trash, when all of the pack has come back; the pack last, for a repetition begins with it."""
+    store = workspace.store
+    location = store.locate(head.key)
+    if restored < sum(1 for _ in _members(workspace, head)):
+        return
+    where = location.study, location.series, location.pack_id
+    for key in (store.sidecar_key(*where), store.table_key(*where)):
+        store.objects.delete(store.trash_key(key))
+    store.objects.delete(head.key)
