@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
+from tests.support import stub_dicomweb
 from ulid import ULID
 
 KEY = "mpk_stub"
@@ -96,7 +97,7 @@ class Fault:
 
 class StubCloud:
     """Use as a context manager; `url` is its address. Faults are queued by route: boundaries, uploads, status,
-    put, enrol.
+    put, enrol, dicomweb.
     """
 
     def __init__(self) -> None:
@@ -113,6 +114,8 @@ class StubCloud:
         self.hold.set()
         """While it is clear, `status` says pending."""
         self.refuse_key = False
+        self.deleted: set[str] = set()
+        """SOP Instance UIDs that DICOMweb does not know any more."""
         self._server: ThreadingHTTPServer | None = None
         self._port = 0
 
@@ -228,7 +231,24 @@ def _handler(cloud: StubCloud) -> type[BaseHTTPRequestHandler]:
             return self.rfile.read(int(self.headers["Content-Length"]))
 
         def do_GET(self) -> None:
-            self.answer(200, {"status": "ok"})
+            if not self.path.startswith("/dicomweb/"):
+                return self.answer(200, {"status": "ok"})
+            fault = cloud.fault("dicomweb")
+            if fault:
+                return self.misbehave(fault)
+            if self.headers["Authorization"] != f"Bearer {KEY}" or cloud.refuse_key:
+                return self.answer(401, {"title": "who are you?"})
+            assert self.path.startswith(f"/dicomweb/{ARCHIVE}/"), self.path
+            files = [p.data for p in cloud.parts() if p.sop not in cloud.deleted]
+            status, body, headers = stub_dicomweb.respond(self.path, self.headers["Accept"], files)
+            self.send_response(status)
+            for name, text in (*headers, ("Content-Length", str(len(body)))):
+                self.send_header(name, text)
+            self.end_headers()
+            self.wfile.write(body)
+            with cloud.lock:
+                cloud.changed.notify_all()
+            return None
 
         def do_POST(self) -> None:
             body = json.loads(self.read())

@@ -20,7 +20,7 @@ AET = "MAYEDGE"
 class StubEdge(Child):
     """``maypacs-edge run`` against a `StubCloud`; start it again after `kill` to see what it remembers."""
 
-    def __init__(self, folder: Path, cloud: StubCloud, extra: str = "") -> None:
+    def __init__(self, folder: Path, cloud: StubCloud, extra: str = "", devices: str = "") -> None:
         self.folder = folder
         folder.mkdir(parents=True, exist_ok=True)
         self.config = folder / "edge.toml"
@@ -35,6 +35,8 @@ class StubEdge(Child):
             )
             assert enrolled.returncode == 0, enrolled.stderr
             self._quick(extra)
+            with self.config.open("a") as config:
+                config.write(devices)
         super().__init__([BIN / "maypacs-edge", "run", "--config", self.config], log=folder / "edge.log")
 
     def _quick(self, extra: str) -> None:

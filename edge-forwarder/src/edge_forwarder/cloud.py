@@ -52,6 +52,7 @@ class Problem:
 
     sop_instance_uid: str | None
     reason: str
+    is_conflict: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +64,8 @@ class UploadStatus:
     in_inbox: bool
     reason: str | None
     problems: tuple[Problem, ...]
+    unlisted: bool = False
+    """Whether there are more problems than these: the cloud lists the first ones only."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,24 +74,30 @@ class Enrolment:
     archive_name: str
 
 
+def pool(config: CloudConfig, timeout: urllib3.Timeout, *, connections: int) -> urllib3.PoolManager:
+    """Connections to the cloud, without retries of their own. Raises ConfigError."""
+    try:
+        context = ssl.create_default_context(cafile=config.ca_file or None)
+    except (OSError, ssl.SSLError) as error:
+        raise ConfigError(f"[cloud] ca_file cannot be used: {error}") from None
+    return urllib3.PoolManager(
+        num_pools=4,
+        maxsize=connections,
+        retries=False,
+        ssl_context=context,
+        timeout=timeout,
+        headers={"User-Agent": f"maypacs-edge/{__version__}"},
+    )
+
+
 class Cloud:
     """A connection pool to one cloud. Threads may share it."""
 
     def __init__(self, config: CloudConfig, credentials: Credentials | None, *, connections: int | None = None) -> None:
         self._base = config.url.rstrip("/")
         self._credentials = credentials
-        try:
-            context = ssl.create_default_context(cafile=config.ca_file or None)
-        except (OSError, ssl.SSLError) as error:
-            raise ConfigError(f"[cloud] ca_file cannot be used: {error}") from None
-        self._pool = urllib3.PoolManager(
-            num_pools=4,
-            maxsize=connections or config.parallel_uploads + 2,
-            retries=False,
-            ssl_context=context,
-            timeout=urllib3.Timeout(connect=config.connect_timeout_seconds, read=config.read_timeout_seconds),
-            headers={"User-Agent": f"maypacs-edge/{__version__}"},
-        )
+        timeout = urllib3.Timeout(connect=config.connect_timeout_seconds, read=config.read_timeout_seconds)
+        self._pool = pool(config, timeout, connections=connections or config.parallel_uploads + 2)
 
     def close(self) -> None:
         self._pool.clear()
@@ -205,12 +214,17 @@ def _text(answer: Mapping[str, Any], name: str) -> str:
 
 def _status(item: Mapping[str, Any]) -> UploadStatus:
     problems = tuple(
-        Problem(entry.get("sop_instance_uid"), f"{kind}: {entry.get('reason') or 'no reason given'}")
+        Problem(
+            entry.get("sop_instance_uid"), f"{kind}: {entry.get('reason') or 'no reason given'}", kind == "conflict"
+        )
         for kind, member in (("conflict", "conflicts"), ("failed", "failures"))
         for entry in item.get(member) or ()
         if isinstance(entry, dict)
     )
+    counts = item.get("counts")
+    counted = [counts.get(name) for name in ("conflict", "failed")] if isinstance(counts, dict) else []
     return UploadStatus(
+        unlisted=sum(n for n in counted if isinstance(n, int)) > len(problems),
         arrival=str(item.get("arrival", "")),
         state=str(item.get("state", "unknown")),
         in_inbox=bool(item.get("in_inbox", True)),

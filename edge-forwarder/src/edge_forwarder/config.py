@@ -77,6 +77,8 @@ class DimseConfig:
     """Reject associations that call another AE title."""
     only_known_devices: bool = False
     """Reject callers that no [[device]] names."""
+    rights: tuple[str, ...] = ("store",)
+    """What a caller may: `store` (and storage commitment), `query`, `retrieve`."""
     transfer_syntaxes: tuple[str, ...] = (
         "lossless",
         "lossy",
@@ -87,6 +89,66 @@ class DimseConfig:
     """What to choose first of what a presentation context proposes; `lossless` and `lossy` name the compressed
     syntaxes.
     """
+
+
+@dataclass(frozen=True, slots=True)
+class TlsConfig:
+    """[tls]: DICOM over TLS (PS3.15 B), and the certificates of outgoing associations."""
+
+    certificate: str = ""
+    """PEM file with our certificate and those below its authority, relative to the configuration file; empty: no TLS
+    port.
+    """
+    key: str = ""
+    """PEM file with its private key, not encrypted."""
+    port: int = 2762
+    """The TCP port for TLS; 0 takes a free one."""
+    only: bool = False
+    """Do not listen on [edge] port."""
+    ca_file: str = ""
+    """PEM file of the authorities whose certificates peers must have; empty: callers need none."""
+    check_host: bool = False
+    """Whether the certificate of a peer that we call must name its host."""
+
+
+@dataclass(frozen=True, slots=True)
+class CommitmentConfig:
+    """[commitment]: storage commitment."""
+
+    same_association: bool = True
+    """Report on the association that asked, while it is open; else always on a new one."""
+    keep_days: float = 30.0
+    """How long to remember what was sent, after it was indexed, and what was reported."""
+    retry_max_seconds: float = 600.0
+    """Longest pause between two tries to report to a device."""
+    give_up_days: float = 14.0
+    """A device that takes no report for so long is not tried any more."""
+    max_instances: int = 100_000
+    """The most that one request may name."""
+
+
+@dataclass(frozen=True, slots=True)
+class RetrieveConfig:
+    """[retrieve]: query and retrieve from the cloud's archive."""
+
+    max_matches: int = 1000
+    """Answers to one query; above, it ends with 0xA700."""
+    max_studies: int = 2000
+    """Studies looked at for the patients of one query."""
+    max_instances: int = 20_000
+    """Instances of one retrieve; above, 0xA701."""
+    parallel: int = 4
+    """Queries and retrieves at once; above, they are refused for want of resources."""
+    connect_timeout_seconds: float = 5.0
+    """Longest wait for a connection to the cloud before the caller is told."""
+    read_timeout_seconds: float = 30.0
+    """Longest silence of the cloud before the caller is told."""
+    cache: str = "cache"
+    """Folder of the images fetched last, relative to the configuration file."""
+    cache_mib: int = 10240
+    """The cache's size; 0: none is kept."""
+    cache_hours: float = 72.0
+    """How long an image stays in the cache after it was last asked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +177,12 @@ class DeviceConfig:
     """The address it must come from; empty for any."""
     transfer_syntaxes: tuple[str, ...] = ()
     """Its own order of preference; empty for [dimse]'s."""
+    rights: tuple[str, ...] = ()
+    """What it may; empty for [dimse]'s."""
+    port: int = 0
+    """The port to call it on, for storage commitment and C-MOVE; 0: it cannot be called."""
+    tls: bool = False
+    """Whether to call it by TLS."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +191,9 @@ class Config:
     cloud: CloudConfig
     spool: SpoolConfig
     dimse: DimseConfig
+    tls: TlsConfig
+    commitment: CommitmentConfig
+    retrieve: RetrieveConfig
     packing: PackingConfig
     devices: tuple[DeviceConfig, ...]
     folder: Path
@@ -142,6 +213,17 @@ class Config:
             if device.ae_title == calling_ae_title and device.transfer_syntaxes:
                 return device.transfer_syntaxes
         return self.dimse.transfer_syntaxes
+
+    def rights(self, calling_ae_title: str, host: str) -> frozenset[str]:
+        """What a caller may; an entry with its address goes before one without."""
+        mine = [d for d in self.devices if d.ae_title.strip() == calling_ae_title and d.host in ("", host)]
+        mine.sort(key=lambda d: not d.host)
+        return frozenset(mine[0].rights if mine and mine[0].rights else self.dimse.rights)
+
+    def callable(self, ae_title: str) -> DeviceConfig | None:
+        """The device that can be called under this AE title."""
+        devices = (d for d in self.devices if d.ae_title.strip() == ae_title.strip())
+        return next((d for d in devices if d.host and d.port), None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,14 +252,17 @@ def parse(raw: Mapping[str, Any], folder: Path) -> Config:
         "cloud": CloudConfig,
         "spool": SpoolConfig,
         "dimse": DimseConfig,
+        "tls": TlsConfig,
+        "commitment": CommitmentConfig,
+        "retrieve": RetrieveConfig,
         "packing": PackingConfig,
     }
     unknown = sorted(raw.keys() - sections.keys() - {"device"})
     if unknown:
         raise ConfigError(f"unknown section [{unknown[0]}]")
-    edge, cloud, spool, dimse, packing = (_section(cls, name, raw.get(name, {})) for name, cls in sections.items())
+    parts: dict[str, Any] = {name: _section(cls, name, raw.get(name, {})) for name, cls in sections.items()}
     devices = tuple(_section(DeviceConfig, "device", item) for item in raw.get("device", []))
-    config = Config(edge, cloud, spool, dimse, packing, devices, folder)
+    config = Config(**parts, devices=devices, folder=folder)
     _check(config)
     return config
 
@@ -224,6 +309,17 @@ def _check(config: Config) -> None:
         raise ConfigError("[cloud] url is missing: the address of the cloud, https://…")
     if config.cloud.parallel_uploads < 1:
         raise ConfigError("[cloud] parallel_uploads must be at least 1")
+    for where, rights in [("[dimse]", config.dimse.rights), *(("[[device]]", d.rights) for d in config.devices)]:
+        if wrong := set(rights) - {"store", "query", "retrieve"}:
+            raise ConfigError(f"{where} rights knows no {min(wrong)}: store, query, retrieve")
+    if any(d.port > 65535 for d in config.devices) or config.tls.port > 65535:
+        raise ConfigError("a port must be below 65536")
+    if bool(config.tls.certificate) != bool(config.tls.key):
+        raise ConfigError("[tls] certificate and key go together")
+    if config.tls.only and not config.tls.certificate:
+        raise ConfigError("[tls] only needs a certificate")
+    if min(config.retrieve.max_matches, config.retrieve.max_studies, config.retrieve.parallel) < 1:
+        raise ConfigError("[retrieve] max_matches, max_studies and parallel must be at least 1")
     if not 4096 <= config.dimse.max_pdu <= 16 * MIB:
         raise ConfigError("[dimse] max_pdu must be between 4096 and 16777216")
     if config.dimse.max_associations < 1:

@@ -19,8 +19,16 @@ _STATUS: Final = 0x0900
 _ERROR_COMMENT: Final = 0x0902
 _AFFECTED_SOP_INSTANCE_UID: Final = 0x1000
 _REQUESTED_SOP_INSTANCE_UID: Final = 0x1001
+_EVENT_TYPE_ID: Final = 0x1002
+_ACTION_TYPE_ID: Final = 0x1008
+_MOVE_DESTINATION: Final = 0x0600
+_PRIORITY: Final = 0x0700
+_SUBOPERATIONS: Final = (0x1020, 0x1021, 0x1022, 0x1023)
+_MOVE_ORIGINATOR: Final = 0x1030
+_MOVE_ORIGINATOR_MESSAGE_ID: Final = 0x1031
 #: (0000,0800) of a message without a data set (PS3.7 E.1-1); any other value means that one follows.
 NO_DATA_SET: Final = 0x0101
+DATA_SET: Final = 0x0001
 #: No command set is longer.
 MAX_LENGTH: Final = 64 * 1024
 _ELEMENT: Final = struct.Struct("<HHI")
@@ -28,13 +36,29 @@ _ELEMENT: Final = struct.Struct("<HHI")
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """A command set. UIDs are empty when absent; ``command`` is the raw Command Field."""
+    """A command set, of a request or a response. UIDs are empty when absent; ``command`` is the raw Command Field."""
 
     command: int
     message_id: int
     has_data_set: bool
     sop_class_uid: str
     sop_instance_uid: str
+    action_type: int = 0
+    move_destination: str = ""
+    responds_to: int = 0
+    """(0000,0120) of a response."""
+    status: int = 0
+    """(0000,0900) of a response."""
+
+
+@dataclass(frozen=True, slots=True)
+class Suboperations:
+    """How far a C-MOVE or C-GET is (PS3.7 9.1.4.1.7 and on)."""
+
+    remaining: int = 0
+    completed: int = 0
+    failed: int = 0
+    warnings: int = 0
 
 
 def decode(data: bytes) -> Request:
@@ -66,6 +90,10 @@ def decode(data: bytes) -> Request:
         has_data_set=_DATA_SET_TYPE in values and number(_DATA_SET_TYPE) != NO_DATA_SET,
         sop_class_uid=uid(_AFFECTED_SOP_CLASS_UID, _REQUESTED_SOP_CLASS_UID),
         sop_instance_uid=uid(_AFFECTED_SOP_INSTANCE_UID, _REQUESTED_SOP_INSTANCE_UID),
+        action_type=number(_ACTION_TYPE_ID),
+        move_destination=uid(_MOVE_DESTINATION),
+        responds_to=number(_MESSAGE_ID_RESPONDED),
+        status=number(_STATUS),
     )
 
 
@@ -84,20 +112,70 @@ def _ui(element: int, value: str) -> bytes:
     return _element(element, raw + b"\0" * (len(raw) % 2))
 
 
-def encode_response(request: Request, status: Status, comment: str = "") -> bytes:
-    """The response to a request, without a data set. ``comment``: (0000,0902), at most 64 characters, no
-    patient data.
-    """
-    raw = comment[:64].encode("ascii", "replace")
-    body = b"".join(
-        (
-            _ui(_AFFECTED_SOP_CLASS_UID, request.sop_class_uid),
-            _us(_COMMAND_FIELD, request.command | Command.RESPONSE),
-            _us(_MESSAGE_ID_RESPONDED, request.message_id),
-            _us(_DATA_SET_TYPE, NO_DATA_SET),
-            _us(_STATUS, status),
-            _element(_ERROR_COMMENT, raw + b" " * (len(raw) % 2)) if raw else b"",
-            _ui(_AFFECTED_SOP_INSTANCE_UID, request.sop_instance_uid),
-        )
-    )
+def _set(*elements: bytes) -> bytes:
+    body = b"".join(elements)
     return _element(0x0000, struct.pack("<I", len(body))) + body
+
+
+def encode_response(
+    request: Request,
+    status: int,
+    comment: str = "",
+    *,
+    has_data_set: bool = False,
+    done: Suboperations | None = None,
+) -> bytes:
+    """The response to a request. ``comment``: (0000,0902), at most 64 characters, no patient data."""
+    raw = comment[:64].encode("ascii", "replace")
+    counts: list[bytes] = []
+    if done is not None:
+        values = (done.remaining, done.completed, done.failed, done.warnings)
+        # Remaining is for pending and cancelled responses only (PS3.4 C.4.2.1.6).
+        counts = [
+            _us(element, min(value, 0xFFFF))
+            for element, value in zip(_SUBOPERATIONS, values, strict=True)
+            if element != _SUBOPERATIONS[0] or status in (Status.PENDING, Status.CANCEL)
+        ]
+    return _set(
+        _ui(_AFFECTED_SOP_CLASS_UID, request.sop_class_uid),
+        _us(_COMMAND_FIELD, request.command | Command.RESPONSE),
+        _us(_MESSAGE_ID_RESPONDED, request.message_id),
+        _us(_DATA_SET_TYPE, DATA_SET if has_data_set else NO_DATA_SET),
+        _us(_STATUS, status),
+        _element(_ERROR_COMMENT, raw + b" " * (len(raw) % 2)) if raw else b"",
+        _ui(_AFFECTED_SOP_INSTANCE_UID, request.sop_instance_uid),
+        _us(_ACTION_TYPE_ID, request.action_type) if request.command == Command.N_ACTION_RQ else b"",
+        *counts,
+    )
+
+
+def encode_event_report(message_id: int, sop_class_uid: str, sop_instance_uid: str, event_type: int) -> bytes:
+    """N-EVENT-REPORT-RQ with a data set (PS3.7 10.3.1.1)."""
+    return _set(
+        _ui(_AFFECTED_SOP_CLASS_UID, sop_class_uid),
+        _us(_COMMAND_FIELD, Command.N_EVENT_REPORT_RQ),
+        _us(_MESSAGE_ID, message_id),
+        _us(_DATA_SET_TYPE, DATA_SET),
+        _ui(_AFFECTED_SOP_INSTANCE_UID, sop_instance_uid),
+        _us(_EVENT_TYPE_ID, event_type),
+    )
+
+
+def encode_store(
+    message_id: int, sop_class_uid: str, sop_instance_uid: str, originator: tuple[str, int] | None = None
+) -> bytes:
+    """C-STORE-RQ (PS3.7 9.3.1.1). ``originator``: AE title and message id of the C-MOVE that it is done for."""
+    origin: tuple[bytes, ...] = ()
+    if originator is not None:
+        title = originator[0].encode("ascii", "replace")
+        title += b" " * (len(title) % 2)
+        origin = (_element(_MOVE_ORIGINATOR, title), _us(_MOVE_ORIGINATOR_MESSAGE_ID, originator[1]))
+    return _set(
+        _ui(_AFFECTED_SOP_CLASS_UID, sop_class_uid),
+        _us(_COMMAND_FIELD, Command.C_STORE_RQ),
+        _us(_MESSAGE_ID, message_id),
+        _us(_PRIORITY, 0),
+        _us(_DATA_SET_TYPE, DATA_SET),
+        _ui(_AFFECTED_SOP_INSTANCE_UID, sop_instance_uid),
+        *origin,
+    )

@@ -3,7 +3,9 @@
 EdgeError
 ├── ConfigError             the configuration or credentials file is missing something; names it
 ├── WireError               a peer broke the Upper Layer protocol; carries the abort reason (PS3.8 table 9-26)
-│   └── PeerGoneError       the connection ended or timed out
+│   ├── PeerGoneError       the connection ended or timed out
+│   ├── TooLongError        a data set longer than its service takes; it was read to its end
+│   └── NotAssociatedError  a peer that we called would not associate
 ├── SpoolError              the spool cannot take an instance
 │   └── SpoolFullError      ... because the disk, or the allowance, would be full: 0xA700
 ├── UnreadableError         no UIDs can be read from a file: the cloud will quarantine it
@@ -34,6 +36,12 @@ class WireError(EdgeError):
 
 
 class PeerGoneError(WireError): ...
+
+
+class TooLongError(WireError): ...
+
+
+class NotAssociatedError(WireError): ...
 
 
 class SpoolError(EdgeError): ...

@@ -6,6 +6,7 @@ spool's files tell the next one everything.
 
 from __future__ import annotations
 
+import contextlib
 import filecmp
 import queue
 import threading
@@ -19,6 +20,7 @@ from ulid import ULID
 
 from edge_forwarder.errors import UnreadableError
 from edge_forwarder.journal import Journal, PackState
+from edge_forwarder.ledger import Ledger, SentState
 from edge_forwarder.logs import Log
 from edge_forwarder.peek import Identity, identify
 from edge_forwarder.planner import ClosedPack, Planner, Received
@@ -41,18 +43,32 @@ class _Ended:
     association: int
 
 
+@dataclass(frozen=True, slots=True)
+class _Barrier:
+    reached: threading.Event
+
+
 class Keeper:
     """Owns the planner; everybody else talks to it through `stored` and `ended`, from any thread."""
 
     def __init__(
-        self, spool: Spool, journal: Journal, planner: Planner, submit: Callable[[str], None], log: Log
+        self,
+        spool: Spool,
+        journal: Journal,
+        planner: Planner,
+        submit: Callable[[str], None],
+        log: Log,
+        ledger: Ledger | None = None,
     ) -> None:
+        self._ledger = ledger
         self._spool, self._journal, self._planner, self._submit, self._log = spool, journal, planner, submit, log
-        self._events: queue.SimpleQueue[_Stored | _Ended | None] = queue.SimpleQueue()
+        self._events: queue.SimpleQueue[_Stored | _Ended | _Barrier | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._run, name="keeper", daemon=True)
         self._behind_since: float | None = None
         """When the journal could not be written; None while all is well."""
         self._to_submit: list[str] = []
+        self._duplicates: list[str] = []
+        """Files to delete once it is written down whose equals they are."""
 
     def start(self) -> None:
         self._thread.start()
@@ -68,35 +84,53 @@ class Keeper:
     def ended(self, association: int) -> None:
         self._events.put(_Ended(association))
 
+    def caught_up(self, seconds: float = 10.0) -> bool:
+        """Wait until everything that was acknowledged before this call is in the journal and the ledger; False when
+        that does not come to be.
+        """
+        barrier = _Barrier(threading.Event())
+        self._events.put(barrier)
+        return barrier.reached.wait(seconds) and self._behind_since is None
+
     def _run(self) -> None:
         self._recover()
         stopping = False
         while not stopping:
-            batch, stopping = self._next_events()
+            events, stopping = self._next_events()
+            batch = [event for event in events if not isinstance(event, _Barrier)]
             if self._behind_since is None:
                 self._guard(partial(self._work, batch))
             elif time.monotonic() >= self._behind_since + _RETRY_SECONDS:
                 # What the events told of is on the disk, and found there.
                 self._recover()
+            for event in events:
+                if isinstance(event, _Barrier):
+                    event.reached.set()
         self._guard(lambda: self._settle(self._planner.close_all()))
 
     def _guard(self, work: Callable[[], None]) -> None:
         """Do it in one transaction. If the journal or the disk fails, the files stay: begin again from them, later."""
         try:
-            with self._journal.transaction():
+            # The ledger is committed first: what the journal knows, the ledger knows.
+            ledger = self._ledger.transaction() if self._ledger is not None else contextlib.nullcontext()
+            with self._journal.transaction(), ledger:
                 work()
         except Exception as error:
             self._behind_since = time.monotonic()
             self._to_submit.clear()
+            self._duplicates.clear()
             self._log.error("the keeper could not do its work", why=f"{type(error).__name__}: {error}")
+        for name in self._duplicates:
+            self._spool.remove(name)
+        self._duplicates.clear()
         for pack in self._to_submit:
             self._submit(pack)
         self._to_submit.clear()
 
-    def _next_events(self) -> tuple[list[_Stored | _Ended], bool]:
+    def _next_events(self) -> tuple[list[_Stored | _Ended | _Barrier], bool]:
         due = self._planner.next_due() if self._behind_since is None else self._behind_since + _RETRY_SECONDS
         timeout = None if due is None else max(0.0, due - time.monotonic())
-        batch: list[_Stored | _Ended] = []
+        batch: list[_Stored | _Ended | _Barrier] = []
         try:
             event = self._events.get(timeout=timeout)
             while event is not None and len(batch) < _BATCH:
@@ -138,6 +172,8 @@ class Keeper:
         gone = [row.name for row in waiting if row.name not in here]
         if gone:
             self._log.error("files are gone from the spool", files=len(gone))
+            if self._ledger is not None:
+                self._ledger.settle(gone, SentState.REFUSED)
             journal.forget_instances(gone)
             journal.count("missing", len(gone))
         for row in waiting:
@@ -177,8 +213,11 @@ class Keeper:
         journal.count("received")
         journal.count("received_bytes", file.size)
         journal.set_fact("last_received_at", file.received_at)
-        if identity is not None and self._is_duplicate(file, identity):
-            self._spool.remove(file.name)
+        other = self._duplicate_of(file, identity) if identity is not None else None
+        if identity is not None and self._ledger is not None:
+            self._ledger.add(file.name, file.calling_ae_title, identity, other)
+        if other is not None:
+            self._duplicates.append(file.name)
             journal.count("duplicates")
             return
         journal.add_instance(file.name, file.size, identity)
@@ -189,17 +228,17 @@ class Keeper:
             received = Received(file.name, file.size, identity, event.association)
             self._settle(self._planner.add(received, time.monotonic()))
 
-    def _is_duplicate(self, file: SpooledFile, identity: Identity) -> bool:
-        """Whether the very same bytes wait in the spool already: then one of them is enough."""
+    def _duplicate_of(self, file: SpooledFile, identity: Identity) -> str | None:
+        """The file with the very same bytes that waits in the spool already: one of them is enough."""
         path = self._spool.path(file.name)
         for other in self._journal.same_sop(identity):
             if other.size == file.size and other.name != file.name:
                 try:
                     if filecmp.cmp(path, self._spool.path(other.name), shallow=False):
-                        return True
+                        return other.name
                 except OSError:
                     continue
-        return False
+        return None
 
     def _settle(self, closed: Iterable[ClosedPack]) -> None:
         for pack in closed:

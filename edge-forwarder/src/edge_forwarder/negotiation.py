@@ -3,16 +3,29 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import dataclass
 from functools import cache
 from typing import Final
 
 from edge_forwarder.config import Config
-from edge_forwarder.pdu import APPLICATION_CONTEXT, AnsweredContext, AssociateRequest, ProposedContext
-from edge_forwarder.statuses import ContextResult, RejectReason, RejectResult, RejectSource
+from edge_forwarder.pdu import APPLICATION_CONTEXT, AnsweredContext, AssociateRequest, ProposedContext, Role
+from edge_forwarder.services import Context
+from edge_forwarder.statuses import Command, ContextResult, RejectReason, RejectResult, RejectSource
 
 VERIFICATION: Final = "1.2.840.10008.1.1"
+#: What a device may be allowed: `store` includes storage commitment.
+STORE, QUERY, RETRIEVE = "store", "query", "retrieve"
+_QR: Final = "1.2.840.10008.5.1.4.1.2."
+#: The right that each service's SOP class needs, and the command that makes the service (PS3.4 J.3.1, C.6).
+SERVICES: Final = {
+    "1.2.840.10008.1.20.1": (STORE, Command.N_ACTION_RQ),
+    **{f"{_QR}{root}.1": (QUERY, Command.C_FIND_RQ) for root in (1, 2)},
+    **{f"{_QR}{root}.2": (RETRIEVE, Command.C_MOVE_RQ) for root in (1, 2)},
+    **{f"{_QR}{root}.3": (RETRIEVE, Command.C_GET_RQ) for root in (1, 2)},
+}
+#: What is sent or read here by services of our own making, in order of preference: never compressed or big endian.
+_PLAIN: Final[tuple[str, ...]] = ("1.2.840.10008.1.2.1", "1.2.840.10008.1.2")
 _UNCOMPRESSED: Final = ("1.2.840.10008.1.2.1", "1.2.840.10008.1.2", "1.2.840.10008.1.2.2")
 #: Syntaxes that cannot lose anything (PS3.5 A.4). Deflated is one: the whole data set is compressed.
 LOSSLESS: Final = frozenset(
@@ -91,16 +104,66 @@ def admit(request: AssociateRequest, config: Config, peer_host: str) -> Rejectio
     return None
 
 
-def answer(contexts: Sequence[ProposedContext], preference: Sequence[str]) -> list[AnsweredContext]:
-    """One answer for each proposed context, in order."""
-    return [_answer(context, preference) for context in contexts]
+@dataclass(frozen=True, slots=True)
+class Agreement:
+    """What the acceptance says; ``contexts`` are the accepted ones."""
+
+    answers: tuple[AnsweredContext, ...]
+    contexts: dict[int, Context]
+    roles: tuple[Role, ...]
 
 
-def _answer(context: ProposedContext, preference: Sequence[str]) -> AnsweredContext:
+def agree(
+    request: AssociateRequest, preference: Sequence[str], may: frozenset[str], offered: Set[int] = frozenset()
+) -> Agreement:
+    """One answer for each proposed context, in order. ``may``: the caller's rights; ``offered``: commands that a
+    service answers.
+
+    A requestor that wants to be SCP of a storage class takes images by C-GET (PS3.4 C.5.3): it needs the right to
+    retrieve, and gets, of what the context proposes, what needs no decoding.
+    """
+    storage_roles = {
+        role.sop_class_uid: role
+        for role in request.roles
+        if role.scp and role.sop_class_uid not in SERVICES and _retrieves(may, offered)
+    }
+    answers, contexts = [], {}
+    for proposed in request.contexts:
+        takes = proposed.abstract_syntax in storage_roles
+        answer = _answer(proposed, preference, may, offered, takes=takes)
+        answers.append(answer)
+        if answer.result == ContextResult.ACCEPTED:
+            contexts[answer.id] = Context(answer.id, proposed.abstract_syntax, answer.transfer_syntax, takes)
+    accepted = {context.abstract_syntax for context in contexts.values()}
+    roles = tuple(
+        Role(uid, scu=role.scu and STORE in may, scp=True) for uid, role in storage_roles.items() if uid in accepted
+    )
+    return Agreement(tuple(answers), contexts, roles)
+
+
+def _retrieves(may: frozenset[str], offered: Set[int]) -> bool:
+    return RETRIEVE in may and Command.C_GET_RQ in offered
+
+
+def _answer(
+    context: ProposedContext, preference: Sequence[str], may: frozenset[str], offered: Set[int], *, takes: bool
+) -> AnsweredContext:
     first = context.transfer_syntaxes[0] if context.transfer_syntaxes else _UNCOMPRESSED[1]
-    if not context.abstract_syntax or context.abstract_syntax in other_classes():
+    abstract = context.abstract_syntax
+    right, command = SERVICES.get(abstract, (STORE, None))
+    if command is not None and command in offered:
+        if right not in may:
+            return AnsweredContext(context.id, ContextResult.USER_REJECTION, first)
+        chosen = next((syntax for syntax in _PLAIN if syntax in context.transfer_syntaxes), None)
+    elif not abstract or abstract in other_classes():
         return AnsweredContext(context.id, ContextResult.ABSTRACT_SYNTAX_NOT_SUPPORTED, first)
-    chosen = choose(context.transfer_syntaxes, preference)
+    elif takes:
+        plain = next((syntax for syntax in _PLAIN if syntax in context.transfer_syntaxes), None)
+        chosen = plain or choose(context.transfer_syntaxes, preference)
+    elif abstract != VERIFICATION and STORE not in may:
+        return AnsweredContext(context.id, ContextResult.USER_REJECTION, first)
+    else:
+        chosen = choose(context.transfer_syntaxes, preference)
     if chosen is None:
         return AnsweredContext(context.id, ContextResult.TRANSFER_SYNTAXES_NOT_SUPPORTED, first)
     return AnsweredContext(context.id, ContextResult.ACCEPTED, chosen)

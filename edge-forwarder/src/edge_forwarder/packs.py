@@ -10,10 +10,12 @@ from __future__ import annotations
 
 import hashlib
 import secrets
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
+
+from edge_forwarder import part10
 
 CHUNK: Final = 1024 * 1024
 
@@ -32,10 +34,13 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class Digest:
-    """What an upload grant covers: length in bytes and lower-case hex SHA-256 of the body."""
+    """What an upload grant covers: length in bytes and lower-case hex SHA-256 of the body; and the SHA-256 of each
+    file's data set, what follows group 0002.
+    """
 
     length: int
     sha256: str
+    data_sets: Mapping[Path, str] = field(default_factory=dict, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,12 +70,25 @@ class Body:
     def digest(self) -> Digest:
         """Raises OSError, also when the files are not as long as they were."""
         sha, length = hashlib.sha256(), 0
-        for chunk in self.chunks():
-            sha.update(chunk)
-            length += len(chunk)
+        data_sets: dict[Path, str] = {}
+        for segment in self.segments:
+            if isinstance(segment, bytes):
+                sha.update(segment)
+                length += len(segment)
+                continue
+            data_set, start = hashlib.sha256(), -1
+            with segment.open("rb", buffering=0) as file:
+                while chunk := file.read(CHUNK):
+                    if start < 0:
+                        start = part10.dataset_offset(chunk)
+                    sha.update(chunk)
+                    data_set.update(memoryview(chunk)[start:])
+                    length += len(chunk)
+                    start = 0
+            data_sets[segment] = data_set.hexdigest()
         if length != self.length:
             raise OSError("a spooled file changed its size")
-        return Digest(length, sha.hexdigest())
+        return Digest(length, sha.hexdigest(), data_sets)
 
     def boundary_occurs(self) -> bool:
         """Whether ``--B`` occurs inside a part. Delimiter lines and headers cannot make one with a part: they

@@ -1,4 +1,4 @@
-"""The Upper Layer PDUs that an acceptor reads and writes (PS3.8 9.3). Bytes in, values out; bounds are checked.
+"""The Upper Layer PDUs of both sides of an association (PS3.8 9.3). Bytes in, values out; bounds are checked.
 
 Unknown items are skipped, as PS3.8 9.3.1 asks. Numbers are big endian.
 """
@@ -56,6 +56,7 @@ class _Item(IntEnum):
     USER_INFORMATION = 0x50
     MAXIMUM_LENGTH = 0x51
     IMPLEMENTATION_CLASS_UID = 0x52
+    ROLE_SELECTION = 0x54
     IMPLEMENTATION_VERSION_NAME = 0x55
 
 
@@ -64,6 +65,15 @@ class ProposedContext:
     id: int
     abstract_syntax: str
     transfer_syntaxes: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Role:
+    """SCP/SCU role selection for one SOP class (PS3.7 D.3.3.4): what the association's requestor is, or may be."""
+
+    sop_class_uid: str
+    scu: bool
+    scp: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +98,16 @@ class AssociateRequest:
     contexts: tuple[ProposedContext, ...]
     max_pdu: int
     echo: bytes
+    roles: tuple[Role, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class AssociateAccept:
+    """A-ASSOCIATE-AC. ``max_pdu`` as in the request."""
+
+    contexts: tuple[AnsweredContext, ...]
+    max_pdu: int
+    roles: tuple[Role, ...]
 
 
 def _items(data: bytes, what: str) -> Iterator[tuple[int, bytes]]:
@@ -112,16 +132,16 @@ def decode_associate_request(body: bytes) -> AssociateRequest:
     if len(body) < _ASSOCIATE_HEAD.size:
         raise WireError("a truncated association request", AbortReason.INVALID_PARAMETER)
     version, called, calling, _ = _ASSOCIATE_HEAD.unpack_from(body)
-    application_context, contexts, max_pdu = "", [], 0
+    application_context, contexts = "", []
+    max_pdu = 0
+    roles: tuple[Role, ...] = ()
     for kind, value in _items(body[_ASSOCIATE_HEAD.size :], "association request"):
         if kind == _Item.APPLICATION_CONTEXT:
             application_context = _uid(value)
         elif kind == _Item.CONTEXT_RQ:
             contexts.append(_context(value))
         elif kind == _Item.USER_INFORMATION:
-            for sub_kind, sub_value in _items(value, "user information"):
-                if sub_kind == _Item.MAXIMUM_LENGTH and len(sub_value) == 4:
-                    max_pdu = int.from_bytes(sub_value, "big")
+            max_pdu, roles = _user_information(value)
     return AssociateRequest(
         protocol_version=version,
         called_ae_title=called.decode("ascii", "replace").strip(" \0"),
@@ -130,7 +150,37 @@ def decode_associate_request(body: bytes) -> AssociateRequest:
         contexts=tuple(contexts),
         max_pdu=max_pdu,
         echo=body[: _ASSOCIATE_HEAD.size],
+        roles=roles,
     )
+
+
+def decode_associate_accept(body: bytes) -> AssociateAccept:
+    """The A-ASSOCIATE-AC whose PDU body this is (PS3.8 9.3.3). Raises WireError."""
+    if len(body) < _ASSOCIATE_HEAD.size:
+        raise WireError("a truncated association acceptance", AbortReason.INVALID_PARAMETER)
+    contexts = []
+    max_pdu = 0
+    roles: tuple[Role, ...] = ()
+    for kind, value in _items(body[_ASSOCIATE_HEAD.size :], "association acceptance"):
+        if kind == _Item.CONTEXT_AC and len(value) >= 4:
+            syntaxes = [_uid(item) for sub, item in _items(value[4:], "context") if sub == _Item.TRANSFER_SYNTAX]
+            result = ContextResult.ACCEPTED if value[2] == 0 else ContextResult.USER_REJECTION
+            contexts.append(AnsweredContext(value[0], result, syntaxes[0] if syntaxes else ""))
+        elif kind == _Item.USER_INFORMATION:
+            max_pdu, roles = _user_information(value)
+    return AssociateAccept(tuple(contexts), max_pdu, roles)
+
+
+def _user_information(value: bytes) -> tuple[int, tuple[Role, ...]]:
+    max_pdu, roles = 0, []
+    for kind, item in _items(value, "user information"):
+        if kind == _Item.MAXIMUM_LENGTH and len(item) == 4:
+            max_pdu = int.from_bytes(item, "big")
+        elif kind == _Item.ROLE_SELECTION and len(item) >= 4:
+            length = int.from_bytes(item[:2], "big")
+            if len(item) == length + 4:
+                roles.append(Role(_uid(item[2:-2]), bool(item[-2]), bool(item[-1])))
+    return max_pdu, tuple(roles)
 
 
 def _context(value: bytes) -> ProposedContext:
@@ -153,13 +203,25 @@ def _pdu(kind: PduType, body: bytes) -> bytes:
     return HEADER.pack(kind, len(body)) + body
 
 
-def encode_associate_accept(request: AssociateRequest, contexts: Sequence[AnsweredContext], max_pdu: int) -> bytes:
-    """A-ASSOCIATE-AC (PS3.8 9.3.3). ``max_pdu``: the longest P-DATA body we take, in bytes."""
-    user = (
+def _user(max_pdu: int, roles: Sequence[Role]) -> bytes:
+    return _item(
+        _Item.USER_INFORMATION,
         _item(_Item.MAXIMUM_LENGTH, max_pdu.to_bytes(4, "big"))
         + _item(_Item.IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_CLASS_UID.encode("ascii"))
-        + _item(_Item.IMPLEMENTATION_VERSION_NAME, IMPLEMENTATION_VERSION_NAME.encode("ascii"))
+        + b"".join(_role(role) for role in roles)
+        + _item(_Item.IMPLEMENTATION_VERSION_NAME, IMPLEMENTATION_VERSION_NAME.encode("ascii")),
     )
+
+
+def _role(role: Role) -> bytes:
+    uid = role.sop_class_uid.encode("ascii", "replace")
+    return _item(_Item.ROLE_SELECTION, len(uid).to_bytes(2, "big") + uid + bytes((role.scu, role.scp)))
+
+
+def encode_associate_accept(
+    request: AssociateRequest, contexts: Sequence[AnsweredContext], max_pdu: int, roles: Sequence[Role] = ()
+) -> bytes:
+    """A-ASSOCIATE-AC (PS3.8 9.3.3). ``max_pdu``: the longest P-DATA body we take, in bytes."""
     answered = b"".join(
         _item(
             _Item.CONTEXT_AC,
@@ -174,12 +236,38 @@ def encode_associate_accept(request: AssociateRequest, contexts: Sequence[Answer
         + request.echo[2:]
         + _item(_Item.APPLICATION_CONTEXT, APPLICATION_CONTEXT.encode("ascii"))
         + answered
-        + _item(_Item.USER_INFORMATION, user),
+        + _user(max_pdu, roles),
     )
+
+
+def encode_associate_request(
+    called: str, calling: str, contexts: Sequence[ProposedContext], max_pdu: int, roles: Sequence[Role] = ()
+) -> bytes:
+    """A-ASSOCIATE-RQ (PS3.8 9.3.2)."""
+    proposed = b"".join(
+        _item(
+            _Item.CONTEXT_RQ,
+            bytes((c.id, 0, 0, 0))
+            + _item(_Item.ABSTRACT_SYNTAX, c.abstract_syntax.encode("ascii"))
+            + b"".join(_item(_Item.TRANSFER_SYNTAX, syntax.encode("ascii")) for syntax in c.transfer_syntaxes),
+        )
+        for c in contexts
+    )
+    head = _ASSOCIATE_HEAD.pack(1, _title(called), _title(calling), b"")
+    application = _item(_Item.APPLICATION_CONTEXT, APPLICATION_CONTEXT.encode("ascii"))
+    return _pdu(PduType.ASSOCIATE_RQ, head + application + proposed + _user(max_pdu, roles))
+
+
+def _title(title: str) -> bytes:
+    return title.strip().encode("ascii", "replace")[:16].ljust(16)
 
 
 def encode_associate_reject(result: RejectResult, source: RejectSource, reason: RejectReason) -> bytes:
     return _pdu(PduType.ASSOCIATE_RJ, bytes((0, result, source, reason)))
+
+
+def encode_release_request() -> bytes:
+    return _pdu(PduType.RELEASE_RQ, b"\0\0\0\0")
 
 
 def encode_release_response() -> bytes:
@@ -190,12 +278,12 @@ def encode_abort(source: AbortSource, reason: int = 0) -> bytes:
     return _pdu(PduType.ABORT, bytes((0, 0, source, reason)))
 
 
-def encode_command(context_id: int, command: bytes, max_pdu: int) -> bytes:
-    """P-DATA-TF PDUs that carry one command set whole, within what the peer takes."""
-    room = max(max_pdu - PDV_HEADER.size, 2) if max_pdu else len(command)
+def encode_values(context_id: int, data: bytes, max_pdu: int, *, command: bool, last: bool = True) -> bytes:
+    """P-DATA-TF PDUs that carry one command set, or a part of a data set, within what the peer takes (0: no limit)."""
+    room = max(max_pdu - PDV_HEADER.size, 2) if max_pdu else len(data)
     out = []
-    for at in range(0, len(command), room):
-        piece = command[at : at + room]
-        control = 0x01 | (0x02 if at + room >= len(command) else 0)
+    for at in range(0, len(data) or 1, room or 1):
+        piece = data[at : at + room]
+        control = (0x01 if command else 0) | (0x02 if last and at + room >= len(data) else 0)
         out.append(_pdu(PduType.P_DATA_TF, PDV_HEADER.pack(len(piece) + 2, context_id, control) + piece))
     return b"".join(out)

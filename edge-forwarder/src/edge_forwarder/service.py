@@ -8,16 +8,24 @@ import threading
 import time
 from contextlib import suppress
 
-from edge_forwarder import __version__
+from edge_forwarder import __version__, tls
 from edge_forwarder.cloud import Cloud
+from edge_forwarder.commitment import Commitments
 from edge_forwarder.config import MIB, Config, load_credentials
+from edge_forwarder.dicomweb import DicomWeb
+from edge_forwarder.evidence import Evidence
 from edge_forwarder.journal import Journal
 from edge_forwarder.keeper import Keeper
+from edge_forwarder.ledger import Ledger
 from edge_forwarder.line import Line
+from edge_forwarder.listener import Listener
 from edge_forwarder.logs import Log
 from edge_forwarder.planner import Limits, Planner
-from edge_forwarder.receive import Listener, Receiver
+from edge_forwarder.receive import Receiver
+from edge_forwarder.scu import Peer
+from edge_forwarder.services import Offer
 from edge_forwarder.spool import Spool
+from edge_forwarder.statuses import Command
 from edge_forwarder.uploader import Uploader
 from edge_forwarder.watcher import Watcher
 
@@ -35,17 +43,40 @@ class Service:
         self.spool.open()
         try:
             self.journal = Journal.open(config.spool_folder / "journal.sqlite")
+            self.ledger = Ledger.open(config.spool_folder / "ledger.sqlite")
             line = Line(self.journal, log, config.cloud.retry_max_seconds)
             self.watcher = Watcher(
-                self.spool, self.journal, self.cloud, line, log, longest_pause=config.cloud.status_poll_seconds
+                self.spool,
+                self.journal,
+                self.cloud,
+                line,
+                log,
+                longest_pause=config.cloud.status_poll_seconds,
+                ledger=self.ledger,
             )
             self.uploader = Uploader(
-                config.cloud, credentials.archive, self.spool, self.journal, self.cloud, line, self.watcher, log
+                config.cloud,
+                credentials.archive,
+                self.spool,
+                self.journal,
+                self.cloud,
+                line,
+                self.watcher,
+                log,
+                self.ledger,
             )
             self.watcher.upload_again = self.uploader.submit
-            self.keeper = Keeper(self.spool, self.journal, Planner(_limits(config)), self.uploader.submit, log)
-            receiver = Receiver(config, self.spool, log, self.keeper.stored, self.keeper.ended, self._refused)
-            self.listener = Listener(receiver)
+            planner = Planner(_limits(config))
+            self.keeper = Keeper(self.spool, self.journal, planner, self.uploader.submit, log, self.ledger)
+            self.archive = DicomWeb(config.cloud, credentials, config.retrieve)
+            calls_by_tls = any(device.tls for device in config.devices)
+            self._client_tls = tls.client_context(config) if calls_by_tls else None
+            judge = Evidence(self.ledger, self.archive, self._is_spooled, self.keeper.caught_up)
+            self.commitments = Commitments(config, self.ledger, judge, self._peer, log)
+            self.watcher.settled = self.commitments.wake
+            offer = Offer({Command.N_ACTION_RQ: self.commitments.action}, self.commitments)
+            receiver = Receiver(config, self.spool, log, self.keeper.stored, self.keeper.ended, self._refused, offer)
+            self.listener = Listener(receiver, tls.server_context(config))
         except BaseException:
             self.spool.close()
             raise
@@ -55,9 +86,11 @@ class Service:
         self.journal.set_fact("started_at", time.time())
         self.journal.set_fact("version", __version__)
         self.journal.set_fact("port", self.listener.port)
+        self.journal.set_fact("tls_port", self.listener.tls_port)
         self.watcher.start()
         self.uploader.start()
         self.keeper.start()
+        self.commitments.start()
         self.listener.start()
         self._log.info("started", version=__version__, host=self.listener.host, port=self.listener.port)
 
@@ -66,13 +99,34 @@ class Service:
         where they are.
         """
         self.listener.stop(seconds=6.0)
+        self.commitments.stop(seconds=2.0)
         self.keeper.stop(seconds=4.0)
         self.uploader.stop(seconds=4.0)
         self.watcher.stop(seconds=2.0)
         self.cloud.close()
+        self.archive.close()
         self.journal.close()
+        self.ledger.close()
         self.spool.close()
         self._log.info("stopped")
+
+    def _is_spooled(self, name: str) -> bool:
+        return self.spool.path(name).is_file()
+
+    def _peer(self, ae_title: str) -> Peer | None:
+        """How to call a device; None when its entry has no host or port."""
+        device = self._config.callable(ae_title)
+        if device is None:
+            return None
+        return Peer(
+            host=device.host,
+            port=device.port,
+            called=device.ae_title,
+            calling=self._config.edge.ae_title,
+            tls=self._client_tls if device.tls else None,
+            timeout=self._config.dimse.network_timeout_seconds,
+            max_pdu=self._config.dimse.max_pdu,
+        )
 
     def _refused(self) -> None:
         with suppress(sqlite3.Error):  # the disk may be too full for the journal, too

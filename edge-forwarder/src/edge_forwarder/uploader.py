@@ -17,6 +17,7 @@ from edge_forwarder.cloud import Cloud
 from edge_forwarder.config import CloudConfig
 from edge_forwarder.errors import CloudError, EdgeError, GrantExpiredError, RefusedError
 from edge_forwarder.journal import InstanceRow, Journal, PackRow, PackState
+from edge_forwarder.ledger import Ledger, SentState
 from edge_forwarder.line import Line
 from edge_forwarder.logs import Log
 from edge_forwarder.spool import Spool
@@ -41,7 +42,9 @@ class Uploader:
         line: Line,
         watcher: Watcher,
         log: Log,
+        ledger: Ledger | None = None,
     ) -> None:
+        self._ledger = ledger
         self._config, self._archive, self._spool, self._journal = config, archive, spool, journal
         self._cloud, self._line, self._watcher, self._log = cloud, line, watcher, log
         self._wake = threading.Condition()
@@ -155,6 +158,8 @@ class Uploader:
         missing = [m.name for m in members if not self._spool.path(m.name).is_file()]
         if missing:
             self._log.error("files are gone from the spool", pack=pack, files=len(missing))
+            if self._ledger is not None:
+                self._ledger.settle(missing, SentState.REFUSED)
             with self._journal.transaction():
                 self._journal.forget_instances(missing)
                 self._journal.count("missing", len(missing))
@@ -175,6 +180,8 @@ class Uploader:
         if row.sha256 and row.length == body.length:
             return body, packs.Digest(row.length, row.sha256)
         digest = body.digest()
+        if self._ledger is not None:
+            self._ledger.digests({path.name: sha256 for path, sha256 in digest.data_sets.items()})
         self._journal.update_pack(
             row.id, boundary=body.boundary or None, length=digest.length, sha256=digest.sha256, arrival=None
         )

@@ -17,6 +17,7 @@ from typing import Final
 from edge_forwarder.cloud import BATCH, Cloud, UploadStatus
 from edge_forwarder.errors import CloudError
 from edge_forwarder.journal import InstanceRow, Journal, PackState
+from edge_forwarder.ledger import Ledger, SentState
 from edge_forwarder.line import Line
 from edge_forwarder.logs import Log
 from edge_forwarder.spool import Spool
@@ -39,8 +40,17 @@ class _Watched:
 
 class Watcher:
     def __init__(
-        self, spool: Spool, journal: Journal, cloud: Cloud, line: Line, log: Log, *, longest_pause: float = 15.0
+        self,
+        spool: Spool,
+        journal: Journal,
+        cloud: Cloud,
+        line: Line,
+        log: Log,
+        *,
+        longest_pause: float = 15.0,
+        ledger: Ledger | None = None,
     ) -> None:
+        self._ledger = ledger
         self._spool, self._journal, self._cloud, self._line, self._log = spool, journal, cloud, line, log
         self._longest_pause = longest_pause
         self._wake = threading.Condition()
@@ -48,6 +58,8 @@ class Watcher:
         """By arrival id."""
         self._stopping = False
         self._thread = threading.Thread(target=self._run, name="watcher", daemon=True)
+        self.settled: Callable[[], None] = lambda: None
+        """Told when the fate of instances is known; set by the composition."""
         self.upload_again: Callable[[str], None] = lambda pack: None
         """Told of a pack that has to be uploaded again; set by the composition."""
 
@@ -136,6 +148,12 @@ class Watcher:
     def _let_go(self, pack: str, answer: UploadStatus) -> None:
         members = self._journal.members(pack)
         aside = self._to_set_aside(members, answer)
+        if self._ledger is not None:
+            # Before the files go: a file that is not there is known not to be spooled any more.
+            with self._ledger.transaction():
+                self._ledger.settle((m.name for m in members if m not in aside), SentState.INDEXED)
+                for member in aside:
+                    self._ledger.settle([member.name], _fate(member, answer))
         if aside:
             self._set_aside(pack, aside, answer)
         with self._journal.transaction():
@@ -150,11 +168,12 @@ class Watcher:
             if member not in aside:
                 self._spool.remove(member.name)
         self._journal.forget_pack(pack)
+        self.settled()
         self._log.info("indexed", pack=pack, arrival=answer.arrival, state=answer.state, instances=len(members))
 
     @staticmethod
     def _to_set_aside(members: list[InstanceRow], answer: UploadStatus) -> list[InstanceRow]:
-        if answer.state == "quarantined" or any(p.sop_instance_uid is None for p in answer.problems):
+        if answer.state == "quarantined" or answer.unlisted or any(p.sop_instance_uid is None for p in answer.problems):
             return members
         named = {p.sop_instance_uid for p in answer.problems}
         found = [m for m in members if m.identity is not None and m.identity.sop_instance_uid in named]
@@ -185,3 +204,9 @@ class Watcher:
             instances=len(members),
             why="; ".join(reasons),
         )
+
+
+def _fate(member: InstanceRow, answer: UploadStatus) -> SentState:
+    uid = member.identity.sop_instance_uid if member.identity else None
+    mine = [p for p in answer.problems if p.sop_instance_uid == uid]
+    return SentState.CONFLICT if mine and all(p.is_conflict for p in mine) else SentState.REFUSED

@@ -355,7 +355,7 @@ def test_a_response_is_cut_to_what_the_peer_takes(max_pdu: int) -> None:
     """PS3.8 D.1: no P-DATA-TF longer than the peer's maximum."""
     request = dimse.Request(1, 7, True, CT, "2.25.1")
     whole = dimse.encode_response(request, Status.SUCCESS)
-    wire, pieces = pdu.encode_command(1, whole, max_pdu), b""
+    wire, pieces = pdu.encode_values(1, whole, max_pdu, command=True), b""
     while wire:
         _, length = struct.unpack_from(">BxI", wire)
         assert not max_pdu or length <= max(max_pdu, 8)

@@ -6,7 +6,7 @@ import pytest
 
 from edge_forwarder import negotiation
 from edge_forwarder.config import DimseConfig
-from edge_forwarder.pdu import ProposedContext
+from edge_forwarder.pdu import AssociateRequest, ProposedContext
 
 DEFAULT = DimseConfig().transfer_syntaxes
 IMPLICIT, EXPLICIT, BIG = "1.2.840.10008.1.2", "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.2"
@@ -64,5 +64,6 @@ def test_a_device_may_have_its_own_order() -> None:
 )
 def test_what_may_be_stored_is_accepted_and_other_services_are_not(abstract_syntax: str, result: int) -> None:
     """A context that is accepted promises a service."""
-    (answer,) = negotiation.answer([ProposedContext(1, abstract_syntax, (IMPLICIT,))], DEFAULT)
+    request = AssociateRequest(1, "X", "Y", "", (ProposedContext(1, abstract_syntax, (IMPLICIT,)),), 0, b"")
+    (answer,) = negotiation.agree(request, DEFAULT, frozenset({"store"})).answers
     assert answer.result == result

@@ -28,6 +28,9 @@ SECTIONS = {
     "cloud": config.CloudConfig,
     "spool": config.SpoolConfig,
     "dimse": config.DimseConfig,
+    "tls": config.TlsConfig,
+    "commitment": config.CommitmentConfig,
+    "retrieve": config.RetrieveConfig,
     "packing": config.PackingConfig,
     "device": config.DeviceConfig,
 }

@@ -1,0 +1,290 @@
+"""Storage Commitment Push Model SCP (PS3.4 J): N-ACTION is taken on durably, N-EVENT-REPORT tells the outcome.
+
+An instance is committed when the cloud has indexed the very bytes that this device sent, or equal ones, and still has
+them. While it is spooled the request waits, however long that is; it never fails for that.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+import time
+from collections.abc import Callable, Iterable
+from typing import Final, Protocol
+
+from pydicom.dataset import Dataset
+
+from edge_forwarder import dimse, retry, values
+from edge_forwarder.config import Config
+from edge_forwarder.errors import CloudError, UnreadableError, WireError
+from edge_forwarder.ledger import Commitment, CommitmentState, Ledger, Reference
+from edge_forwarder.logs import Log
+from edge_forwarder.pdu import ProposedContext, Role
+from edge_forwarder.receive import COMMITMENT, COMMITMENT_INSTANCE
+from edge_forwarder.scu import Peer, Requestor
+from edge_forwarder.services import Caller, Dialogue, OpenAssociation
+from edge_forwarder.statuses import EventType, FailureReason, Status
+
+_SYNTAXES: Final = ("1.2.840.10008.1.2.1", "1.2.840.10008.1.2")
+#: While anything is open, it is looked at this often (seconds), beside whenever something was indexed.
+_LOOK_SECONDS: Final = 1.0
+#: A report on the association that asked is answered within this, or sent on a new one (seconds).
+_ANSWER_SECONDS: Final = 60.0
+_PRUNE_SECONDS: Final = 3600.0
+
+
+class Judge(Protocol):
+    """Decides what became of each reference; None while any of them is pending. Raises CloudError."""
+
+    def outcome(self, ae_title: str, wanted: Iterable[Reference]) -> list[FailureReason | None] | None: ...
+
+
+class _Asked:
+    """Commitments that may be reported on the association that asked for them."""
+
+    def __init__(self, context_id: int, transfer_syntax: str) -> None:
+        self.context_id, self.transfer_syntax = context_id, transfer_syntax
+        self.waiting: set[int] = set()
+        self.told: dict[int, tuple[int, float]] = {}
+        """By message id: the commitment, and when it was told."""
+        self.message_id = 0
+
+
+class Commitments:
+    """The service (`action`), the reports on open associations, and a thread for the rest."""
+
+    def __init__(
+        self,
+        config: Config,
+        ledger: Ledger,
+        judge: Judge,
+        peer: Callable[[str], Peer | None],
+        log: Log,
+        *,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._config, self._ledger, self._judge, self._peer, self._log = config, ledger, judge, peer, log
+        self._clock = clock
+        self._wake = threading.Condition()
+        self._woken, self._stopping = True, False
+        self._asked: dict[int, _Asked] = {}
+        """By association."""
+        self._pruned = 0.0
+        self._thread = threading.Thread(target=self._run, name="commitments", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self, seconds: float = 5.0) -> None:
+        with self._wake:
+            self._stopping = True
+            self._wake.notify_all()
+        self._thread.join(seconds)
+
+    def wake(self) -> None:
+        """Something was indexed, or asked for."""
+        with self._wake:
+            self._woken = True
+            self._wake.notify_all()
+
+    # The request
+
+    def action(self, dialogue: Dialogue) -> None:
+        """N-ACTION (PS3.4 J.3.2)."""
+        status, comment = self._take(dialogue)
+        dialogue.respond(status, comment)
+        self.wake()
+
+    def _take(self, dialogue: Dialogue) -> tuple[Status, str]:
+        request = dialogue.request
+        if request.action_type != 1:
+            return Status.NO_SUCH_ACTION, "action type 1 is Request Storage Commitment"
+        if request.sop_instance_uid != COMMITMENT_INSTANCE:
+            return Status.NO_SUCH_SOP_INSTANCE, "not the well-known instance"
+        if dialogue.data_set is None:
+            return Status.INVALID_ARGUMENT_VALUE, "no action information"
+        try:
+            uid, wanted = _read(values.decode(dialogue.data_set, dialogue.context.transfer_syntax))
+        except UnreadableError as error:
+            return Status.INVALID_ARGUMENT_VALUE, str(error)
+        if len(wanted) > self._config.commitment.max_instances:
+            return Status.RESOURCE_LIMITATION, "too many instances in one request"
+        title = dialogue.caller.ae_title
+        try:
+            number = self._ledger.ask(title, uid, wanted)
+        except sqlite3.Error as error:
+            self._log.error("a storage commitment cannot be written down", why=type(error).__name__)
+            return Status.PROCESSING_FAILURE, "the request cannot be kept"
+        if number is None:
+            return Status.PROCESSING_FAILURE, "another request of that transaction UID is open"
+        self._log.info("storage commitment asked for", calling=title, commitment=number, instances=len(wanted))
+        if self._config.commitment.same_association:
+            with self._wake:
+                context = dialogue.context
+                asked = self._asked.setdefault(dialogue.caller.association, _Asked(context.id, context.transfer_syntax))
+                asked.waiting.add(number)
+        return Status.SUCCESS, ""
+
+    # Reports on the association that asked
+
+    def wanted(self, caller: Caller) -> bool:
+        with self._wake:
+            asked = self._asked.get(caller.association)
+            return asked is not None and bool(asked.waiting or asked.told)
+
+    def speak(self, association: OpenAssociation) -> None:
+        number = association.caller.association
+        with self._wake:
+            asked = self._asked[number]
+            late = [m for m, (_, at) in asked.told.items() if at + _ANSWER_SECONDS < time.monotonic()]
+            for message_id in late:
+                del asked.told[message_id]
+            waiting = sorted(asked.waiting)
+        for commitment in filter(None, map(self._ledger.commitment, waiting)):
+            if commitment.state == CommitmentState.OPEN:
+                continue
+            with self._wake:
+                asked.waiting.discard(commitment.id)
+                if commitment.state != CommitmentState.DUE or commitment.outcome is None:
+                    continue
+                asked.message_id += 1
+                asked.told[asked.message_id] = (commitment.id, time.monotonic())
+            event, data_set = self._report(commitment, asked.transfer_syntax)
+            association.send_event_report(asked.context_id, asked.message_id, event, data_set)
+
+    def heard(self, caller: Caller, answer: dimse.Request) -> None:
+        with self._wake:
+            asked = self._asked.get(caller.association)
+            told = asked.told.pop(answer.responds_to, None) if asked else None
+        if told is not None:
+            self._told(told[0], caller.ae_title, answer.status)
+        self.wake()
+
+    def ended(self, caller: Caller) -> None:
+        with self._wake:
+            gone = self._asked.pop(caller.association, None)
+        if gone is not None:
+            self.wake()
+
+    # The thread
+
+    def _run(self) -> None:
+        while self._next():
+            try:
+                self._decide()
+                self._tell()
+                self._prune()
+            except Exception as error:  # the disk: nothing is lost, look again later
+                self._log.error("storage commitment could not do its work", why=f"{type(error).__name__}: {error}")
+
+    def _next(self) -> bool:
+        with self._wake:
+            if not self._woken and not self._stopping:
+                self._wake.wait(_LOOK_SECONDS)
+            self._woken = False
+            return not self._stopping
+
+    def _decide(self) -> None:
+        for commitment in self._ledger.commitments(CommitmentState.OPEN, self._clock()):
+            try:
+                outcome = self._judge.outcome(commitment.ae_title, commitment.wanted)
+            except CloudError as error:
+                # No answer is no failure: the request stays open.
+                longest = self._config.cloud.retry_max_seconds
+                self._ledger.later(commitment.id, retry.pause(commitment.attempts + 1, longest), error=str(error))
+                continue
+            if outcome is not None:
+                self._ledger.decided(commitment.id, outcome)
+                failed = sum(reason is not None for reason in outcome)
+                self._log.info(
+                    "storage commitment decided", commitment=commitment.id, instances=len(outcome), failed=failed
+                )
+
+    def _tell(self) -> None:
+        for commitment in self._ledger.commitments(CommitmentState.DUE, self._clock()):
+            with self._wake:
+                if self._stopping:
+                    return
+                if any(
+                    commitment.id in asked.waiting or commitment.id in {number for number, _ in asked.told.values()}
+                    for asked in self._asked.values()
+                ):
+                    continue
+            if self._clock() - commitment.created_at > self._config.commitment.give_up_days * 86400:
+                self._log.error("a storage commitment's report was taken by nobody", commitment=commitment.id)
+                self._ledger.close_commitment(commitment.id, CommitmentState.DEAD)
+                continue
+            try:
+                self._told(commitment.id, commitment.ae_title, self._call(commitment))
+            except WireError as error:
+                self._try_later(commitment, str(error))
+
+    def _call(self, commitment: Commitment) -> int:
+        peer = self._peer(commitment.ae_title)
+        if peer is None:
+            raise WireError("no [[device]] of that AE title with a host and a port")
+        contexts = [ProposedContext(1, COMMITMENT, _SYNTAXES)]
+        # We call, but are the provider: PS3.4 J.3.3 wants it negotiated (PS3.7 D.3.3.4).
+        with Requestor.call(peer, contexts, [Role(COMMITMENT, scu=False, scp=True)]) as association:
+            context = association.contexts.get(1)
+            if context is None:
+                raise WireError("it does not take storage commitment reports")
+            event, data_set = self._report(commitment, context.transfer_syntax)
+            return association.report(context, COMMITMENT, COMMITMENT_INSTANCE, event, data_set)
+
+    def _told(self, number: int, ae_title: str, status: int) -> None:
+        commitment = self._ledger.commitment(number)
+        if commitment is None or commitment.state != CommitmentState.DUE:
+            return
+        if status != Status.SUCCESS:
+            self._try_later(commitment, f"the device answered {status:#06x}")
+            return
+        self._ledger.close_commitment(number, CommitmentState.DONE)
+        self._log.info("storage commitment reported", commitment=number, called=ae_title)
+
+    def _try_later(self, commitment: Commitment, why: str) -> None:
+        seconds = retry.pause(commitment.attempts + 1, self._config.commitment.retry_max_seconds)
+        self._ledger.later(commitment.id, seconds, error=why)
+        self._log.warning(
+            "a storage commitment's report was not taken", commitment=commitment.id, why=why, seconds=round(seconds, 1)
+        )
+
+    def _report(self, commitment: Commitment, transfer_syntax: str) -> tuple[EventType, bytes]:
+        """The event and its information (PS3.4 table J.3-2)."""
+        assert commitment.outcome is not None
+        report = Dataset()
+        report.RetrieveAETitle = self._config.edge.ae_title.strip()
+        report.TransactionUID = commitment.uid
+        good, bad = [], []
+        for reference, reason in zip(commitment.wanted, commitment.outcome, strict=True):
+            item = Dataset()
+            item.ReferencedSOPClassUID = reference.sop_class_uid
+            item.ReferencedSOPInstanceUID = reference.sop_instance_uid
+            if reason is None:
+                good.append(item)
+            else:
+                item.FailureReason = int(reason)
+                bad.append(item)
+        if good:
+            report.ReferencedSOPSequence = good
+        if bad:
+            report.FailedSOPSequence = bad
+        event = EventType.FAILURES_EXIST if bad else EventType.COMMITTED
+        return event, values.encode(report, transfer_syntax)
+
+    def _prune(self) -> None:
+        if time.monotonic() - self._pruned > _PRUNE_SECONDS or not self._pruned:
+            self._pruned = time.monotonic()
+            self._ledger.prune(self._clock() - self._config.commitment.keep_days * 86400)
+
+
+def _read(information: Dataset) -> tuple[str, list[Reference]]:
+    """Transaction UID and what it asks for. Raises UnreadableError."""
+    uid = values.text(information, "TransactionUID")
+    wanted = [
+        Reference(values.text(item, "ReferencedSOPClassUID"), values.text(item, "ReferencedSOPInstanceUID"))
+        for item in information.get("ReferencedSOPSequence") or ()
+    ]
+    if not uid or not wanted or not all(r.sop_class_uid and r.sop_instance_uid for r in wanted):
+        raise UnreadableError("transaction UID or referenced instances are missing")
+    return uid, list(dict.fromkeys(wanted))

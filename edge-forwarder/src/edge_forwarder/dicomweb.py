@@ -1,0 +1,157 @@
+"""Reading the cloud's archive: QIDO-RS and WADO-RS with the edge's key (PS3.18 10.4, 10.6).
+
+Every failure is one of errors.CloudError. Redirects to signed addresses are followed, without our key when they lead to
+another host.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, Final
+from urllib.parse import quote, urlencode, urljoin, urlsplit
+
+import urllib3
+
+from edge_forwarder import __version__
+from edge_forwarder.cloud import pool
+from edge_forwarder.config import CloudConfig, Credentials, RetrieveConfig
+from edge_forwarder.errors import CloudAwayError, CloudBusyError, RefusedError, UnauthorizedError
+from edge_forwarder.multipart import Parts
+from edge_forwarder.retry import retry_after
+
+#: The most that one answer of the cloud lists (PS3.18 10.6.1.1.2 lets it choose).
+PAGE: Final = 1000
+#: Its last page begins here.
+_LAST_OFFSET: Final = 10_000
+_REDIRECTS: Final = 4
+#: However long a conversion takes the cloud, a caller waits so long (seconds).
+_PATIENCE: Final = 60.0
+#: An answer to a search is no longer (bytes).
+_MAX_JSON: Final = 64 * 1024 * 1024
+
+Item = dict[str, Any]
+"""One match in the DICOM JSON model (PS3.18 F)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """``more``: there are others; ``warned``: the cloud says that it has not looked at everything, or not as asked."""
+
+    items: list[Item]
+    more: bool = False
+    warned: bool = False
+
+
+class DicomWeb:
+    """Threads may share it."""
+
+    def __init__(self, cloud: CloudConfig, credentials: Credentials, limits: RetrieveConfig) -> None:
+        self._root = f"{cloud.url.rstrip('/')}/dicomweb/{quote(credentials.archive, safe='')}"
+        self._authorization = f"Bearer {credentials.key}"
+        timeout = urllib3.Timeout(connect=limits.connect_timeout_seconds, read=limits.read_timeout_seconds)
+        self._pool = pool(cloud, timeout, connections=limits.parallel + 1)
+
+    def close(self) -> None:
+        self._pool.clear()
+
+    def search(self, path: str, query: Sequence[tuple[str, str]] = (), *, limit: int) -> Found:
+        """Matches below a path such as ``/studies``, at most ``limit``. Raises CloudError."""
+        found: list[Item] = []
+        warned = False
+        while True:
+            size = min(PAGE, limit + 1 - len(found))
+            page, warning = self._page(path, [*query, ("limit", str(size)), ("offset", str(len(found)))])
+            found += page
+            warned = warned or warning
+            if len(found) > limit:
+                return Found(found[:limit], True, warned)
+            if len(page) < size or len(found) > _LAST_OFFSET:
+                return Found(found, len(page) == size, warned)
+
+    def _page(self, path: str, query: Sequence[tuple[str, str]]) -> tuple[list[Item], bool]:
+        url = f"{self._root}{path}?{urlencode(query, quote_via=quote)}"
+        with self._get(url, "application/dicom+json") as response:
+            warning = "Warning" in response.headers
+            if response.status == 204:
+                return [], warning
+            data = response.read(_MAX_JSON + 1, decode_content=True)
+        try:
+            items = json.loads(data)
+        except ValueError:
+            items = None
+        if not isinstance(items, list) or not all(isinstance(item, dict) for item in items):
+            raise CloudAwayError("what answered is not the archive: no DICOM JSON")
+        return items, warning
+
+    @contextmanager
+    def retrieve(self, path: str, *, as_stored: bool) -> Iterator[Parts]:
+        """The instances below a path, as they are stored or in Explicit VR Little Endian. Raises CloudError."""
+        accept = 'multipart/related; type="application/dicom"'
+        with self._get(self._root + path, accept + ("; transfer-syntax=*" if as_stored else "")) as response:
+            yield Parts.of(response)
+
+    @contextmanager
+    def _get(self, url: str, accept: str) -> Iterator[urllib3.BaseHTTPResponse]:
+        deadline = time.monotonic() + _PATIENCE
+        here = urlsplit(url).netloc
+        redirects = 0
+        while True:
+            headers = {"Accept": accept, "User-Agent": f"maypacs-edge/{__version__}"}
+            if urlsplit(url).netloc == here:
+                headers["Authorization"] = self._authorization
+            response = self._request(url, headers)
+            try:
+                if response.status in (301, 302, 303, 307, 308) and redirects < _REDIRECTS:
+                    redirects += 1
+                    url = urljoin(url, response.headers.get("Location", ""))
+                    response.drain_conn()
+                    continue
+                wait = retry_after(response.headers.get("Retry-After")) or 1.0
+                if response.status == 503 and time.monotonic() + wait < deadline:
+                    response.drain_conn()
+                    time.sleep(wait)
+                    continue
+                _check(response)
+                yield response
+                if response.read(1):  # not read to its end: the connection cannot be used again
+                    response.close()
+                return
+            except urllib3.exceptions.HTTPError as error:
+                response.close()
+                raise CloudAwayError(f"the cloud broke off ({type(error).__name__})") from None
+            except BaseException:
+                response.close()
+                raise
+            finally:
+                response.release_conn()
+
+    def _request(self, url: str, headers: Mapping[str, str]) -> urllib3.BaseHTTPResponse:
+        try:
+            return self._pool.request("GET", url, headers=headers, redirect=False, preload_content=False)
+        except urllib3.exceptions.HTTPError as error:
+            raise CloudAwayError(f"{urlsplit(url).hostname} cannot be reached ({type(error).__name__})") from None
+
+
+def _check(response: urllib3.BaseHTTPResponse) -> None:
+    status = response.status
+    if status in (200, 204, 206):
+        return
+    if status in (401, 403):
+        raise UnauthorizedError(f"the cloud does not let us read (HTTP {status})")
+    if status in (429, 503):
+        raise CloudBusyError(f"the cloud asks for patience (HTTP {status})")
+    raise RefusedError(f"the archive answers HTTP {status}", status)
+
+
+def value(item: Item, tag: str) -> str:
+    """The first value of an attribute as text; empty if there is none."""
+    element = item.get(tag)
+    held = element.get("Value") if isinstance(element, dict) else None
+    if not isinstance(held, list) or not held or held[0] is None:
+        return ""
+    first = held[0]
+    return str(first.get("Alphabetic", "")) if isinstance(first, dict) else str(first)

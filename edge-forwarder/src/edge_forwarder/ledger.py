@@ -1,0 +1,313 @@
+"""The ledger: what each device sent and what became of it, and the storage commitments that are asked for.
+
+It cannot be rebuilt, so it is a file of its own, ``ledger.sqlite``, synced at each commit. An instance's row is
+written by the keeper (which finishes it after a crash, from the spool's file), its digest by the uploader, its outcome
+by the watcher.
+
+A commitment is *open* until its outcome is known, *due* until the device has taken the report, then *done*; *dead*
+when the device took none for too long.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import sqlite3
+import threading
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Any, Final
+
+from edge_forwarder.peek import Identity
+from edge_forwarder.statuses import FailureReason
+
+_SCHEMA_VERSION: Final = 1
+_SCHEMA: Final = """
+create table sent (
+  name text primary key, file text not null, ae text not null, sop text not null, sop_class text not null,
+  study text not null, series text not null, digest text, state text not null, at real not null
+) without rowid;
+create index sent_by_sop on sent (sop);
+create index sent_by_file on sent (file);
+create index sent_by_time on sent (at);
+create table commitments (
+  id integer primary key, ae text not null, uid text not null, wanted text not null, state text not null,
+  outcome text, created_at real not null, next_at real not null, attempts integer not null default 0, error text,
+  unique (ae, uid)
+);
+create index commitments_by_state on commitments (state, next_at);
+"""
+
+
+class SentState(StrEnum):
+    SPOOLED = "spooled"
+    INDEXED = "indexed"
+    CONFLICT = "conflict"
+    """The cloud holds other bytes under this UID, and these beside them."""
+    REFUSED = "refused"
+    """Quarantined, or lost before the upload."""
+
+
+class CommitmentState(StrEnum):
+    OPEN = "open"
+    DUE = "due"
+    DONE = "done"
+    DEAD = "dead"
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """One instance as one device sent it. ``file`` is the spool's file with its bytes: its own, or that of an equal one
+    that was there already. ``digest`` is the SHA-256 of its data set, once known.
+    """
+
+    name: str
+    file: str
+    ae_title: str
+    sop_instance_uid: str
+    sop_class_uid: str
+    study_instance_uid: str
+    series_instance_uid: str
+    digest: str | None
+    state: SentState
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """One instance that a commitment is asked for."""
+
+    sop_class_uid: str
+    sop_instance_uid: str
+
+
+@dataclass(frozen=True, slots=True)
+class Commitment:
+    """``outcome``: for each reference, in order, None (committed) or why not; None as a whole while it is open."""
+
+    id: int
+    ae_title: str
+    uid: str
+    wanted: tuple[Reference, ...]
+    state: CommitmentState
+    outcome: tuple[FailureReason | None, ...] | None
+    created_at: float
+    attempts: int
+
+
+class Ledger:
+    """One connection, shared by the threads of one process."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+        self._lock = threading.RLock()
+
+    @classmethod
+    def open(cls, path: Path) -> Ledger:
+        """Open it; one that is damaged is put aside and a new one begun: images matter more than what is told of
+        them. Raises sqlite3.Error when neither can be.
+        """
+        try:
+            return cls(_connect(path))
+        except sqlite3.DatabaseError:
+            for suffix in ("", "-wal", "-shm"):
+                with contextlib.suppress(FileNotFoundError):
+                    path.with_name(path.name + suffix).rename(path.with_name(f"{path.name}.unreadable{suffix}"))
+            return cls(_connect(path))
+
+    def close(self) -> None:
+        with self._lock:
+            self._connection.close()
+
+    @contextlib.contextmanager
+    def transaction(self) -> Iterator[None]:
+        """All of it or nothing; calls inside join it."""
+        with self._lock:
+            if self._connection.in_transaction:
+                yield
+                return
+            self._connection.execute("begin immediate")
+            try:
+                yield
+            except BaseException:
+                self._connection.execute("rollback")
+                raise
+            self._connection.execute("commit")
+
+    def _rows(self, sql: str, *values: Any) -> list[sqlite3.Row]:
+        with self._lock:
+            return self._connection.execute(sql, values).fetchall()
+
+    def _do(self, sql: str, *values: Any) -> int:
+        with self._lock:
+            return self._connection.execute(sql, values).rowcount
+
+    # What was sent
+
+    def add(self, name: str, ae_title: str, identity: Identity, file: str | None = None) -> None:
+        """An instance that was received; ``file``: an equal one in the spool, when it is not kept twice. Known ones
+        stay as they are.
+        """
+        equal = self._rows("select digest, state from sent where name = ?", file) if file else []
+        self._do(
+            "insert or ignore into sent values (?,?,?,?,?,?,?,?,?,?)",
+            name,
+            file or name,
+            ae_title,
+            identity.sop_instance_uid,
+            identity.sop_class_uid,
+            identity.study_instance_uid,
+            identity.series_instance_uid,
+            equal[0]["digest"] if equal else None,
+            equal[0]["state"] if equal else SentState.SPOOLED,
+            time.time(),
+        )
+
+    def digests(self, digests: Mapping[str, str]) -> None:
+        """SHA-256 of data sets, by file."""
+        with self.transaction():
+            for file, digest in digests.items():
+                self._do("update sent set digest = ? where file = ?", digest, file)
+
+    def settle(self, files: Iterable[str], state: SentState) -> None:
+        """What became of these files, and so of every instance that they carry."""
+        now = time.time()
+        with self.transaction():
+            for file in files:
+                self._do("update sent set state = ?, at = ? where file = ?", state, now, file)
+
+    def sent(self, sop_instance_uid: str) -> list[Sent]:
+        """Oldest first: names begin with the time of arrival."""
+        rows = self._rows("select * from sent where sop = ? order by name", sop_instance_uid)
+        return [
+            Sent(
+                row["name"],
+                row["file"],
+                row["ae"],
+                row["sop"],
+                row["sop_class"],
+                row["study"],
+                row["series"],
+                row["digest"],
+                SentState(row["state"]),
+            )
+            for row in rows
+        ]
+
+    # Commitments
+
+    def ask(self, ae_title: str, uid: str, wanted: Sequence[Reference]) -> int | None:
+        """Take a request on, durably: its number. The same again is taken up again; None for another one under the
+        same UID that is not over yet.
+        """
+        text = json.dumps([[r.sop_class_uid, r.sop_instance_uid] for r in wanted])
+        with self.transaction():
+            rows = self._rows("select * from commitments where ae = ? and uid = ?", ae_title, uid)
+            if rows and rows[0]["wanted"] != text and rows[0]["state"] in (CommitmentState.OPEN, CommitmentState.DUE):
+                return None
+            now = time.time()
+            self._do("delete from commitments where ae = ? and uid = ?", ae_title, uid)
+            self._do(
+                "insert into commitments (ae, uid, wanted, state, created_at, next_at) values (?,?,?,?,?,?)",
+                ae_title,
+                uid,
+                text,
+                CommitmentState.OPEN,
+                now,
+                now,
+            )
+            return int(self._rows("select last_insert_rowid() as id")[0]["id"])
+
+    def commitments(self, state: CommitmentState, before: float | None = None) -> list[Commitment]:
+        """Oldest first; those whose time has come by ``before``."""
+        rows = self._rows(
+            "select * from commitments where state = ? and next_at <= ? order by id",
+            state,
+            time.time() + 10**9 if before is None else before,
+        )
+        return [_commitment(row) for row in rows]
+
+    def commitment(self, number: int) -> Commitment | None:
+        rows = self._rows("select * from commitments where id = ?", number)
+        return _commitment(rows[0]) if rows else None
+
+    def decided(self, number: int, outcome: Sequence[FailureReason | None]) -> None:
+        text = json.dumps([None if o is None else int(o) for o in outcome])
+        self._do(
+            "update commitments set state = ?, outcome = ?, next_at = ?, attempts = 0 where id = ? and state = ?",
+            CommitmentState.DUE,
+            text,
+            time.time(),
+            number,
+            CommitmentState.OPEN,
+        )
+
+    def later(self, number: int, seconds: float, *, error: str | None = None) -> None:
+        """Look at it again after so long; with an error, that counts as a try."""
+        self._do(
+            "update commitments set next_at = ?, attempts = attempts + ?, error = ? where id = ?",
+            time.time() + seconds,
+            int(error is not None),
+            error,
+            number,
+        )
+
+    def close_commitment(self, number: int, state: CommitmentState) -> None:
+        self._do("update commitments set state = ? where id = ?", state, number)
+
+    def commitment_counts(self) -> dict[str, int]:
+        rows = self._rows("select state, count(*) as n from commitments group by 1")
+        return {row["state"]: row["n"] for row in rows}
+
+    def prune(self, before: float) -> int:
+        """Forget what was settled before that moment (seconds since the epoch) and no open request names."""
+        kept = {r.sop_instance_uid for c in self.commitments(CommitmentState.OPEN) for r in c.wanted}
+        with self.transaction():
+            rows = self._rows("select name, sop from sent where at < ? and state <> ?", before, SentState.SPOOLED)
+            gone = [row["name"] for row in rows if row["sop"] not in kept]
+            for name in gone:
+                self._do("delete from sent where name = ?", name)
+            self._do(
+                "delete from commitments where created_at < ? and state in (?, ?)",
+                before,
+                CommitmentState.DONE,
+                CommitmentState.DEAD,
+            )
+        return len(gone)
+
+
+def _connect(path: Path) -> sqlite3.Connection:
+    connection = sqlite3.connect(path, timeout=10, isolation_level=None, check_same_thread=False)
+    try:
+        connection.row_factory = sqlite3.Row
+        connection.execute("pragma journal_mode = wal")
+        connection.execute("pragma synchronous = full")
+        (version,) = connection.execute("pragma user_version").fetchone()
+        if version == 0:
+            connection.executescript(f"begin; {_SCHEMA} pragma user_version = {_SCHEMA_VERSION}; commit;")
+        elif version != _SCHEMA_VERSION:
+            raise sqlite3.DatabaseError(f"ledger version {version}")
+        if connection.execute("pragma quick_check(1)").fetchone()[0] != "ok":
+            raise sqlite3.DatabaseError("damaged ledger")
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def _commitment(row: sqlite3.Row) -> Commitment:
+    outcome = None
+    if row["outcome"] is not None:
+        outcome = tuple(None if o is None else FailureReason(o) for o in json.loads(row["outcome"]))
+    return Commitment(
+        id=row["id"],
+        ae_title=row["ae"],
+        uid=row["uid"],
+        wanted=tuple(Reference(*pair) for pair in json.loads(row["wanted"])),
+        state=CommitmentState(row["state"]),
+        outcome=outcome,
+        created_at=row["created_at"],
+        attempts=row["attempts"],
+    )

@@ -1,0 +1,91 @@
+"""A ``multipart/related`` answer, read part by part and in pieces (RFC 2046 5.1.1, PS3.18 8.6.1.2.1)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from email.message import Message
+from typing import Final, Protocol, Self
+
+import urllib3
+
+from edge_forwarder.errors import CloudAwayError
+
+_PIECE: Final = 256 * 1024
+_MAX_HEAD: Final = 16 * 1024
+
+
+class Source(Protocol):
+    def read(self, amt: int) -> bytes: ...
+
+
+class Parts:
+    """Iterate over the parts; each is an iterator over its pieces, to be read before the next. Raises CloudAwayError
+    for what is no such message, or ends too early.
+    """
+
+    def __init__(self, source: Source, boundary: str) -> None:
+        self._source, self._buffer = source, bytearray(b"\r\n")
+        self._delimiter = b"\r\n--" + boundary.encode("ascii", "replace")
+        self._in_part = False
+
+    @classmethod
+    def of(cls, response: urllib3.BaseHTTPResponse) -> Self:
+        message = Message()
+        message["Content-Type"] = response.headers.get("Content-Type", "")
+        boundary = message.get_param("boundary")
+        if not isinstance(boundary, str) or not re.fullmatch(r"[ -~]{1,70}", boundary):
+            raise CloudAwayError("what answered is not the archive: no multipart message")
+        return cls(response, boundary)
+
+    def __iter__(self) -> Iterator[Iterator[bytes]]:
+        for _ in self._until_delimiter():
+            pass  # a preamble
+        while True:
+            self._fill(2)
+            if self._buffer[:2] == b"--":
+                return
+            self._head()
+            self._in_part = True
+            yield self._pieces()
+            if self._in_part:
+                for _ in self._pieces():
+                    pass
+
+    def _head(self) -> None:
+        """Up to the empty line; what a part is, its own bytes say."""
+        while (end := self._buffer.find(b"\r\n\r\n")) < 0:
+            if len(self._buffer) > _MAX_HEAD:
+                raise CloudAwayError("a part without an end of its head")
+            self._more()
+        del self._buffer[: end + 4]
+
+    def _pieces(self) -> Iterator[bytes]:
+        yield from self._until_delimiter()
+        self._in_part = False
+
+    def _until_delimiter(self) -> Iterator[bytes]:
+        keep = len(self._delimiter) - 1
+        while (at := self._buffer.find(self._delimiter)) < 0:
+            if len(self._buffer) > keep:
+                piece = bytes(self._buffer[:-keep])
+                del self._buffer[:-keep]
+                yield piece
+            self._more()
+        piece = bytes(self._buffer[:at])
+        del self._buffer[: at + len(self._delimiter)]
+        if piece:
+            yield piece
+
+    def _fill(self, size: int) -> None:
+        while len(self._buffer) < size:
+            self._more()
+
+    def _more(self) -> None:
+        try:
+            data = self._source.read(_PIECE)
+        except urllib3.exceptions.HTTPError as error:
+            raise CloudAwayError(f"the cloud broke off ({type(error).__name__})") from None
+        if not data:
+            raise CloudAwayError("the cloud broke off")
+        self._buffer += data

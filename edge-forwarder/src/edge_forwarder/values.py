@@ -1,0 +1,39 @@
+"""Data sets of requests and answers, bytes to pydicom and back: little endian, not compressed (PS3.5 A.1, A.2)."""
+
+from __future__ import annotations
+
+from io import BytesIO
+from typing import Final
+
+from pydicom.dataset import Dataset
+from pydicom.filebase import DicomBytesIO
+from pydicom.filereader import read_dataset
+from pydicom.filewriter import write_dataset
+
+from edge_forwarder.errors import UnreadableError
+
+IMPLICIT: Final = "1.2.840.10008.1.2"
+
+
+def decode(data: bytes, transfer_syntax: str) -> Dataset:
+    """Raises UnreadableError."""
+    try:
+        dataset = read_dataset(BytesIO(data), transfer_syntax == IMPLICIT, True)
+        for element in dataset.iterall():  # values are read when they are touched: touch them here
+            _ = element.value
+    except Exception as error:  # pydicom raises nearly anything on bytes that are not DICOM
+        raise UnreadableError(f"a data set that cannot be read ({type(error).__name__})") from None
+    return dataset
+
+
+def encode(dataset: Dataset, transfer_syntax: str) -> bytes:
+    buffer = DicomBytesIO()
+    buffer.is_implicit_VR, buffer.is_little_endian = transfer_syntax == IMPLICIT, True
+    write_dataset(buffer, dataset)
+    return buffer.getvalue()
+
+
+def text(dataset: Dataset, keyword: str) -> str:
+    """A single value as text, trimmed; empty if absent."""
+    value = dataset.get(keyword)
+    return "" if value is None else str(value).strip(" \0")
