@@ -157,6 +157,16 @@ def test_a_proxy_is_left_to_boto3(s3: FakeS3, bucket: Bucket, monkeypatch: pytes
     assert through_boto3(s3.requests[0])
 
 
+def test_a_setting_whose_name_ends_in_proxy_is_none(
+    s3: FakeS3, bucket: Bucket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The standard library takes it for the proxy of a scheme of that name."""
+    monkeypatch.setenv("MAYPACS_NODE_BEHIND_PROXY", "0")
+    s3.answers = [(200, HEADERS, b"01234")]
+    bucket().get("x")
+    assert not through_boto3(s3.requests[0])
+
+
 def test_a_store_that_does_not_answer_is_a_storage_error(bucket: Bucket, monkeypatch: pytest.MonkeyPatch) -> None:
     """Nobody listens on port 9 of this machine."""
     objects = bucket(endpoint="http://127.0.0.1:9")

@@ -49,7 +49,9 @@ class SignedReads:
     @staticmethod
     def possible(client: Any, credentials: Any) -> bool:
         """Not without credentials or region, and not through a proxy: that is left to boto3."""
-        return credentials is not None and bool(client.meta.region_name) and not urllib.request.getproxies()
+        # By scheme: any variable that ends in _PROXY is taken for a proxy's.
+        proxied = urllib.request.getproxies().keys() & {"http", "https", "all"}
+        return credentials is not None and bool(client.meta.region_name) and not proxied
 
     def read(
         self, method: str, key: str, *, byte_range: str | None = None, if_match: str | None = None
