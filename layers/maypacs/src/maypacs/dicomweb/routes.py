@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from maypacs.access.principals import Action
 from maypacs.bulkdata import retrieve_bulkdata
 from maypacs.dicomweb.request import Request
-from maypacs.dicomweb.transactions import delete_study, not_yet, searching
+from maypacs.dicomweb.transactions import delete, not_yet, restore, searching
 from maypacs.frames import retrieve_frames
 from maypacs.http.answers import Answer
 from maypacs.metadata import retrieve_metadata
@@ -42,8 +42,8 @@ def _read(answer: Callable[[Request], Answer]) -> Operation:
     return Operation(Action.READ, answer)
 
 
-def _delete_not_yet(what: str) -> Operation:
-    return Operation(Action.DELETE, not_yet(f"deletion of {what}"))
+_DELETE = Operation(Action.DELETE, delete)
+_RESTORE = {"POST": Operation(Action.DELETE, restore)}
 
 
 #: Template below /dicomweb/{archive} -> method -> operation.
@@ -57,10 +57,13 @@ ROUTES: Mapping[str, Mapping[str, Operation]] = {
     STUDY: {
         "GET": _read(retrieve),
         "POST": Operation(Action.STORE, store),
-        "DELETE": Operation(Action.DELETE, delete_study),
+        "DELETE": _DELETE,
     },
-    SERIES: {"GET": _read(retrieve), "DELETE": _delete_not_yet("a series")},
-    INSTANCE: {"GET": _read(retrieve), "DELETE": _delete_not_yet("an instance")},
+    SERIES: {"GET": _read(retrieve), "DELETE": _DELETE},
+    INSTANCE: {"GET": _read(retrieve), "DELETE": _DELETE},
+    STUDY + "/restore": _RESTORE,
+    SERIES + "/restore": _RESTORE,
+    INSTANCE + "/restore": _RESTORE,
     STUDY + "/metadata": {"GET": _read(retrieve_metadata)},
     SERIES + "/metadata": {"GET": _read(retrieve_metadata)},
     INSTANCE + "/metadata": {"GET": _read(retrieve_metadata)},

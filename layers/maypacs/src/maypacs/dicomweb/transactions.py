@@ -45,11 +45,27 @@ def _absolute(element: dict[str, object], root: str) -> dict[str, object]:
     return {**element, "Value": [f"{root}{value}" for value in values]} if isinstance(values, list) else element
 
 
-def delete_study(request: Request) -> Answer:
-    """DELETE /studies/{s}: 204; then the study is 410. Raises NotFoundError, GoneError."""
+def delete(request: Request) -> Answer:
+    """DELETE of a study, a series or an instance: 204; then it is 410. Raises NotFoundError, GoneError."""
     from maypacs import delete
 
-    delete.delete_study(request.workspace, request.study, request.principal)
+    workspace, who = request.workspace, request.principal
+    if "instance" in request.has:
+        delete.delete_instance(workspace, request.study, request.series, request.instance, who)
+    elif "series" in request.has:
+        delete.delete_series(workspace, request.study, request.series, who)
+    else:
+        delete.delete_study(workspace, request.study, who)
+    return Answer(204, {"Cache-Control": "no-store"})
+
+
+def restore(request: Request) -> Answer:
+    """POST …/restore of a study, a series or an instance: 204, and it is there again. Raises NotFoundError."""
+    from maypacs.restore import restore
+
+    series = request.series if "series" in request.has else None
+    instance = request.instance if "instance" in request.has else None
+    restore(request.workspace, request.study, series, instance, request.principal)
     return Answer(204, {"Cache-Control": "no-store"})
 
 
