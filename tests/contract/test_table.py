@@ -100,6 +100,36 @@ def test_a_missing_row_is_none_and_an_empty_partition_has_one_last_page(table: T
     assert (page.items, page.next) == ([], None)
 
 
+@pytest.mark.parametrize("consistent", [True, False])
+def test_many_rows_come_in_the_order_of_their_keys(table: Table, consistent: bool) -> None:
+    """More than one request of DynamoDB's takes; twice the same key; None where there is no row."""
+    for number in range(130):
+        table.put({"pk": f"p{number % 7}", "sk": f"s{number}", "n": number, "bytes": b"x"})
+    wanted = [(f"p{number % 7}", f"s{number}") for number in (*range(129, -1, -1), 5, 5)]
+    keys = [*wanted, ("p1", "s0"), ("none", "none")]
+    found = table.get_many(keys, consistent=consistent)
+    assert [item and item["n"] for item in found.items] == [*range(129, -1, -1), 5, 5, None, None]
+    assert found.items[0] == {"pk": "p3", "sk": "s129", "n": 129, "bytes": b"x"}
+    assert found.consumed.examined >= 130
+    assert found.consumed.read_units >= (130 if consistent else 65)
+    assert table.get_many([]).items == []
+    with pytest.raises(ValueError, match="not empty"):
+        table.get_many([("p", "")])
+
+
+def test_keys_alone_are_those_of_the_whole_rows(table: Table) -> None:
+    """Of the table and of the index, in every direction, over pages."""
+    for number in range(9):
+        index = {"gpk": "g", "gsk": f"{9 - number}"} if number % 2 else {"gpk": "g"}
+        table.put({"pk": "p", "sk": f"{number}", "n": number, "body": b"x" * 100, **index})
+    for query in ({}, {"reverse": True, "limit": 2}, {"prefix": "3"}, {"between": ("2", "5")}):
+        for pk, index in (("p", None), ("g", BY_DATE)):
+            whole = walk(table, pk, index=index, **query)  # type: ignore[arg-type]
+            keys_only = walk(table, pk, index=index, keys_only=True, **query)  # type: ignore[arg-type]
+            names = ("pk", "sk", "gpk", "gsk")
+            assert keys_only == [{name: item[name] for name in names if name in item} for item in whole]
+
+
 def test_put_replaces_the_whole_row(table: Table) -> None:
     """Attributes of the old row do not shine through."""
     table.put({"pk": "p", "sk": "s", "a": 1, "b": 2})

@@ -20,7 +20,7 @@ from typing import Any
 
 from maypacs.errors import ThrottledError
 from maypacs.index import costs
-from maypacs.index.table import BY_DATE, Condition, Consumed, Item, Page, StartKey, Table, Value
+from maypacs.index.table import BY_DATE, Condition, Consumed, Found, Item, Page, StartKey, Table, Value
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +84,11 @@ class ChaosTable:
                         item = write.old
             return None if item is None else dict(item)
 
+    def get_many(self, keys: Sequence[tuple[str, str]], *, consistent: bool = True) -> Found:
+        """Each row at its own moment."""
+        items = [self.get(pk, sk, consistent=consistent) for pk, sk in keys]
+        return Found(items, Consumed(float(len(keys)), 0.0, sum(item is not None for item in items), 1))
+
     def put(self, item: Item, *, condition: Condition | None = None) -> None:
         self._write(item["pk"], item["sk"], lambda: self.inner.put(item, condition=condition))
 
@@ -112,6 +117,7 @@ class ChaosTable:
         start: StartKey | None = None,
         index: str | None = None,
         consistent: bool = False,
+        keys_only: bool = False,
     ) -> Page:
         if self._calm:
             return self.inner.query(
@@ -123,6 +129,7 @@ class ChaosTable:
                 start=start,
                 index=index,
                 consistent=consistent,
+                keys_only=keys_only,
             )
         costs.check_query(prefix=prefix, between=between, index=index, consistent=consistent, limit=limit)
         if between is not None and between[0] > between[1]:
@@ -150,6 +157,8 @@ class ChaosTable:
         most = min(most, limit or most)
         page = chosen[:most]
         last_key = {name: page[-1][name] for name in {"pk", "sk", *names}} if len(chosen) > most else None
+        if keys_only:
+            page = [{name: row[name] for name in ("pk", "sk", "gpk", "gsk") if name in row} for row in page]
         return self._page(page, last_key)
 
     def _page(self, rows: list[Item], following: StartKey | None) -> Page:

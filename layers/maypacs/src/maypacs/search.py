@@ -8,14 +8,13 @@ UID), instances by (InstanceNumber, UID). While others store, a walk of pages ma
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import islice
-from typing import TypeVar
+from typing import Any, TypeVar
 
-from maypacs import search_items
 from maypacs.errors import TooLargeError
-from maypacs.index.matching import Match, matches_all
+from maypacs.index.matching import Match, is_private, matches_all
 from maypacs.index.plans import Candidate, study_candidates, verify
 from maypacs.index.reading import MAX_EXAMINED, Bounded, Reader
 from maypacs.index.rows import Attributes, SeriesSummary, StudySummary, study_pk
@@ -23,12 +22,12 @@ from maypacs.index.summaries import number
 from maypacs.index.table import Consumed
 from maypacs.query import MODALITIES_IN_STUDY, MODALITY, SERIES_KEYS, STUDY_KEYS, Query
 from maypacs.search_instances import InstanceHit, instance_hits
+from maypacs.search_items import AVAILABILITY, ONLINE, SERIES_UID, SOP_CLASS, SOP_CLASSES, STUDY_UID, Items
 from maypacs.uids import Uid
 from maypacs.workspace import Workspace
 
 #: How far a search looks beyond its page to count what else there is: exact up to this number, "at least" beyond.
 LOOK_AHEAD = 100
-#: An offset above this starts from where an earlier page of the same query ended, when this process remembers it.
 _T = TypeVar("_T")
 
 
@@ -56,34 +55,84 @@ def search(workspace: Workspace, query: Query) -> SearchResult:
 
 def search_studies(workspace: Workspace, query: Query) -> SearchResult:
     reader = _reader(workspace, query)
-    keys = study_keys(query)
+    keys, deep = study_keys(query), _private_keys(query)
     wanted = query.offset + query.limit + LOOK_AHEAD + 1
-    candidates = Bounded(study_candidates(reader, workspace.archive_id, keys, after=query.after, first_read=wanted))
-    found: list[Candidate] = []
+    found = study_candidates(reader, workspace.archive_id, keys, after=query.after, first_read=wanted)
+    candidates = Bounded(_holding(workspace, reader, keys, deep, found) if deep else found)
+    page: list[Candidate] = []
     _skip(candidates, query.offset)
-    while len(found) < query.limit and (batch := list(islice(candidates, query.limit - len(found)))):
-        found += verify(reader, workspace.archive_id, keys, batch)
+    while len(page) < query.limit and (batch := list(islice(candidates, query.limit - len(page)))):
+        page += verify(reader, workspace.archive_id, keys, batch)
     more = sum(1 for _ in islice(candidates, LOOK_AHEAD + 1))
-    items = [search_items.study_item(candidate.row, query) for candidate in found if candidate.row]
+    presented = Items(query)
+    items = []
+    for study in (candidate.row for candidate in page if candidate.row):
+        dataset = _any_dataset(workspace, reader, study, deep) if presented.needs_dataset else None
+        items.append(presented.study(study, dataset))
     result = _result(query, items, more, candidates.cut, reader)
-    return replace(result, cursor=found[-1].order if found and (more or candidates.cut) else None)
+    return replace(result, cursor=page[-1].order if page and (more or candidates.cut) else None)
 
 
 def search_series(workspace: Workspace, query: Query) -> SearchResult:
     reader = _reader(workspace, query)
+    deep = _private_keys(query)
+    presented = Items(query)
     hits = _series_hits(workspace, reader, query)
-    return _page(query, reader, hits, lambda hit: search_items.series_item(hit[1], hit[0], query))
+    if deep:
+        hits = (hit for hit in hits if _instance_of(workspace, reader, *hit, deep) is not None)
+
+    def present(hit: tuple[StudySummary, SeriesSummary]) -> Attributes:
+        study, series = hit
+        found = _instance_of(workspace, reader, study, series, deep) if presented.needs_dataset else None
+        return presented.series(series, study, found.dataset() if found else None)
+
+    return _page(query, reader, hits, present)
 
 
 def search_instances(workspace: Workspace, query: Query) -> SearchResult:
     reader = _reader(workspace, query)
+    presented = Items(query)
 
     def hits() -> Iterator[InstanceHit]:
         keys = [key for key in query.matches if key.path[0] not in STUDY_KEYS | SERIES_KEYS]
         for study, series in _series_hits(workspace, reader, query):
             yield from instance_hits(workspace, reader, study, series, keys)
 
-    return _page(query, reader, hits(), lambda hit: hit.item(query))
+    return _page(query, reader, hits(), lambda hit: hit.item(presented))
+
+
+def _private_keys(query: Query) -> list[Match]:
+    """Private attributes have no level and no row keeps them: instances are looked at."""
+    return [key for key in query.matches if is_private(key.path[0])]
+
+
+def _holding(
+    workspace: Workspace, reader: Reader, keys: Sequence[Match], deep: Sequence[Match], found: Iterator[Candidate]
+) -> Iterator[Candidate]:
+    """The candidates of which an instance matches the private keys, verified."""
+    while batch := list(islice(found, 10)):
+        for candidate in verify(reader, workspace.archive_id, keys, batch):
+            if candidate.row and _any_dataset(workspace, reader, candidate.row, deep) is not None:
+                yield candidate
+            else:
+                reader.drop(1)
+
+
+def _any_dataset(
+    workspace: Workspace, reader: Reader, study: StudySummary, keys: Sequence[Match]
+) -> Mapping[str, Any] | None:
+    """The first instance of a study that matches."""
+    for series in _series_of(workspace, reader, study.study_instance_uid):
+        found = _instance_of(workspace, reader, study, series, keys)
+        if found is not None:
+            return found.dataset()
+    return None
+
+
+def _instance_of(
+    workspace: Workspace, reader: Reader, study: StudySummary, series: SeriesSummary, keys: Sequence[Match]
+) -> InstanceHit | None:
+    return next(instance_hits(workspace, reader, study, series, keys), None)
 
 
 def _reader(workspace: Workspace, query: Query) -> Reader:
@@ -94,12 +143,14 @@ def study_keys(query: Query) -> list[Match]:
     """The keys that choose studies: those of studies, and what those of series and instances say about their study."""
     keys = [key for key in query.matches if key.path[0] in STUDY_KEYS]
     for key in query.matches:
+        if key.empty:
+            continue  # one series without it says nothing of the others
         if key.path == (MODALITY,):
             keys.append(Match((MODALITIES_IN_STUDY,), key.value, "CS"))
-        elif key.path == (search_items.SOP_CLASS,):
-            keys.append(Match((search_items.SOP_CLASSES,), key.value, "UI"))
+        elif key.path == (SOP_CLASS,):
+            keys.append(Match((SOP_CLASSES,), key.value, "UI"))
     if query.study is not None:
-        keys.append(Match((search_items.STUDY_UID,), query.study, "UI"))
+        keys.append(Match((STUDY_UID,), query.study, "UI"))
     return keys
 
 
@@ -108,7 +159,7 @@ def _series_hits(workspace: Workspace, reader: Reader, query: Query) -> Iterator
     keys = study_keys(query)
     series_keys = [key for key in query.matches if key.path[0] in SERIES_KEYS - STUDY_KEYS]
     if query.series is not None:
-        series_keys.append(Match((search_items.SERIES_UID,), query.series, "UI"))
+        series_keys.append(Match((SERIES_UID,), query.series, "UI"))
     wanted = min(query.offset + query.limit, 50)
     candidates = study_candidates(reader, workspace.archive_id, keys, after=query.after, first_read=wanted)
     while batch := list(islice(candidates, 20)):
@@ -129,8 +180,9 @@ def _series_of(workspace: Workspace, reader: Reader, study: Uid) -> list[SeriesS
 def _searchable(series: SeriesSummary) -> Attributes:
     return series.attributes | {
         MODALITY: {"vr": "CS", "Value": [series.modality]},
-        search_items.SERIES_UID: {"vr": "UI", "Value": [series.series_instance_uid]},
+        SERIES_UID: {"vr": "UI", "Value": [series.series_instance_uid]},
         "00201209": {"vr": "IS", "Value": [series.number_of_instances]},
+        AVAILABILITY: ONLINE,
     }
 
 

@@ -20,10 +20,11 @@ from maypacs.index.pack_rows import PackHead
 from maypacs.index.reading import Reader
 from maypacs.index.rows import Attributes, SeriesSummary, StudySummary, pack_head_prefix, study_pk
 from maypacs.pack.instance_table import uid_hash
-from maypacs.query import Query
 from maypacs.workspace import Workspace
 
 Dataset = dict[str, Any]
+#: A sidecar that is opened counts as so many rows examined: some milliseconds of storage.
+SIDECAR_WEIGHT = 25
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,9 +34,8 @@ class InstanceHit:
     series: SeriesSummary
     dataset: Callable[[], Dataset]
 
-    def item(self, query: Query) -> Attributes:
-        uid = self.reference.sop_instance_uid
-        return search_items.instance_item(self.dataset(), uid, self.series, self.study, query)
+    def item(self, items: search_items.Items) -> Attributes:
+        return items.instance(self.dataset(), self.reference.sop_instance_uid, self.series, self.study)
 
 
 def instance_hits(
@@ -49,7 +49,7 @@ def instance_hits(
         contents = series_contents(workspace, series.study_instance_uid, series.series_instance_uid)
     except (NotFoundError, GoneError):  # deleted since its row was read
         return
-    lines = _Lines(workspace)
+    lines = _Lines(workspace, reader)
     told = [key for key in keys if key.path in _IN_TABLE]
     rest = [key for key in keys if key.path not in _IN_TABLE]
     for reference in contents.instances:
@@ -84,13 +84,15 @@ def _attributes(reference: InstanceRef) -> Attributes:
 class _Lines:
     """The sidecars of one series, each fetched once and kept as lines; a line is parsed when it is asked for."""
 
-    def __init__(self, workspace: Workspace) -> None:
+    def __init__(self, workspace: Workspace, reader: Reader) -> None:
         self._workspace = workspace
+        self._reader = reader
         self._packs: dict[str, list[bytes]] = {}
 
     def dataset(self, reference: InstanceRef) -> Dataset:
         lines = self._packs.get(reference.pack_id)
         if lines is None:
+            self._reader.drop(SIDECAR_WEIGHT)
             packed = self._workspace.store.get_sidecar(
                 reference.study_instance_uid, reference.series_instance_uid, reference.pack_id
             )

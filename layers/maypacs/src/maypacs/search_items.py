@@ -7,10 +7,10 @@ origin makes it absolute. Values are UTF-8 whatever the file's character set was
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from functools import lru_cache
 from typing import Any
 
 from maypacs.dicom import keywords
+from maypacs.index.matching import is_private, tags_of
 from maypacs.index.rows import Attributes, SeriesSummary, StudySummary
 from maypacs.index.summaries import SERIES_TAGS, STUDY_TAGS
 from maypacs.query import Query
@@ -44,81 +44,95 @@ def instance_path(study: Uid, series: Uid, instance: str) -> str:
     return f"/studies/{study}/series/{series}/instances/{instance}"
 
 
-def study_item(study: StudySummary, query: Query) -> Attributes:
-    item = _study_part(study, query)
-    item[RETRIEVE_URL] = _element("UR", study_path(study.study_instance_uid))
-    return _sorted(item)
+class Items:
+    """Items of one search: what it asked for is worked out once."""
 
+    def __init__(self, query: Query) -> None:
+        tags = {*query.include, *(key.path[0] for key in query.matches)}
+        named = dict(query.creators)
+        self._query = query
+        self._all_of_study = query.include_all and query.level == "study"
+        self._all_of_series = query.include_all and query.level == "series"
+        self._asked = frozenset(tag for tag in tags if not is_private(tag))
+        self._of_study = (TIMEZONE, *sorted(self._asked & STUDY_TAGS - {TIMEZONE}))
+        self._of_series = (*SERIES_IF_KNOWN, *sorted(self._asked & SERIES_TAGS))
+        self._private = [(tag, named.get(f"{tag[:4]}00{tag[4:6]}", "")) for tag in sorted(tags) if is_private(tag)]
+        #: Whether studies and series must be looked at in one of their instances, for what their rows do not keep.
+        self.needs_dataset = bool(self._private)
 
-def series_item(series: SeriesSummary, study: StudySummary, query: Query) -> Attributes:
-    item = _series_part(series, query)
-    if query.study is None:
-        item = _study_part(study, query) | item
-    else:
-        _take(item, study.attributes, _asked(query) & STUDY_TAGS)
-    item[STUDY_UID] = _element("UI", series.study_instance_uid)
-    item[AVAILABILITY] = _element("CS", "ONLINE")
-    item[RETRIEVE_URL] = _element("UR", series_path(series.study_instance_uid, series.series_instance_uid))
-    return _sorted(item)
+    def study(self, study: StudySummary, dataset: Mapping[str, Any] | None = None) -> Attributes:
+        item = self._study_part(study)
+        self._take_private(item, dataset or {})
+        item[RETRIEVE_URL] = _element("UR", study_path(study.study_instance_uid))
+        return _sorted(item)
 
+    def series(
+        self, series: SeriesSummary, study: StudySummary, dataset: Mapping[str, Any] | None = None
+    ) -> Attributes:
+        item = self._series_part(series)
+        if self._query.study is None:
+            item = self._study_part(study) | item
+        else:
+            _take(item, study.attributes, self._asked & STUDY_TAGS)
+        self._take_private(item, dataset or {})
+        item[STUDY_UID] = _element("UI", series.study_instance_uid)
+        item[AVAILABILITY] = ONLINE
+        item[RETRIEVE_URL] = _element("UR", series_path(series.study_instance_uid, series.series_instance_uid))
+        return _sorted(item)
 
-def instance_item(
-    dataset: Mapping[str, Any], instance: Uid, series: SeriesSummary, study: StudySummary, query: Query
-) -> Attributes:
-    item: Attributes = {CHARACTER_SET: _element("CS", "ISO_IR 192")}
-    for tag in INSTANCE_DEFAULT:
-        item[tag] = dataset.get(tag) or {"vr": keywords.vr(tag)}
-    _take(item, dataset, INSTANCE_IF_KNOWN)
-    _take(item, dataset, dataset if query.include_all else _asked(query))
-    if query.series is None:
-        item = _series_part(series, query) | item
-    if query.study is None:
-        item = _study_part(study, query) | item
-    item[STUDY_UID] = _element("UI", series.study_instance_uid)
-    item[SERIES_UID] = _element("UI", series.series_instance_uid)
-    item[AVAILABILITY] = _element("CS", "ONLINE")
-    path = instance_path(series.study_instance_uid, series.series_instance_uid, instance)
-    item[RETRIEVE_URL] = _element("UR", path)
-    return _sorted(item)
+    def instance(
+        self, dataset: Mapping[str, Any], instance: Uid, series: SeriesSummary, study: StudySummary
+    ) -> Attributes:
+        item: Attributes = {CHARACTER_SET: _UTF8}
+        for tag in INSTANCE_DEFAULT:
+            item[tag] = dataset.get(tag) or {"vr": keywords.vr(tag)}
+        _take(item, dataset, INSTANCE_IF_KNOWN)
+        _take(item, dataset, dataset if self._query.include_all else self._asked)
+        self._take_private(item, dataset)
+        if self._query.series is None:
+            item = self._series_part(series) | item
+        if self._query.study is None:
+            item = self._study_part(study) | item
+        item[STUDY_UID] = _element("UI", series.study_instance_uid)
+        item[SERIES_UID] = _element("UI", series.series_instance_uid)
+        item[AVAILABILITY] = ONLINE
+        path = instance_path(series.study_instance_uid, series.series_instance_uid, instance)
+        item[RETRIEVE_URL] = _element("UR", path)
+        return _sorted(item)
 
+    def _study_part(self, study: StudySummary) -> Attributes:
+        item: Attributes = {CHARACTER_SET: _UTF8}
+        for tag in STUDY_DEFAULT:
+            item[tag] = study.attributes.get(tag) or {"vr": keywords.vr(tag)}
+        _take(item, study.attributes, self._of_study)
+        if self._all_of_study:
+            _take(item, study.attributes, study.attributes)
+        if self._all_of_study or SOP_CLASSES in self._asked:
+            item[SOP_CLASSES] = _element("UI", *study.sop_classes)
+        item[MODALITIES] = _element("CS", *study.modalities)
+        item[AVAILABILITY] = ONLINE
+        item[STUDY_UID] = _element("UI", study.study_instance_uid)
+        item["00201206"] = _element("IS", study.number_of_series)
+        item["00201208"] = _element("IS", study.number_of_instances)
+        return item
 
-def _study_part(study: StudySummary, query: Query) -> Attributes:
-    item: Attributes = {CHARACTER_SET: _element("CS", "ISO_IR 192")}
-    for tag in STUDY_DEFAULT:
-        item[tag] = study.attributes.get(tag) or {"vr": keywords.vr(tag)}
-    asked = _asked(query)
-    _take(item, study.attributes, {TIMEZONE} | (asked & STUDY_TAGS))
-    if query.include_all and query.level == "study":
-        _take(item, study.attributes, study.attributes)
-    if SOP_CLASSES in asked or (query.include_all and query.level == "study"):
-        item[SOP_CLASSES] = _element("UI", *study.sop_classes)
-    item[MODALITIES] = _element("CS", *study.modalities)
-    item[AVAILABILITY] = _element("CS", "ONLINE")
-    item[STUDY_UID] = _element("UI", study.study_instance_uid)
-    item["00201206"] = _element("IS", study.number_of_series)
-    item["00201208"] = _element("IS", study.number_of_instances)
-    return item
+    def _series_part(self, series: SeriesSummary) -> Attributes:
+        item: Attributes = {CHARACTER_SET: _UTF8}
+        for tag in SERIES_DEFAULT:
+            item[tag] = series.attributes.get(tag) or {"vr": keywords.vr(tag)}
+        _take(item, series.attributes, self._of_series)
+        if self._all_of_series:
+            _take(item, series.attributes, SERIES_TAGS)
+        item[SERIES_UID] = _element("UI", series.series_instance_uid)
+        item["00201209"] = _element("IS", series.number_of_instances)
+        return item
 
-
-def _series_part(series: SeriesSummary, query: Query) -> Attributes:
-    item: Attributes = {CHARACTER_SET: _element("CS", "ISO_IR 192")}
-    for tag in SERIES_DEFAULT:
-        item[tag] = series.attributes.get(tag) or {"vr": keywords.vr(tag)}
-    _take(item, series.attributes, SERIES_IF_KNOWN)
-    _take(item, series.attributes, _asked(query) & SERIES_TAGS)
-    if query.include_all and query.level == "series":
-        _take(item, series.attributes, SERIES_TAGS)
-    item[SERIES_UID] = _element("UI", series.series_instance_uid)
-    item["00201209"] = _element("IS", series.number_of_instances)
-    return item
-
-
-@lru_cache(maxsize=64)
-def _asked(query: Query) -> frozenset[str]:
-    """What was asked for by includefield or by being matched; of a private element also its creator (PS3.5 7.8.1)."""
-    tags = {*query.include, *(key.path[0] for key in query.matches)}
-    creators = {f"{tag[:4]}00{tag[4:6]}" for tag in tags if int(tag[3], 16) % 2 and tag[4:6] != "00"}
-    return frozenset(tags | creators)
+    def _take_private(self, item: Attributes, dataset: Mapping[str, Any]) -> None:
+        """Private elements, each with its creator (PS3.18 10.6.3.3)."""
+        for asked, creator in self._private:
+            for tag in tags_of(dataset, asked, creator):
+                if tag in dataset:
+                    _take(item, dataset, (f"{tag[:4]}00{tag[4:6]}", tag))
 
 
 def _take(item: Attributes, source: Mapping[str, Any], tags: Iterable[str]) -> None:
@@ -133,3 +147,6 @@ def _element(vr: str, *values: str | int) -> dict[str, Any]:
 
 def _sorted(item: Attributes) -> Attributes:
     return dict(sorted(item.items()))
+
+
+_UTF8, ONLINE = _element("CS", "ISO_IR 192"), _element("CS", "ONLINE")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from maypacs.errors import ForbiddenError
-from maypacs.index.table import Condition, Consumed, Item, Page, StartKey, Table, Value
+from maypacs.index.table import Condition, Consumed, Found, Item, Page, StartKey, Table, Value
 from maypacs.uids import ArchiveId
 
 
@@ -41,6 +41,15 @@ class ScopedTable:
             self._check_item(item)
         return item
 
+    def get_many(self, keys: Sequence[tuple[str, str]], *, consistent: bool = True) -> Found:
+        for pk, _ in keys:
+            self._check(pk)
+        found = self._table.get_many(keys, consistent=consistent)
+        for item in found.items:
+            if item is not None:
+                self._check_item(item)
+        return found
+
     def put(self, item: Item, *, condition: Condition | None = None) -> None:
         self._check_item(item)
         self._table.put(item, condition=condition)
@@ -74,6 +83,7 @@ class ScopedTable:
         start: StartKey | None = None,
         index: str | None = None,
         consistent: bool = False,
+        keys_only: bool = False,
     ) -> Page:
         self._check(pk)
         for name in ("pk", "gpk"):
@@ -88,6 +98,7 @@ class ScopedTable:
             start=start,
             index=index,
             consistent=consistent,
+            keys_only=keys_only,
         )
         for item in page.items:
             self._check_item(item)

@@ -7,10 +7,13 @@ nonce in the row tells whose write it was (protocols: ingest).
 
 from __future__ import annotations
 
+import random
 import threading
+import time
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TypeAlias
 
 import boto3
 from botocore.config import Config
@@ -25,6 +28,7 @@ from maypacs.index.table import (
     Condition,
     Consumed,
     Equals,
+    Found,
     Item,
     Page,
     Present,
@@ -41,6 +45,12 @@ _THROTTLING = frozenset(
         "TransactionConflictException",
     }
 )
+
+
+#: Keys of one BatchGetItem: the most that DynamoDB takes.
+_BATCH = 100
+_MOST_ATTEMPTS = 8
+_Batch: TypeAlias = tuple[dict[tuple[str, str], Item], Consumed]
 
 
 class DynamoDBTable:
@@ -78,6 +88,47 @@ class DynamoDBTable:
         self._count(Consumed(_units(answer, estimate), 0.0, 1 if item else 0, 1))
         return item
 
+    def get_many(self, keys: Sequence[tuple[str, str]], *, consistent: bool = True) -> Found:
+        """BatchGetItem, 100 keys a request; what an answer leaves out is asked for again."""
+        for key in keys:
+            costs.check_key(*key)
+        left = list(dict.fromkeys(keys))
+        batches = [left[at : at + _BATCH] for at in range(0, len(left), _BATCH)]
+        if len(batches) > 1:
+            with ThreadPoolExecutor(min(self.concurrency, len(batches))) as pool:
+                answers = list(pool.map(lambda batch: self._get_batch(batch, consistent), batches))
+        else:
+            answers = [self._get_batch(batch, consistent) for batch in batches]
+        found = {key: item for rows, _ in answers for key, item in rows.items()}
+        total = Consumed()
+        for _, consumed in answers:
+            total.add(consumed)
+        return Found([found.get(key) for key in keys], total)
+
+    def _get_batch(self, keys: Sequence[tuple[str, str]], consistent: bool) -> _Batch:
+        found: dict[tuple[str, str], Item] = {}
+        total = Consumed()
+        wanted: dict[str, Any] = {self.name: {"Keys": [_key(*key) for key in keys], "ConsistentRead": consistent}}
+        for attempt in range(_MOST_ATTEMPTS):
+            if attempt:  # an engine that is busy says so by leaving keys out, not by an error
+                time.sleep(random.uniform(0, 0.05 * 2**attempt))  # noqa: S311 (jitter, not a secret)
+            with _errors():
+                answer = self._client.batch_get_item(RequestItems=wanted, ReturnConsumedCapacity="TOTAL")
+            items = [_decode_item(each) for each in answer.get("Responses", {}).get(self.name, [])]
+            found |= {(item["pk"], item["sk"]): item for item in items}
+            wanted = answer.get("UnprocessedKeys") or {}
+            left = len(wanted.get(self.name, {}).get("Keys", ()))
+            estimate = sum(costs.read_units(costs.item_size(item), consistent=consistent) for item in items)
+            estimate += costs.read_units(0, consistent=consistent) * max(0, len(keys) - len(found) - left)
+            capacity = answer.get("ConsumedCapacity") or ()
+            units = sum(float(each["CapacityUnits"]) for each in capacity) if capacity else estimate
+            consumed = Consumed(units, 0.0, len(items), 1)
+            self._count(consumed)
+            total.add(consumed)
+            if not left:
+                return found, total
+        raise ThrottledError("the table asks for patience: it leaves rows out")
+
     def put(self, item: Item, *, condition: Condition | None = None) -> None:
         size = costs.check_item(item)
         request = {"TableName": self.name, "Item": _encode_item(item), "ReturnConsumedCapacity": "TOTAL"}
@@ -114,6 +165,7 @@ class DynamoDBTable:
         start: StartKey | None = None,
         index: str | None = None,
         consistent: bool = False,
+        keys_only: bool = False,
     ) -> Page:
         costs.check_query(prefix=prefix, between=between, index=index, consistent=consistent, limit=limit)
         if between is not None and between[0] > between[1]:
@@ -142,6 +194,8 @@ class DynamoDBTable:
             request["IndexName"] = index
         else:
             request["ConsistentRead"] = consistent
+        if keys_only:
+            request["ProjectionExpression"] = "pk, sk, gpk, gsk"
         if limit is not None:
             request["Limit"] = limit
         if start is not None:

@@ -155,7 +155,7 @@ def _parts(text: str) -> _Parts | None:
     year, *others = found.groups()
     numbers = [int(each) for each in others if each is not None][:5]
     try:
-        first = datetime(int(year), *[*numbers, 1, 1][: max(2, len(numbers))])  # type: ignore[misc,arg-type] # noqa: DTZ001
+        first = datetime(int(year), *[*numbers, 1, 1][: max(2, len(numbers))])  # type: ignore[arg-type] # noqa: DTZ001
         if found[7]:
             first = first.replace(microsecond=int(f"{found[7]:0<6}"))
             return (first, first + timedelta(microseconds=10 ** (6 - len(found[7])) - 1)), offset_minutes(rest)

@@ -80,8 +80,10 @@ def verify(
     for candidate in candidates:
         if candidate.row is None:
             item = rows[candidate.study]
-            row = StudySummary.from_item(item) if item else None
-            if row is None or terms.order_of(row) != candidate.order or not study_matches(row, keys):
+            if item is None or terms.order_of_row(item) != candidate.order:
+                continue
+            row = StudySummary.from_item(item)
+            if not study_matches(row, keys):
                 continue
             candidate = Candidate(candidate.order, candidate.study, row)
         kept.append(candidate)
@@ -266,21 +268,26 @@ class _Plan:
         filtered = any(key.path != (STUDY_DATE,) or not key.plainly for key in self.keys)
         chunk = max(self.first_read, 250) if filtered else self.first_read
         hints = [key for key in self.keys if key.path in _ON_ROW and key.plainly]
+        told_all = len(hints) + sum(key.path == (STUDY_DATE,) and key.plainly for key in self.keys) == len(self.keys)
         for month in self._months(between):
             if month == ABSENT_MONTH:
                 bounds = None if between[1] >= terms.NO_DATE + "~" else ("!", between[1][len(terms.NO_DATE) :])
             else:
                 bounds = between
             pk = terms.by_date_pk(self.archive_id, month)
-            for row in self.reader.rows(pk, between=bounds, reverse=True, index=BY_DATE, chunk=chunk):
-                if not filtered:
-                    yield _of_key(row, month)
+            for row in self.reader.rows(
+                pk, between=bounds, reverse=True, index=BY_DATE, chunk=chunk, keys_only=not filtered
+            ):
+                if not filtered:  # of keys alone
+                    yield _of_key(row)
                     continue
                 if len(self.sample) < _SAMPLE:
                     names = [group for pn in row["patient_names"] for group in terms.name_groups(pn)]
                     self.sample.append([tail for group in names for tail in terms.tails(group)])
-                told = all(_ON_ROW[key.path](row, key) for key in hints)
-                yield self._of_study(StudySummary.from_item(row)) if told else None
+                if not all(_ON_ROW[key.path](row, key) for key in hints):
+                    yield None
+                else:
+                    yield _of_key(row) if told_all else self._of_study(StudySummary.from_item(row))
 
     def _months(self, between: tuple[str, str]) -> Iterator[str]:
         """Months that may hold orders of a range, newest first; the one of studies without a date comes last."""
@@ -317,10 +324,9 @@ class _Plan:
         return Candidate(order, Uid(hint["study"]))
 
 
-def _of_key(row: Item, month: str) -> Candidate:
+def _of_key(row: Item) -> Candidate:
     """A candidate of the index without a look at the row: the key is the order, and verifying reads the row anyway."""
-    order = row["gsk"] if month != ABSENT_MONTH else terms.NO_DATE + row["gsk"]
-    return Candidate(order, Uid(row["pk"].rpartition("#")[2]))
+    return Candidate(terms.order_of_row(row), Uid(row["pk"].rpartition("#")[2]))
 
 
 def _name_on_row(row: Item, key: Match) -> bool:

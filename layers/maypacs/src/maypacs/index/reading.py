@@ -50,10 +50,12 @@ class Reader:
 
     def get_all(self, keys: Sequence[tuple[str, str]]) -> list[Item | None]:
         """Consistent gets: they verify candidates, so the answer bounds them (and `drop` what does not get into it)."""
-        found = gather(self.table, [lambda pk=pk, sk=sk: self.table.get(pk, sk) for pk, sk in keys])  # type: ignore[misc]
-        read = sum(item is not None for item in found)
-        self.consumed.add(Consumed(read_units=float(len(keys)), examined=read, requests=len(keys)))
-        return found
+        if not keys:
+            return []
+        found = self.table.get_many(keys)
+        with self._lock:
+            self.consumed.add(found.consumed)
+        return found.items
 
     def drop(self, count: int) -> None:
         """Verified for nothing: these count as examined."""

@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from maypacs.errors import ConditionFailedError, TableError, ThrottledError
 from maypacs.index import costs
@@ -26,6 +26,7 @@ from maypacs.index.table import (
     Condition,
     Consumed,
     Equals,
+    Found,
     Item,
     Page,
     Present,
@@ -38,12 +39,13 @@ CREATE TABLE IF NOT EXISTS rows (
   pk TEXT NOT NULL, sk TEXT NOT NULL, gpk TEXT, gsk TEXT, size INTEGER NOT NULL, body BLOB NOT NULL,
   PRIMARY KEY (pk, sk)
 ) STRICT;
-CREATE INDEX IF NOT EXISTS by_date ON rows (gpk, gsk, pk, sk) WHERE gpk IS NOT NULL AND gsk IS NOT NULL;
+CREATE INDEX IF NOT EXISTS by_date ON rows (gpk, gsk, pk, sk, size) WHERE gpk IS NOT NULL AND gsk IS NOT NULL;
 """
 _PUT = """
 INSERT INTO rows (pk, sk, gpk, gsk, size, body) VALUES (?, ?, ?, ?, ?, ?)
 ON CONFLICT (pk, sk) DO UPDATE SET gpk = excluded.gpk, gsk = excluded.gsk, size = excluded.size, body = excluded.body
 """
+_GET = "SELECT size, body FROM rows WHERE pk = ? AND sk = ?"
 _BUSY_SECONDS = 30.0
 _T = TypeVar("_T")
 
@@ -66,10 +68,24 @@ class SqliteTable:
     def get(self, pk: str, sk: str, *, consistent: bool = True) -> Item | None:
         costs.check_key(pk, sk)
         with _errors():
-            row = self._connection().execute("SELECT size, body FROM rows WHERE pk = ? AND sk = ?", (pk, sk)).fetchone()
+            row = self._connection().execute(_GET, (pk, sk)).fetchone()
         size = row[0] if row else 0
         self._count(Consumed(costs.read_units(size, consistent=consistent), 0.0, 1 if row else 0, 1))
         return unpack_item(row[1]) if row else None
+
+    def get_many(self, keys: Sequence[tuple[str, str]], *, consistent: bool = True) -> Found:
+        connection, total = self._connection(), Consumed()
+        found: list[Item | None] = []
+        with _errors():
+            for pk, sk in keys:
+                costs.check_key(pk, sk)
+                row = connection.execute(_GET, (pk, sk)).fetchone()
+                found.append(unpack_item(row[1]) if row else None)
+                total.read_units += costs.read_units(row[0] if row else 0, consistent=consistent)
+                total.examined += 1 if row else 0
+                total.requests += 1
+        self._count(total)
+        return Found(found, total)
 
     def put(self, item: Item, *, condition: Condition | None = None) -> None:
         size = costs.check_item(item)
@@ -111,6 +127,7 @@ class SqliteTable:
         start: StartKey | None = None,
         index: str | None = None,
         consistent: bool = False,
+        keys_only: bool = False,
     ) -> Page:
         costs.check_query(prefix=prefix, between=between, index=index, consistent=consistent, limit=limit)
         if between is not None and between[0] > between[1]:
@@ -134,13 +151,15 @@ class SqliteTable:
             values += [start[name] for name in keys]
         direction = "DESC" if reverse else "ASC"
         # The names above are constants of this function; every value is bound.
+        columns = "size, pk, sk, gpk, gsk" if keys_only else "size, body"
         sql = (
-            f"SELECT size, body FROM rows WHERE {' AND '.join(where)} "  # noqa: S608
+            f"SELECT {columns} FROM rows WHERE {' AND '.join(where)} "  # noqa: S608
             f"ORDER BY {', '.join(f'{name} {direction}' for name in keys)} LIMIT ?"
         )
         values.append(-1 if limit is None else limit)
         with _errors():
-            items, read, cut = _take(self._connection().execute(sql, values), limit)
+            made = _keys_of if keys_only else _body_of
+            items, read, cut = _take(self._connection().execute(sql, values), limit, made)
         last = (
             {name: items[-1][name] for name in ({"pk", "sk", *keys} | ({"gpk"} if index else set()))} if cut else None
         )
@@ -263,13 +282,28 @@ def _row(item: Item, size: int) -> tuple[str, str, str | None, str | None, int, 
     return (item["pk"], item["sk"], item.get("gpk"), item.get("gsk"), size, pack_item(item))
 
 
-def _take(cursor: sqlite3.Cursor, limit: int | None) -> tuple[list[Item], int, bool]:
+def _body_of(row: tuple[Any, ...]) -> Item:
+    return unpack_item(row[1])
+
+
+def _keys_of(row: tuple[Any, ...]) -> Item:
+    keys = {"pk": row[1], "sk": row[2]}
+    if row[3] is not None:
+        keys["gpk"] = row[3]
+    if row[4] is not None:
+        keys["gsk"] = row[4]
+    return keys
+
+
+def _take(
+    cursor: sqlite3.Cursor, limit: int | None, made: Callable[[tuple[Any, ...]], Item]
+) -> tuple[list[Item], int, bool]:
     """The rows of one page (items, bytes read, whether there may be more): cut at 1 MB, as DynamoDB's are."""
     items: list[Item] = []
     read = 0
-    for size, body in cursor:
-        items.append(unpack_item(body))
-        read += size
+    for row in cursor:
+        items.append(made(row))
+        read += row[0]
         if read >= costs.MAX_PAGE_BYTES or len(items) == limit:
             cursor.close()
             return items, read, True

@@ -73,6 +73,12 @@ class Page:
     consumed: Consumed = field(default_factory=Consumed)
 
 
+@dataclass(frozen=True, slots=True)
+class Found:
+    items: list[Item | None]  #: in the order of the keys, None where there is no row
+    consumed: Consumed = field(default_factory=Consumed)
+
+
 class Table(Protocol):
     """Raises ConditionFailedError, ThrottledError (after the adapter's own retries), TableError.
 
@@ -82,6 +88,10 @@ class Table(Protocol):
     consumed: Consumed
 
     def get(self, pk: str, sk: str, *, consistent: bool = True) -> Item | None: ...
+
+    def get_many(self, keys: Sequence[tuple[str, str]], *, consistent: bool = True) -> Found:
+        """The rows of many keys, in their order, None where there is none. Not one moment's: as that many gets."""
+        ...
 
     def put(self, item: Item, *, condition: Condition | None = None) -> None: ...
 
@@ -112,11 +122,13 @@ class Table(Protocol):
         start: StartKey | None = None,
         index: str | None = None,
         consistent: bool = False,
+        keys_only: bool = False,
     ) -> Page:
         """Rows of one partition in the order of ``sk`` (``gsk`` when ``index`` is BY_DATE, where ``pk`` means ``gpk``).
 
         ``between`` is inclusive at both ends; not both of prefix and between. Follow ``Page.next`` for the rest: an
-        adapter may cut a page anywhere. ``index`` together with ``consistent=True`` is a ValueError in every adapter:
-        index hits are candidates, to be verified.
+        adapter may cut a page anywhere. ``keys_only`` gives rows of their keys alone (pk, sk, gpk, gsk), which costs as
+        many read units but far less of everything else. ``index`` together with ``consistent=True`` is a ValueError in
+        every adapter: index hits are candidates, to be verified.
         """
         ...

@@ -75,6 +75,13 @@ def order_of(study: StudySummary) -> str:
     return study_order(study.study_date, study.study_time, study.first_arrival, study.study_instance_uid)
 
 
+def order_of_row(row: Item) -> str:
+    """The order of a study's row, from its keys of the index."""
+    gpk: str = row["gpk"]
+    order: str = row["gsk"]
+    return NO_DATE + order if gpk.endswith(ABSENT_MONTH) else order
+
+
 def term_pk(archive_id: ArchiveId, token: str) -> str:
     return f"{archive_id}#T#pn#{token[:LONGEST_TERM]}"
 
