@@ -18,7 +18,7 @@ from tests.support.functions import Context, load_function
 from tests.support.instances import slice_of
 from tests.support.moto_cloud import MotoCloud, moto_cloud
 
-from maypacs import arrivals, housekeeping
+from maypacs import arrivals, deliveries, housekeeping
 from maypacs.index import contents
 from maypacs.receipts import read_receipt
 from maypacs.uids import ArchiveId, Uid
@@ -116,11 +116,22 @@ def test_a_message_about_an_object_that_is_gone_is_a_success(ingest: ModuleType)
     assert call(ingest, message(("inbox", "stray.dcm", 10))) == []
 
 
-def test_a_message_seen_four_times_is_quarantined_without_parsing(cloud: MotoCloud, ingest: ModuleType) -> None:
+def test_a_message_seen_four_times_is_quarantined_without_parsing(
+    cloud: MotoCloud, ingest: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Whatever killed the function before does not get the chance again."""
     arrival = arrivals.new_arrival()
     key = f"hosp1/uploads/{arrival}"
     cloud.s3.put_object(Bucket="inbox", Key=key, Body=slice_of())
+
+    def killed(*_: object, **__: object) -> None:
+        raise SystemExit
+
+    with monkeypatch.context() as patch:
+        patch.setattr(deliveries, "ingest_object", killed)
+        for receives in (1, 2, 3):
+            with pytest.raises(SystemExit):
+                call(ingest, message(("inbox", key, 10), receives=receives))
     assert call(ingest, message(("inbox", key, 10), receives=4)) == []
     assert keys(cloud, "inbox") == []
     assert keys(cloud, "archive") == [f"quarantine/hosp1/{arrival}", f"quarantine/hosp1/{arrival}.reason.json"]
