@@ -108,3 +108,24 @@ def test_a_log_that_grew_large_begins_anew_while_it_is_written(tmp_path: Path) -
     assert log.with_suffix(".log.1").stat().st_size == 33 * 1024 * 1024
     home.trim_logs()
     assert log.read_bytes() == b"new line\n"
+
+
+def test_tables_in_a_folder_that_others_may_enter_are_still_the_owners(tmp_path: Path) -> None:
+    """Somebody made the data folder beforehand, for all to read; the tables hold patients and password hashes."""
+    folder = tmp_path / "data"
+    folder.mkdir(mode=0o755)
+    home = Home(folder)
+    home.create()
+    (folder / "index.sqlite").touch(0o644)
+    home.create()
+    assert stat.S_IMODE((folder / "index.sqlite").stat().st_mode) == 0o600
+
+
+def test_what_the_command_makes_is_the_owners_alone(tmp_path: Path) -> None:
+    """Files of the tables, their journals, every folder: nothing for group and others."""
+    folder = tmp_path / "data"
+    folder.mkdir(mode=0o755)
+    words = [sys.executable, "-m", "maypacs_node.cli", "archive", "add", "hosp1", "--data", str(folder)]
+    subprocess.run(words, check=True, capture_output=True, timeout=60)
+    open_to_others = [path.name for path in folder.rglob("*") if path.stat().st_mode & 0o077]
+    assert open_to_others == []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,6 +15,7 @@ ROLES = ("viewer", "technician", "radiologist", "admin")
 
 def main(argv: Sequence[str] | None = None) -> int:
     arguments = _parser().parse_args(argv)
+    os.umask(0o077)  # whatever is made from here on, by our children too, is the owner's alone
     from maypacs.errors import MayPACSError
     from maypacs_node.seaweed import SeaweedError
 

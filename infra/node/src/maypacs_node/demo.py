@@ -200,6 +200,7 @@ def main() -> int:
     parser.add_argument("--edge-port", type=int, default=11112)
     parser.add_argument("--host", default="127.0.0.1")
     arguments = parser.parse_args()
+    os.umask(0o077)  # the data folder and all in it are the owner's alone
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _stop)
     try:

@@ -42,6 +42,10 @@ class Home:
         """Makes what is missing; safe to do at once in several processes."""
         for place in (self.folder, self.objects, self.run, self.logs, self.thumbnail_queue):
             place.mkdir(mode=0o700, parents=True, exist_ok=True)
+        # The folder may have been made by somebody else, for all to read: patients' names are in these.
+        for table in self.folder.glob("*.sqlite*"):
+            with suppress(OSError):
+                table.chmod(0o600)
         if self.secrets_file.exists():
             return
         from maypacs.access.secrets import new_secrets
