@@ -11,6 +11,7 @@ import re
 import time
 import traceback
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pybase64
@@ -60,7 +61,12 @@ def _serve(template: str, parameters: dict[str, str]) -> Answer:
     principal = gatekeeper.authenticate(
         headers, client_address(headers, address, trust_forwarded=settings.trust_forwarded)
     )
-    study = uid(parameters["study"]) if "study" in parameters else None
+    query = event.get("multiValueQueryStringParameters") or {
+        name: [value] for name, value in (event.get("queryStringParameters") or {}).items()
+    }
+    # WADO-URI names the study in the query: access is decided, and recorded, by it all the same.
+    named = parameters.get("study") or (query.get("studyUID") or [""])[0] * (template == "/wado")
+    study = uid(named) if named else None
     workspace = gatekeeper.workspace(principal, operation.action, parameters["archive"], study)
     base = base_url(headers, trust_forwarded=settings.trust_forwarded, scheme=context.get("scheme") or "https")
     request = Request(
@@ -70,8 +76,7 @@ def _serve(template: str, parameters: dict[str, str]) -> Answer:
         root=archive_root(base, workspace.archive_id),
         principal=str(principal),
         path=parameters,
-        query=event.get("multiValueQueryStringParameters")
-        or {name: [value] for name, value in (event.get("queryStringParameters") or {}).items()},
+        query=query,
         headers=headers,
         body=_body(event),
     )
@@ -101,7 +106,7 @@ def _answered(template: str, serve: Callable[[], Answer]) -> Response[str]:
     try:
         answer = serve()
     except Exception as error:
-        answer = problem_answer(error)
+        answer = replace(problem_answer(error), figures=getattr(error, "figures", {}))
         if answer.status >= 500 and not isinstance(error, NotSupportedError):
             # Where it happened, not what it said: a message may quote the data that it choked on.
             frames = [f"{frame.name}:{frame.lineno}" for frame in traceback.extract_tb(error.__traceback__)]
@@ -118,6 +123,7 @@ def _answered(template: str, serve: Callable[[], Answer]) -> Response[str]:
             "status": answer.status,
             "bytes": len(answer.body),
             "ms": milliseconds,
+            **answer.figures,
         },
     )
     metrics.add_metric(name="Requests", unit=MetricUnit.Count, value=1)

@@ -35,6 +35,8 @@ MayPACSError
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 
 class MayPACSError(Exception):
     """Base of every error this library raises on purpose."""
@@ -70,7 +72,11 @@ class GoneError(MayPACSError): ...
 class ConflictError(MayPACSError): ...
 
 
-class TooLargeError(MayPACSError): ...
+class TooLargeError(MayPACSError):
+    def __init__(self, message: str, *, figures: Mapping[str, float] | None = None) -> None:
+        """``figures``: what finding it out cost, for the log."""
+        super().__init__(message)
+        self.figures = figures or {}
 
 
 class UnsupportedMediaTypeError(MayPACSError): ...

@@ -41,6 +41,11 @@ class SearchResult:
     consumed: Consumed = field(default_factory=Consumed)
 
     @property
+    def figures(self) -> dict[str, float]:
+        """What it cost, for the log."""
+        return {**_figures(self.consumed), "found": len(self.items)}
+
+    @property
     def warning(self) -> str | None:
         """The text of one ``Warning: 299 <service>: `` header, None when there is nothing to warn of."""
         return "; ".join(self.warnings) or None
@@ -203,7 +208,8 @@ def _result(query: Query, items: Sequence[Attributes], more: int, cut: bool, rea
     if cut and not items:
         raise TooLargeError(
             f"after {MAX_EXAMINED} rows nothing was found yet: add a StudyInstanceUID, PatientID or AccessionNumber, "
-            "a range of StudyDate, or more of the name"
+            "a range of StudyDate, or more of the name",
+            figures=_figures(reader.consumed),
         )
     warnings = list(query.warnings)
     exact = not cut and more <= LOOK_AHEAD
@@ -214,3 +220,7 @@ def _result(query: Query, items: Sequence[Attributes], more: int, cut: bool, rea
         at_least = "" if exact else "at least "
         warnings.append(f"There are {at_least}{more} additional results that can be requested")
     return SearchResult(tuple(items), more, exact, None, tuple(warnings), reader.consumed)
+
+
+def _figures(cost: Consumed) -> dict[str, float]:
+    return {"read_units": cost.read_units, "examined": cost.examined, "requests": cost.requests}

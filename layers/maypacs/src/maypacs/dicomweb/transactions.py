@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from maypacs.dicomweb.request import Request
 from maypacs.errors import NotSupportedError
@@ -11,8 +12,6 @@ from maypacs.http.media_types import DICOM_XML, metadata_choice
 from maypacs.query import Level, parse_query
 from maypacs.search import search
 from maypacs.search_items import RETRIEVE_URL
-
-SERVICE = "MayPACS"
 
 
 def searching(level: Level) -> Callable[[Request], Answer]:
@@ -31,11 +30,11 @@ def searching(level: Level) -> Callable[[Request], Answer]:
         found = search(request.workspace, query)
         headers = {"Cache-Control": "no-store", "Vary": "Accept, Authorization"}
         if found.warning:
-            headers["Warning"] = f"299 {SERVICE}: {found.warning}"
+            headers["Warning"] = f"299 {request.root}: {found.warning}"
         if not found.items:
-            return Answer(204, headers)
+            return Answer(204, headers, figures=found.figures)
         items = [{**item, RETRIEVE_URL: _absolute(item[RETRIEVE_URL], request.root)} for item in found.items]
-        return json_answer(items, content_type=media_type, headers=headers)
+        return replace(json_answer(items, content_type=media_type, headers=headers), figures=found.figures)
 
     return answer
 

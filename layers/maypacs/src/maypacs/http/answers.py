@@ -26,6 +26,7 @@ class Answer:
     status: int
     headers: Mapping[str, str] = field(default_factory=dict)
     body: bytes = b""
+    figures: Mapping[str, float] = field(default_factory=dict)  #: for the log: what it cost; numbers, no patient data
 
     def with_headers(self, extra: Mapping[str, str]) -> Answer:
         return replace(self, headers={**self.headers, **extra})
