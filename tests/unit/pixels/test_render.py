@@ -14,16 +14,9 @@ from PIL import Image
 from maypacs.errors import BadRequestError, PixelError
 from maypacs.pixels import image as images
 from maypacs.pixels.image import ImagePixel, Lut, Window
-from maypacs.pixels.render import (
-    Rendering,
-    Viewport,
-    apply_window,
-    encode,
-    expand_segments,
-    fit,
-    render_frame,
-    to_eight_bits,
-)
+from maypacs.pixels.luts import expand_segments
+from maypacs.pixels.picture import Rendering, Viewport, encode, fit
+from maypacs.pixels.render import apply_window, render_frame, to_eight_bits
 
 GREY = ImagePixel(1, 4, 1, 16, 16, 15, True, False, "MONOCHROME2", 1)
 

@@ -13,6 +13,7 @@ from maypacs.exports import export_boundary, export_bytes, export_name, export_s
 from maypacs.http.answers import Answer, conditional, not_modified, redirect
 from maypacs.http.media_types import OCTETS, frame_choices
 from maypacs.http.multipart import OutPart, content_type, write_multipart, write_parts
+from maypacs.http.ranges import ranged
 from maypacs.http.urls import instance_url
 from maypacs.index.contents import InstanceRef
 from maypacs.selection import WHOLE_LIMIT, read_instance, read_range, select
@@ -21,7 +22,6 @@ from maypacs.workspace import Workspace
 _PATH = re.compile(r"[0-9A-Fa-f]{8}(?:/[0-9]{1,6}/[0-9A-Fa-f]{8}){0,64}\Z")
 #: An instance up to this is read at once; of a larger one, so much of its header first.
 _WHOLE, _PREFIX = 4 << 20, 1 << 20
-_RANGE = re.compile(r"bytes=([0-9]{0,18})-([0-9]{0,18})\Z")
 
 
 def retrieve_bulkdata(request: Request) -> Answer:
@@ -43,7 +43,7 @@ def retrieve_bulkdata(request: Request) -> Answer:
     if not choice.multipart:
         headers = {"Content-Type": OCTETS, "Content-Location": location, "Accept-Ranges": "bytes"}
         if request.headers.get("range"):
-            return _ranged(value, request.headers["range"], headers, limit)
+            return ranged(value, request.headers["range"], headers, limit)
         if len(value) > limit:
             return redirect(request.sign(export_bytes(store, name, value, OCTETS)), etag=etag)
         return conditional(Answer(200, headers, value), etag, None)
@@ -81,17 +81,3 @@ def read_bulk(workspace: Workspace, ref: InstanceRef, path: str) -> bytes:
         raise TooLargeError("the value is too large to be read as a whole: ask for frames")
     value = read_range(workspace, ref, found.offset, found.length)
     return swap_words(value, found.word) if found.word > 1 else value
-
-
-def _ranged(value: bytes, text: str, headers: dict[str, str], limit: int) -> Answer:
-    """One range (RFC 9110 14.2), cut to what the gateway carries. Raises BadRequestError for several."""
-    found = _RANGE.match(text.strip())
-    if not found or not any(found.groups()):
-        raise BadRequestError("a Range of one part, bytes=first-last, is taken")
-    first, last = found.groups()
-    start = int(first) if first else max(0, len(value) - int(last))
-    end = min(len(value), int(last) + 1) if first and last else len(value)
-    if start >= end:
-        return Answer(416, {"Content-Range": f"bytes */{len(value)}"})
-    end = min(end, start + limit)
-    return Answer(206, {**headers, "Content-Range": f"bytes {start}-{end - 1}/{len(value)}"}, value[start:end])

@@ -1,138 +1,213 @@
-"""Rendered instances and frames, and thumbnails (PS3.18 10.4.3.3, 8.3.5)."""
+"""Rendered instances and frames, and thumbnails (PS3.18 10.4.3.3, 8.3.5, 8.7.4).
+
+An image is a JPEG (the default), a PNG or a GIF: of several frames the first one, or as a GIF all of them as a cine. A
+report is a text, a document and a video are what they are, a presentation state is the image that it is for.
+"""
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Mapping
-from typing import Any
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING
 
+from maypacs import passing, reports
 from maypacs.dicomweb.request import Request
 from maypacs.errors import (
     BadRequestError,
     FrameNotFoundError,
+    NotAcceptableError,
     NotFoundError,
-    NotSupportedError,
     ObjectNotFoundError,
     PixelError,
 )
-from maypacs.exports import export_bytes, export_name
+from maypacs.exports import exists, export_bytes, export_name
 from maypacs.frames import attributes_of, frame_list, stored_frames, whole_instance
 from maypacs.http.answers import Answer, conditional, not_modified, redirect
 from maypacs.http.media_types import rendered_choice
 from maypacs.index.contents import InstanceRef, SeriesContents
 from maypacs.pixels import image as images
-from maypacs.pixels.image import Window
-from maypacs.pixels.render import Rendering, Viewport
+from maypacs.pixels.picture import Rendering, Viewport
+from maypacs.pixels.presentation import Presentation, referenced
+from maypacs.rendering_parameters import parse_rendering, unknown_annotations
+from maypacs.resource_kinds import Kind, available_types, kind_of
 from maypacs.selection import first_of, read_instance, select
+from maypacs.uids import uid
 from maypacs.workspace import Workspace
 
-MAX_VIEWPORT = 10_000
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+#: Changes when pictures of the same request do, so that what clients have kept is not confirmed.
+RENDERER = "2"
+#: A GIF of more is no answer of seconds: source pixels of all frames, and frames.
+MAX_CINE_PIXELS, MAX_CINE_FRAMES = 100_000_000, 600
 #: What has no picture, or none that shows the series: never chosen for a thumbnail while there is another.
 _NOT_PICTURES = frozenset({"SR", "KO", "PR", "DOC", "SEG", "RTSTRUCT", "RTPLAN", "RTDOSE", "REG", "PLAN", "AU", "ECG"})
 
 
-def retrieve_rendered(request: Request) -> Answer:
-    """GET …/instances/{i}/rendered and …/frames/{n}/rendered as JPEG or PNG.
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """What a picture is made of: an image of the archive, and the presentation state that it is shown by."""
 
-    An instance of several frames gives its first. Raises BadRequestError, NotAcceptableError, NotFoundError,
-    PixelError.
+    ref: InstanceRef
+    state: InstanceRef | None = None
+    frame: int = 1
+
+
+def retrieve_rendered(request: Request) -> Answer:
+    """GET …/instances/{i}/rendered and …/frames/{n}/rendered.
+
+    Raises BadRequestError, NotAcceptableError, NotFoundError, PixelError.
     """
-    media_type = rendered_choice(request.accept)
-    rendering = parse_rendering(request, media_type)
-    numbers = frame_list(request.path["frames"]) if "frames" in request.has else [1]
-    if len(numbers) != 1:
+    numbers = frame_list(request.path["frames"]) if "frames" in request.has else None
+    if numbers is not None and len(numbers) != 1:
         raise BadRequestError("several frames do not fit one picture: ask for them one by one")
-    selection = select(request.workspace, request.study, request.series, request.instance)
-    ref = selection.instances[0]
-    if ref.number_of_frames and numbers[0] > ref.number_of_frames:
-        raise FrameNotFoundError(f"the instance has {ref.number_of_frames} frames")
-    facts = (ref.transfer_syntax_uid, ref.digest.hex(), str(numbers[0]), repr(rendering))
-    name = export_name(request.workspace.store, "rendered", *facts)
+    ref = select(request.workspace, request.study, request.series, request.instance).instances[0]
+    kind = kind_of(ref)
+    if numbers is not None:
+        if kind not in {Kind.IMAGE, Kind.VIDEO}:
+            raise NotFoundError("the instance has no frames")
+        if ref.number_of_frames and numbers[0] > ref.number_of_frames:
+            raise FrameNotFoundError(f"the instance has {ref.number_of_frames} frames")
+        if kind is Kind.VIDEO:
+            raise NotAcceptableError("no single frame of a video is given: ask for the rendered instance")
+    media_type = rendered_choice(request.accept, available_types(ref))
+    if kind is Kind.VIDEO:
+        return passing.video(request, ref, media_type)
+    if kind in {Kind.PDF, Kind.XML}:
+        return passing.document(request, ref, media_type)
+    if kind is Kind.TEXT:
+        return reports.answer(request, ref, media_type)
+    shown = _shown(request, ref, numbers[0] if numbers else 1)
+    cine = media_type == "image/gif" and numbers is None and ref.number_of_frames > 1 and shown.state is None
+    return _picture(request, shown, media_type, cine=cine)
+
+
+def _shown(request: Request, ref: InstanceRef, frame: int) -> Shown:
+    """The image itself; of a presentation state, the first image that it is for and that is here."""
+    if kind_of(ref) is Kind.PRESENTATION:
+        for series, instance, first in referenced(attributes_of(request.workspace, ref)):
+            with contextlib.suppress(NotFoundError, BadRequestError):
+                found = select(request.workspace, request.study, uid(series), uid(instance)).instances[0]
+                return Shown(found, ref, first)
+        raise NotFoundError("the images of this presentation state are not in the study")
+    names = [request.parameter(name) for name in ("presentationSeriesUID", "presentationUID")]
+    if not names[0] or not names[1]:
+        return Shown(ref, None, frame)
+    state = select(request.workspace, request.study, uid(names[0]), uid(names[1])).instances[0]
+    if kind_of(state) is not Kind.PRESENTATION:
+        raise BadRequestError("presentationUID names no presentation state")
+    if not any(found[1] == ref.sop_instance_uid for found in referenced(attributes_of(request.workspace, state))):
+        raise BadRequestError("the presentation state is for other images")
+    return Shown(ref, state, frame)
+
+
+def _picture(request: Request, shown: Shown, media_type: str, *, cine: bool) -> Answer:
+    rendering = parse_rendering(request, media_type)
+    store, limit = request.workspace.store, request.settings.inline_limit
+    ref = shown.ref
+    state = shown.state.digest.hex() if shown.state else ""
+    place = "all" if cine else str(shown.frame)
+    name = export_name(
+        store, "rendered", RENDERER, ref.transfer_syntax_uid, ref.digest.hex(), state, place, _facts(rendering)
+    )
     etag = name.rpartition("-")[2]
     if not_modified(request.if_none_match, etag):
         return conditional(Answer(200), etag, request.if_none_match)
-    body = render(request.workspace, ref, numbers[0], rendering)
-    if len(body) > request.settings.inline_limit:
-        return redirect(request.sign(export_bytes(request.workspace.store, name, body, media_type)), etag=etag)
-    return conditional(Answer(200, {"Content-Type": media_type}, body), etag, None)
+    if ref.length > limit and exists(store, name):
+        return redirect(request.sign(store.export_key(name)), etag=etag)
+    if cine:
+        body = _cine(request.workspace, ref, rendering)
+    else:
+        body = render(request.workspace, ref, shown.frame, rendering, shown.state)
+    if len(body) > limit:
+        return redirect(request.sign(export_bytes(store, name, body, media_type)), etag=etag)
+    headers = {"Content-Type": media_type}
+    if unknown_annotations(request):
+        headers["Warning"] = f"299 MayPACS: {unknown_annotations(request)}"
+    return conditional(Answer(200, headers, body), etag, None)
 
 
-def render(workspace: Workspace, ref: InstanceRef, number: int, rendering: Rendering) -> bytes:
+def _facts(rendering: Rendering) -> str:
+    """The same text for the same wishes: a set has no order of its own."""
+    shown = (rendering.window, rendering.viewport, rendering.quality, rendering.format, rendering.profile)
+    return repr((*shown, sorted(rendering.annotation)))
+
+
+def render(
+    workspace: Workspace, ref: InstanceRef, number: int, rendering: Rendering, state: InstanceRef | None = None
+) -> bytes:
     """One frame of an instance as a picture. Raises NotFoundError (no pixels), PixelError."""
+    from maypacs.pixels.render import render_frame
+
     attributes = attributes_of(workspace, ref)
     if not images.has_pixels(attributes):
         raise NotFoundError("the instance has no picture")
+    presentation = Presentation(attributes_of(workspace, state), ref.sop_instance_uid, number) if state else None
     if ref.frame_table is None:
-        return whole_instance(workspace, ref).render(number, rendering)
-    from maypacs.pixels.decode import decode_frame
-    from maypacs.pixels.render import render_frame
+        whole = whole_instance(workspace, ref)
+        array, photometric = whole.decode(number)
+        pixel = whole.pixel
+    else:
+        from maypacs.pixels.decode import decode_frame
 
-    pixel = images.image_pixel(attributes)
-    frame = stored_frames(workspace, ref, [number])[0]
-    array, photometric = decode_frame(frame, pixel, ref.transfer_syntax_uid)
-
-    def resolve(uri: str) -> bytes:
-        from maypacs.pixels.whole import resolve_bulk
-
-        return resolve_bulk(read_instance(workspace, ref), uri)
-
-    return render_frame(array, photometric, pixel, attributes, frame=number, rendering=rendering, resolve=resolve)
-
-
-def parse_rendering(request: Request, media_type: str) -> Rendering:
-    """window, viewport, quality (PS3.18 8.3.5.1). Raises BadRequestError, and NotSupportedError for what the picture
-    would lack; parameters that the standard does not know are ignored."""
-    for name in ("annotation", "iccprofile", "presentationSeriesUID", "presentationUID"):
-        if (request.parameter(name) or "no") != "no":
-            raise NotSupportedError(f"the parameter {name} is not built yet")
-    quality = request.parameter("quality")
-    if quality is not None and not (quality.isascii() and quality.isdigit() and 1 <= int(quality[:4]) <= 100):
-        raise BadRequestError("quality is a number from 1 to 100")
-    return Rendering(
-        window=_window(request.parameter("window")),
-        viewport=_viewport(request.parameter("viewport")),
-        quality=int(quality) if quality else 90,
-        format="png" if media_type == "image/png" else "jpeg",
+        pixel = images.image_pixel(attributes)
+        array, photometric = decode_frame(stored_frames(workspace, ref, [number])[0], pixel, ref.transfer_syntax_uid)
+    return render_frame(
+        array,
+        photometric,
+        pixel,
+        attributes,
+        frame=number,
+        rendering=rendering,
+        resolve=partial(_resolve, workspace, ref, state),
+        presentation=presentation,
     )
 
 
-def _window(text: str | None) -> Window | None:
-    if text is None:
-        return None
-    fields = [field.strip() for field in text.split(",")]
-    names: Mapping[str, Any] = {"linear": "linear", "linear-exact": "linear-exact", "sigmoid": "sigmoid"}
-    function = fields[2].lower() if len(fields) == 3 else "linear"
-    if len(fields) not in {2, 3} or function not in names:
-        raise BadRequestError("window is centre,width,function; the function is linear, linear-exact or sigmoid")
-    centre, width = _float(fields[0], "window"), _float(fields[1], "window")
-    if width < (1 if function == "linear" else 1e-9):
-        raise BadRequestError("the width of a linear window is at least 1, of another above 0")
-    return Window(centre, width, names[function])
+def _resolve(workspace: Workspace, ref: InstanceRef, state: InstanceRef | None, uri: str) -> bytes:
+    """Bulk data of the image, or of the presentation state: the URI says whose."""
+    from maypacs.pixels.whole import resolve_bulk
+
+    mine = state if state is not None and f"/{state.sop_instance_uid}/" in uri else ref
+    return resolve_bulk(read_instance(workspace, mine), uri)
 
 
-def _viewport(text: str | None) -> Viewport | None:
-    if text is None:
-        return None
-    fields = [field.strip() for field in text.split(",")]
-    if len(fields) not in {2, 6}:
-        raise BadRequestError("viewport is vw,vh or vw,vh,sx,sy,sw,sh")
-    sizes = [_float(field, "viewport") for field in fields[:2]]
-    if not all(size == int(size) and 1 <= size <= MAX_VIEWPORT for size in sizes):
-        raise BadRequestError(f"a viewport is 1 to {MAX_VIEWPORT} pixels wide and high")
-    region = [None if not field else _float(field, "viewport") for field in fields[2:]] or [None] * 4
-    if 0 in region[2:]:
-        raise BadRequestError("the viewport's region is empty")
-    return Viewport(int(sizes[0]), int(sizes[1]), region[0] or 0.0, region[1] or 0.0, region[2], region[3])
+def _cine(workspace: Workspace, ref: InstanceRef, rendering: Rendering) -> bytes:
+    """All frames as an animated GIF. Raises NotAcceptableError when they are too many for one."""
+    from maypacs.pixels.decode import decode_frame
+    from maypacs.pixels.picture import animate
+    from maypacs.pixels.render import draw_frame
 
-
-def _float(text: str, name: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        raise BadRequestError(f"{name} holds something that is no number") from None
-    if value != value or abs(value) > 1e9:
-        raise BadRequestError(f"{name} holds a number out of range")
-    return value
+    attributes = attributes_of(workspace, ref)
+    if not images.has_pixels(attributes):
+        raise NotFoundError("the instance has no picture")
+    pixel = images.image_pixel(attributes)
+    count = ref.number_of_frames
+    if count > MAX_CINE_FRAMES or count * pixel.rows * pixel.columns > MAX_CINE_PIXELS:
+        raise NotAcceptableError("too many frames for one GIF: ask for single frames")
+    numbers = list(range(1, count + 1))
+    whole = whole_instance(workspace, ref) if ref.frame_table is None else None
+    stored = [] if whole else stored_frames(workspace, ref, numbers)
+    pictures: list[Image] = []
+    for number in numbers:
+        if whole:
+            array, photometric = whole.decode(number)
+        else:
+            array, photometric = decode_frame(stored[number - 1], pixel, ref.transfer_syntax_uid)
+        pictures.append(
+            draw_frame(
+                array,
+                photometric,
+                pixel,
+                attributes,
+                frame=number,
+                rendering=rendering,
+                resolve=partial(_resolve, workspace, ref, None),
+            )
+        )
+    return animate(pictures, images.frame_milliseconds(attributes))
 
 
 # -- thumbnails ------------------------------------------------------------------------------------------
@@ -152,7 +227,7 @@ def thumbnail_jpeg(data: bytes, frame: int | None = None, max_side: int = 256, *
 
 def retrieve_thumbnail(request: Request) -> Answer:
     """GET …/thumbnail of a study, a series, an instance or a frame: always a JPEG (10.4.3.3.4)."""
-    rendered_choice(request.accept)
+    rendered_choice(request.accept, ("image/jpeg",))
     workspace, store = request.workspace, request.workspace.store
     selection = select(
         workspace,

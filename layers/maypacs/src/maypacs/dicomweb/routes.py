@@ -18,6 +18,7 @@ from maypacs.metadata import retrieve_metadata
 from maypacs.rendered import retrieve_rendered, retrieve_thumbnail
 from maypacs.retrieve import retrieve
 from maypacs.store import store
+from maypacs.wado_uri import retrieve_wado_uri
 
 STUDIES = "/studies"
 STUDY = "/studies/{study}"
@@ -83,7 +84,7 @@ ROUTES: Mapping[str, Mapping[str, Operation]] = {
     STUDY + "/pixeldata": {"GET": _read(not_yet("the pixel data of a study"))},
     SERIES + "/pixeldata": {"GET": _read(not_yet("the pixel data of a series"))},
     INSTANCE + "/pixeldata": {"GET": _read(not_yet("the pixel data of an instance"))},
-    "/wado": {"GET": _read(not_yet("WADO-URI"))},
+    "/wado": {"GET": _read(retrieve_wado_uri)},
     "/workitems": {
         "GET": Operation(Action.SEARCH, not_yet("UPS-RS")),
         "POST": Operation(Action.STORE, not_yet("UPS-RS")),

@@ -8,7 +8,7 @@ long as one fits. No Accept at all is read as */* (8.7.5 asks for 406: a declare
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from maypacs.errors import BadRequestError, NotAcceptableError
@@ -226,14 +226,31 @@ def frame_choices(accept: tuple[MediaType, ...], *, single_allowed: bool) -> lis
     return choices
 
 
-def rendered_choice(accept: tuple[MediaType, ...]) -> str:
-    """image/jpeg (the default) or image/png. Raises NotAcceptableError."""
+def rendered_choice(accept: tuple[MediaType, ...], available: Sequence[str] = ("image/jpeg", "image/png")) -> str:
+    """One of the media types that there are, the first of them by default. Raises NotAcceptableError."""
     for wanted in accept:
         if wanted.multipart:
             continue
         name = _SPELLINGS.get(wanted.name, wanted.name)
-        if name in {"image/jpeg", "image/png"}:
-            return name
-        if name in {"*/*", "image/*"}:
-            return "image/jpeg"
-    raise NotAcceptableError("acceptable here: image/jpeg, image/png")
+        found = next((each for each in available if _wild(name, each)), None)
+        if found:
+            return found
+    raise NotAcceptableError(f"acceptable here: {', '.join(available)}")
+
+
+def rendered_part_types(accept: tuple[MediaType, ...]) -> tuple[str, ...]:
+    """What the parts of a rendered study or series may be, best first; wildcards as they are (Table 10.4.4-1).
+
+    A single part does not hold a study. Raises NotAcceptableError.
+    """
+    wanted = tuple(dict.fromkeys(each.part for each in accept if each.multipart or each.name == "*/*"))
+    if not any(
+        name.partition("/")[0] in {"*", "image", "text", "video"} or name == "application/pdf" for name in wanted
+    ):
+        raise NotAcceptableError('acceptable here: multipart/related; type="image/jpeg" and other rendered types')
+    return wanted
+
+
+def part_choice(wanted: Sequence[str], available: Sequence[str]) -> str | None:
+    """The media type of one part, None when none of those that there are is wanted."""
+    return next((each for name in wanted for each in available if _wild(name, each)), None)

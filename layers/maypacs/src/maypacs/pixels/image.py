@@ -146,6 +146,37 @@ def window(attributes: Attributes, frame: int) -> Window | None:
     return None
 
 
+def segment_range(attributes: Attributes) -> Window | None:
+    """Of a segmentation: absent is black and present is white, in every frame alike (PS3.3 C.8.20.2.3)."""
+    kind = text(attributes, "00620001").upper()
+    top = {"BINARY": 1.0, "FRACTIONAL": number(attributes, "0062000E") or 255.0}.get(kind)
+    return Window(top / 2, top, "linear-exact") if top else None
+
+
+def padding(attributes: Attributes, *, floats: bool) -> tuple[float, float] | None:
+    """The range of stored values that are no picture (PS3.3 C.7.5.1.1.2), None when there is none."""
+    pairs = (("00280122", "00280124"), ("00280123", "00280125")) if floats else (("00280120", "00280121"),)
+    for value_tag, limit_tag in pairs:
+        value, limit = number(attributes, value_tag), number(attributes, limit_tag)
+        if value is not None:
+            other = value if limit is None else limit
+            return min(value, other), max(value, other)
+    return None
+
+
+def frame_milliseconds(attributes: Attributes) -> float:
+    """How long a frame of a cine is shown (PS3.3 C.7.6.5): what it recommends, else as it was taken; 10 a second."""
+    for tag in ("00082144", "00180040"):  # Recommended Display Frame Rate, Cine Rate
+        rate = number(attributes, tag)
+        if rate and rate > 0:
+            return 1000.0 / rate
+    duration = number(attributes, "00181063")
+    if duration is None:
+        vector = [value for value in numbers(attributes, "00181065") if value > 0]
+        duration = sum(vector) / len(vector) if vector else None
+    return duration if duration and duration > 0 else 100.0
+
+
 def lut_of(attributes: Attributes, sequence: str, frame: int, resolve: Resolve) -> Lut | None:
     """The first LUT of a Modality (0028,3000) or VOI LUT Sequence (0028,3010)."""
     for group in groups(attributes, frame):

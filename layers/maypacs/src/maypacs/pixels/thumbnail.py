@@ -5,7 +5,7 @@ from __future__ import annotations
 from maypacs.errors import MayPACSError
 from maypacs.pixels import image as images
 from maypacs.pixels.image import Attributes
-from maypacs.pixels.render import Rendering, Viewport, encode
+from maypacs.pixels.picture import Rendering, Viewport, encode
 
 #: Modalities whose pictures carry text by habit; secondary captures are known by their SOP class.
 _BURNED_IN_MODALITIES = frozenset({"US", "IVUS", "BDUS", "ES", "XC", "GM", "OT", "SC", "DOC", "ECG"})

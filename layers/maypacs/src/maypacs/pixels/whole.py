@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING
 
 from maypacs.dicom import explicit, transfer_syntaxes
@@ -12,7 +12,8 @@ from maypacs.errors import DicomError, FrameNotFoundError, PixelError
 from maypacs.pixels import image as images
 from maypacs.pixels.decode import NATIVE, decode_frame, native_bytes
 from maypacs.pixels.image import ImagePixel
-from maypacs.pixels.render import Rendering, render_frame
+from maypacs.pixels.picture import Rendering
+from maypacs.pixels.render import render_frame
 
 if TYPE_CHECKING:
     from maypacs.pixels.decode import Array
@@ -59,14 +60,9 @@ class WholeInstance:
 
     def render(self, number: int, rendering: Rendering) -> bytes:
         array, photometric = self.decode(number)
+        resolve = partial(resolve_bulk, self.data)
         return render_frame(
-            array,
-            photometric,
-            self.pixel,
-            self.attributes,
-            frame=number,
-            rendering=rendering,
-            resolve=lambda uri: resolve_bulk(self.data, uri),
+            array, photometric, self.pixel, self.attributes, frame=number, rendering=rendering, resolve=resolve
         )
 
     def native_frame(self, number: int) -> tuple[bytes, str]:
