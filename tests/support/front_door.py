@@ -1,11 +1,11 @@
 """The front door on AWS, as a double: CloudFront with the API and the archive bucket behind it (infra/edge.yaml).
 
 What it does is what the services do there: the host, the policies and the custom headers come from the templates' text.
-- `/dicomweb/*`: a REST API of Lambda proxies. The function sees the API's own Host; answers and requests above Lambda's
-  payload are refused as the gateway refuses them.
-- `/blobs/*`: GET, HEAD and OPTIONS, behind CloudFront's own check of the RSA signature; Expires, Signature and Key-Pair-Id
-  end here; the origin is asked with credentials of our own (origin access control, "always"), whatever Authorization the
-  client sent; preflights are the bucket's to answer; the response-headers policy writes CORS.
+- `/dicomweb/*`: a REST API of Lambda proxies. The function sees the API's own Host; answers and requests above
+  Lambda's payload are refused as the gateway refuses them.
+- `/blobs/*`: GET, HEAD and OPTIONS, behind CloudFront's own check of the RSA signature; Expires, Signature and
+  Key-Pair-Id end here; the origin is asked with credentials of our own (origin access control, "always"), whatever
+  Authorization the client sent; preflights are the bucket's to answer; the response-headers policy writes CORS.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qsl, unquote, urlencode, urlsplit
+from urllib.parse import parse_qsl, quote, unquote, urlencode, urlsplit
 
 import boto3
 import pytest
@@ -104,7 +104,7 @@ class FrontDoor:
             return "MissingKey"
         if own["Key-Pair-Id"] != KEY_ID:
             return "InvalidKey"
-        resource = self.origin + path + ("?" + urlencode(rest, quote_via=_quote) if rest else "")
+        resource = self.origin + path + ("?" + urlencode(rest, quote_via=quote) if rest else "")
         policy = (
             f'{{"Statement":[{{"Resource":"{resource}","Condition":'
             f'{{"DateLessThan":{{"AWS:EpochTime":{own["Expires"]}}}}}}}]}}'
@@ -115,12 +115,6 @@ class FrontDoor:
         except (InvalidSignature, ValueError):
             return "AccessDenied"
         return "AccessDenied" if int(own["Expires"]) < time.time() else None
-
-
-def _quote(text: str, safe: str = "", encoding: str | None = None, errors: str | None = None) -> str:
-    from urllib.parse import quote
-
-    return quote(text, "")
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -144,7 +138,7 @@ class _Handler(BaseHTTPRequestHandler):
         else:
             self._refuse(404, "not of this double")
 
-    do_GET = do_HEAD = do_POST = do_PUT = do_DELETE = do_OPTIONS = do_PATCH = _serve
+    do_GET = do_HEAD = do_POST = do_PUT = do_DELETE = do_OPTIONS = do_PATCH = _serve  # noqa: N815
 
     def _api(self, path: str, query: str, body: bytes) -> None:
         """Everything of the viewer but its Host (the managed policy of that name), and the origin's own headers."""
@@ -182,7 +176,7 @@ class _Handler(BaseHTTPRequestHandler):
             self._object(path, {n: v for n, v in query if n in self.door.policies.forwarded_queries})
 
     def _preflight(self, path: str) -> None:
-        """S3 answers it from the bucket's CORS rules, or with 403 when there are none (where SeaweedFS would not mind)."""
+        """The bucket's CORS rules answer it; without any, S3 refuses (where SeaweedFS would not mind)."""
         if self.door.policies.bucket_cors is None:
             self._refuse(403, "CORSResponse: CORS is not enabled for this bucket", self._policy_headers())
             return
@@ -205,9 +199,8 @@ class _Handler(BaseHTTPRequestHandler):
         passed = ("content-type", "etag", "accept-ranges", "content-range", "content-disposition", "last-modified")
         theirs = found["ResponseMetadata"]["HTTPHeaders"]
         headers = {name: theirs[name] for name in passed if name in theirs}
-        self._answer(
-            found["ResponseMetadata"]["HTTPStatusCode"], {**headers, **self._policy_headers()}, found["Body"].read()
-        )
+        status = found["ResponseMetadata"]["HTTPStatusCode"]
+        self._answer(status, {**headers, **self._policy_headers()}, found["Body"].read())
 
     def _policy_headers(self) -> dict[str, str]:
         """CloudFront writes CORS when a request has an Origin, and the preflight's part of it on a preflight."""
@@ -244,7 +237,7 @@ class _Server(ThreadingHTTPServer):
 
 @contextmanager
 def front_door(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FrontDoor]:
-    """The double over SeaweedFS and SQLite, with the DICOMweb function in this process; the functions' environment is set."""
+    """The double over SeaweedFS and SQLite; the DICOMweb function runs in this process, whose environment is set."""
     private = rsa.generate_private_key(public_exponent=65537, key_size=2048)
     handler = type("Handler", (_Handler,), {})
     with SeaweedFS(folder / "objects") as store, _Server(("127.0.0.1", 0), handler) as server:

@@ -1,4 +1,4 @@
-"""One node under the gateway's limits for all clients: answers above 4.4 MB are redirects. Archives are the tests' own."""
+"""One node under the gateway's limits for all clients, archives for each: answers above 4.4 MB are redirects."""
 
 from __future__ import annotations
 

@@ -124,7 +124,7 @@ def stow(session: requests.Session, root: str, files: Sequence[bytes]) -> None:
 def upload(session: requests.Session, origin: str, archive: str, data: bytes) -> None:
     """One file by the upload route, for what a gateway does not take as a request; returns when it is indexed."""
     uploads = f"{origin}/api/archives/{archive}/uploads"
-    wish = {
+    wish: dict[str, str | int] = {
         "content_type": "application/dicom",
         "length": len(data),
         "sha256": hashlib.sha256(data).hexdigest(),

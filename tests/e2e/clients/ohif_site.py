@@ -1,7 +1,7 @@
 """OHIF's published build on disk, trimmed: fetched once by npm (version and integrity in ohif/package-lock.json).
 
-Kept under build/, which git ignores. What is left out: segmentation by neural networks (142 MB), slide microscopy, source
-maps, and the script that removes every service worker of its origin.
+Kept under build/, which git ignores. What is left out: segmentation by neural networks (142 MB), slide microscopy,
+source maps, and the script that removes every service worker of its origin.
 """
 
 from __future__ import annotations

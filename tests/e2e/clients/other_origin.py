@@ -9,14 +9,19 @@ from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
-_TYPES = {".js": "text/javascript", ".mjs": "text/javascript", ".wasm": "application/wasm"}
+_TYPES = {
+    **SimpleHTTPRequestHandler.extensions_map,
+    ".js": "text/javascript",
+    ".mjs": "text/javascript",
+    ".wasm": "application/wasm",
+}
 
 
 class _Handler(SimpleHTTPRequestHandler):
     """Files of a folder, some documents from memory; what has no dot in its last step is index.html (a single page)."""
 
     protocol_version = "HTTP/1.1"
-    extensions_map = {**SimpleHTTPRequestHandler.extensions_map, **_TYPES}
+    extensions_map = _TYPES
 
     def __init__(self, *args: object, documents: Mapping[str, tuple[str, bytes]], **kwargs: object) -> None:
         self.documents = documents

@@ -12,7 +12,7 @@ import pydicom
 import pytest
 import requests
 from dicomweb_client.api import DICOMwebClient
-from pydicom.pixels import pixel_array
+from pydicom.pixels.utils import pixel_array
 from pydicom.uid import JPEGLSLossless, RLELossless
 from samples.phantom import write_ct
 from tests.e2e.clients.conftest import Archive
@@ -118,8 +118,8 @@ def test_series_and_instances_are_searched_at_every_level(place: Place) -> None:
     assert one["00201209"]["Value"] == [SLICES]
     anywhere = place.client.search_for_series(search_filters={"Modality": "CT"}, limit=1000)
     assert series in {found["0020000E"]["Value"][0] for found in anywhere}
-    for arguments in ((study,), (study, series)):
-        found = place.client.search_for_instances(*arguments, fields=["InstanceNumber"])
+    for below in (None, series):
+        found = place.client.search_for_instances(study, below, fields=["InstanceNumber"])
         assert {instance["00080018"]["Value"][0] for instance in found} == expected
     page = place.client.search_for_instances(study, series, limit=5, offset=20, fields=["InstanceNumber"])
     assert len(page) == SLICES - 20

@@ -1,4 +1,4 @@
-"""Real clients through the double of the AWS front door: signatures of CloudFront, origin access control, CORS policies."""
+"""Real clients through the double of the AWS front door: CloudFront's signatures, origin access control, CORS."""
 
 from __future__ import annotations
 

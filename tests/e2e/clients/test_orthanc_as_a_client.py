@@ -1,4 +1,4 @@
-"""Orthanc's DICOMweb plugin (Debian's 1.7) as a client: it pushes studies to us by STOW-RS and pulls them by WADO-RS."""
+"""Orthanc's DICOMweb plugin (Debian's 1.7) as a client: it pushes studies by STOW-RS and pulls them by WADO-RS."""
 
 from __future__ import annotations
 
