@@ -25,15 +25,9 @@ class Run:
         log.unlink(missing_ok=True)
         command = [sys.executable, "-m", "maypacs_node.demo", "--data", data, "--port", str(port)]
         self.child = Child([*command, "--edge-port", str(edge_port)], log=log)
-        self.child.start(r"^$", seconds=110)  # the block begins with an empty line
-        assert self.child.process is not None
-        assert self.child.process.stdout is not None
-        self.facts: dict[str, str] = {}
-        while "Data" not in self.facts:
-            found = re.match(r"  (\w+) +(.+)$", self.child.process.stdout.readline())
-            if found:
-                self.facts[found[1]] = found[2].strip()
+        self.child.start(r"^  Data ", seconds=110)  # the last line of the block
         self.said = log.read_text()
+        self.facts = {name: fact.strip() for name, fact in re.findall(r"^  (\w+) +(.+)$", self.said, re.MULTILINE)}
 
     def studies(self) -> list[dict[str, dict[str, list[object]]]]:
         """What the demo's user finds, logged in as a person would."""

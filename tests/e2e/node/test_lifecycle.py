@@ -112,7 +112,6 @@ def test_when_only_the_supervisor_is_killed_its_children_go_too_and_a_new_one_ta
     with Node(tmp_path / "node", port=node.port) as again:
         assert len(studies(again, key)) == 1
     wait_until(lambda: not processes_of(node.data), what="no process on the data folder")
-    node._close()
 
 
 def test_two_nodes_run_side_by_side(tmp_path: Path, ct: list[Path]) -> None:
@@ -160,7 +159,6 @@ def test_a_stopped_node_leaves_no_process_and_no_socket(tmp_path: Path, number: 
     assert node.process.wait(20) == 0
     assert processes_of(node.data) == []
     assert list((node.data / "run").glob("*.pid")) == []
-    node._close()
 
 
 def test_a_child_that_dies_is_started_again(tmp_path: Path, ct: list[Path]) -> None:

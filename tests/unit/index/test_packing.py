@@ -40,7 +40,11 @@ def test_text_that_looks_like_the_mark_is_text(text: str) -> None:
     assert unpack_item(pack_item(item)) == item
 
 
-@pytest.mark.parametrize("item", [{"a": {"\0": [0, 1]}}, {"\0": 1}, {"a": object()}, {"a": 2**70}], ids=repr)
+@pytest.mark.parametrize(
+    "item",
+    [{"a": {"\0": [0, 1]}}, {"\0": 1}, {"a": object()}, {"a": 2**70}],
+    ids=["the mark inside", "the mark as a name", "no value at all", "beyond 64 bits"],
+)
 def test_what_cannot_be_packed_is_refused(item: dict[str, Any]) -> None:
     """Rather than read back as something else."""
     with pytest.raises(ValueError, match="not a row"):
