@@ -84,6 +84,11 @@ def _parser() -> argparse.ArgumentParser:
     code.add_argument("--name", default="", help="the edge's name")
     code.set_defaults(run=_edge_code)
 
+    take = commands.add_parser("import", parents=[data], help="take files and folders into an archive")
+    take.add_argument("paths", nargs="+", type=Path, metavar="PATH", help="DICOM files, zip, tar, tgz; folders of them")
+    take.add_argument("--archive", required=True)
+    take.set_defaults(run=_import)
+
     again = commands.add_parser("reindex", parents=[data], help="build the image index anew from the objects")
     again.add_argument("--archive", help="this archive only (default: all)")
     again.set_defaults(run=_reindex)
@@ -169,6 +174,24 @@ def _edge_code(arguments: argparse.Namespace) -> int:
 
     print(admin.enrolment_code(Home(arguments.data), arguments.archive, name=arguments.name))
     return 0
+
+
+def _import(arguments: argparse.Namespace) -> int:
+    from maypacs_node import importing
+
+    def say(text: str) -> None:
+        if sys.stderr.isatty():
+            print(f"\r{text}", end="", file=sys.stderr, flush=True)
+
+    report = importing.import_paths(Home(arguments.data), arguments.archive, arguments.paths, say)
+    if sys.stderr.isatty():
+        print(file=sys.stderr)
+    for path, reason in report.failures:
+        print(f"{path}: {reason}", file=sys.stderr)
+    if report.left_out:
+        print(f"{len(report.left_out)} files are not DICOM and were left out", file=sys.stderr)
+    print(importing.summary(report.counts))
+    return 0 if report.complete else 1
 
 
 def _reindex(arguments: argparse.Namespace) -> int:
