@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import io
+import json
+
 import pytest
+from functions.dicomweb import handler as dicomweb
 from tests.functional.dicomweb import make
 from tests.functional.dicomweb.client import HOST, Client
 
@@ -66,8 +70,8 @@ def test_a_cut_list_carries_a_warning(two_studies: Client) -> None:
     """Warning: 299."""
     reply = two_studies.get("/studies?limit=1")
     assert len(reply.json()) == 1
-    assert reply.headers["warning"].startswith("299 ")
-    assert "1 additional results" in reply.headers["warning"]
+    root = f"https://{HOST}/dicomweb/{two_studies.archive}"
+    assert reply.headers["warning"] == f"299 {root}: There are 1 additional results that can be requested"
     assert "warning" not in two_studies.get("/studies").headers
 
 
@@ -113,3 +117,49 @@ def test_xml_is_not_built_and_other_types_are_not_acceptable(two_studies: Client
     assert two_studies.get("/studies", 'multipart/related; type="application/dicom+xml"').status == 501
     assert two_studies.get("/studies", "image/png").status == 406
     assert two_studies.get("/studies", "application/json").headers["content-type"] == "application/json"
+
+
+def test_answers_are_utf8_whatever_charset_is_asked_for(two_studies: Client) -> None:
+    """JSON has no other: Accept-Charset falls back on it (8.8.5), a charset parameter without it is 400 (8.3.3.2)."""
+    name = "Nguyễn^Văn Thử"
+    for accepted in ("utf-8", "iso-8859-1", "iso-8859-1, *;q=0.1", '"ISO_IR 192"'):
+        reply = two_studies.get("/studies?PatientID=P-1", Accept_Charset=accepted)
+        assert reply.status == 200
+        assert reply.body.decode("utf-8").count(name) == 1
+        assert reply.json()[0]["00080005"] == {"vr": "CS", "Value": ["ISO_IR 192"]}
+    assert two_studies.get("/studies?charset=iso-8859-1,utf-8").status == 200
+    assert two_studies.get("/studies?charset=iso-8859-1").status == 400
+
+
+def test_matching_switches_work_through_the_url(two_studies: Client) -> None:
+    """Percent-encoded quotation marks, backslashes and a plus; a switch that is neither true nor false is 400."""
+    assert _studies(two_studies, "?emptyvaluematching=true&ReferringPhysicianName=%22%22") == [OTHER, make.STUDY]
+    assert _studies(two_studies, "?emptyvaluematching=true&PatientName=%22%22") == []
+    assert _studies(two_studies, "?multiplevaluematching=true&ModalitiesInStudy=CT%5CPT") == []
+    assert _studies(two_studies, "?ModalitiesInStudy=CT%5CPT") == [OTHER, make.STUDY]
+    assert _studies(two_studies, "?TimezoneOffsetFromUTC=%2B0700&StudyDate=20260103") == [OTHER]
+    for query in ("?emptyvaluematching=1", "?multiplevaluematching=yes", "?TimezoneOffsetFromUTC=7"):
+        assert two_studies.get(f"/studies{query}").status == 400
+
+
+def test_what_names_no_attribute_is_ignored_with_a_warning(two_studies: Client) -> None:
+    """And a key of a lower level is refused."""
+    reply = two_studies.get("/studies?orderby=StudyDate")
+    assert reply.status == 200
+    assert reply.headers["warning"].startswith(f"299 https://{HOST}/dicomweb/{two_studies.archive}: not supported")
+    assert two_studies.get("/studies?Rows=16").status == 400
+    assert len(two_studies.get("/instances?Rows=16").json()) == 3
+
+
+def test_the_cost_of_an_answer_is_logged(two_studies: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Read units, items examined, requests to the table, what was found: of an answer and of a refusal."""
+    stream = io.StringIO()
+    monkeypatch.setattr(dicomweb.logger.registered_handler, "stream", stream)
+    two_studies.get("/studies?PatientID=P-2")
+    two_studies.get("/studies?PatientID=nobody")
+    lines = [json.loads(line) for line in stream.getvalue().splitlines()]
+    one, none = (line for line in lines if line["message"] == "request")
+    assert (one["found"], one["examined"], one["requests"], one["status"]) == (1, 2, 2, 200)
+    assert one["read_units"] >= 1
+    assert (none["found"], none["examined"], none["status"]) == (0, 0, 204)
+    assert "P-2" not in stream.getvalue()
