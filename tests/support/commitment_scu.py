@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import ssl
 import threading
 from collections.abc import Iterable
 from types import TracebackType
 from typing import Any, Self
 
 from pydicom.dataset import Dataset
-from pydicom.uid import generate_uid
+from pydicom.uid import UID, generate_uid
 from pynetdicom import AE, evt
-from pynetdicom.sop_class import StorageCommitmentPushModel
 from tests.support.processes import free_port
 from tests.support.stub_edge import AET
 
+StorageCommitmentPushModel = UID("1.2.840.10008.1.20.1")
 INSTANCE = "1.2.840.10008.1.20.1.1"
 CT = "1.2.840.10008.5.1.4.1.1.2"
 
@@ -32,9 +33,16 @@ class CommitmentSCU:
         self._server: Any = None
         self._associations: list[Any] = []
 
-    def listen(self) -> None:
-        handlers = [(evt.EVT_N_EVENT_REPORT, self._handle, ["new"])]
-        self._server = self.ae.start_server(("127.0.0.1", self.port), block=False, evt_handlers=handlers)
+    def listen(self, tls: ssl.SSLContext | None = None) -> None:
+        handlers: list[Any] = [(evt.EVT_N_EVENT_REPORT, self._handle, ["new"])]
+        self._server = self.ae.start_server(
+            ("127.0.0.1", self.port), block=False, evt_handlers=handlers, ssl_context=tls
+        )
+
+    def close(self) -> None:
+        if self._server is not None:
+            self._server.shutdown()
+            self._server = None
 
     def __enter__(self) -> Self:
         self.listen()
@@ -43,8 +51,7 @@ class CommitmentSCU:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
         for association in self._associations:
             association.release()
-        if self._server is not None:
-            self._server.shutdown()
+        self.close()
 
     def _handle(self, event: Any, way: str) -> tuple[int, None]:
         info = event.event_information
@@ -56,13 +63,26 @@ class CommitmentSCU:
             self.arrived.notify_all()
         return self.answer, None
 
-    def ask(self, wanted: Iterable[tuple[str, str]], *, stay: bool = False, uid: str | None = None) -> tuple[str, int]:
+    def ask(
+        self,
+        wanted: Iterable[tuple[str, str]],
+        *,
+        stay: bool = False,
+        uid: str | None = None,
+        tls: ssl.SSLContext | None = None,
+    ) -> tuple[str, int]:
         """Ask for (SOP class, SOP instance) pairs; transaction UID and status. ``stay``: keep the association."""
         uid = uid or str(generate_uid(prefix="2.25."))
         ae = AE(ae_title=self.title)
         ae.add_requested_context(StorageCommitmentPushModel)
-        handlers = [(evt.EVT_N_EVENT_REPORT, self._handle, ["same"])]
-        association = ae.associate("127.0.0.1", self.edge_port, ae_title=AET, evt_handlers=handlers)
+        handlers: list[Any] = [(evt.EVT_N_EVENT_REPORT, self._handle, ["same"])]
+        association = ae.associate(
+            "127.0.0.1",
+            self.edge_port,
+            ae_title=AET,
+            evt_handlers=handlers,
+            tls_args=(tls, "127.0.0.1") if tls else None,
+        )
         assert association.is_established
         information = Dataset()
         information.TransactionUID = uid

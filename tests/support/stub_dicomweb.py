@@ -23,7 +23,7 @@ def respond(target: str, accept: str, files: Iterable[bytes]) -> Answer:
     steps = [unquote(step) for step in url.path.split("/")[3:]]
     where = dict(zip(steps[::2], steps[1::2], strict=False))
     last = steps[-1] if len(steps) % 2 else None
-    chosen = [
+    chosen: list[tuple[bytes, Dataset]] = [
         (data, ds)
         for data, ds in ((data, pydicom.dcmread(BytesIO(data))) for data in files)
         if where.get("studies", ds.StudyInstanceUID) == ds.StudyInstanceUID

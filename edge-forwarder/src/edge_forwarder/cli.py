@@ -11,7 +11,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from edge_forwarder import __version__, service, status_report
+from edge_forwarder import __version__, service, status_report, tls
 from edge_forwarder.cloud import Cloud
 from edge_forwarder.config import MIB, Config, load, load_credentials
 from edge_forwarder.enroll import enroll
@@ -85,6 +85,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _check(config: Config) -> int:
     print("ok     configuration")
     results = [_check_credentials(config), _check_disk(config), _check_port(config), _check_cloud(config)]
+    if config.tls.certificate or any(device.tls for device in config.devices):
+        results.append(_check_tls(config))
     for wrong, text in results:
         print(f"{'WRONG ' if wrong else 'ok    '} {text}")
     return 1 if any(wrong for wrong, _ in results) else 0
@@ -110,6 +112,20 @@ def _check_disk(config: Config) -> tuple[bool, str]:
     if free < config.spool.min_free_mib:
         return True, f"{free} MiB free: images are refused below {config.spool.min_free_mib} MiB"
     return False, f"spool {config.spool_folder}, {free} MiB free"
+
+
+def _check_tls(config: Config) -> tuple[bool, str]:
+    try:
+        tls.server_context(config)
+        tls.client_context(config)
+        if not config.tls.certificate:
+            return False, "TLS for devices that we call"
+        days = tls.days_left(config.folder / config.tls.certificate)
+    except EdgeError as error:
+        return True, str(error)
+    if days < 0:
+        return True, f"our TLS certificate ended {-days:.0f} days ago"
+    return False, f"TLS on port {config.tls.port}, our certificate is good for {days:.0f} days"
 
 
 def _check_port(config: Config) -> tuple[bool, str]:

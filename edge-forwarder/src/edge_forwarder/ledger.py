@@ -117,6 +117,13 @@ class Ledger:
                     path.with_name(path.name + suffix).rename(path.with_name(f"{path.name}.unreadable{suffix}"))
             return cls(_connect(path))
 
+    @classmethod
+    def read_only(cls, path: Path) -> Ledger:
+        """For another process that only looks. Raises sqlite3.Error."""
+        connection = sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True, timeout=5, isolation_level=None)
+        connection.row_factory = sqlite3.Row
+        return cls(connection)
+
     def close(self) -> None:
         with self._lock:
             self._connection.close()

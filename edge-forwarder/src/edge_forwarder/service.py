@@ -151,7 +151,8 @@ def run(config: Config, log: Log) -> None:
         signal.signal(number, lambda *_: over.set())
     service = Service(config, log)
     service.start()
-    print(f"ready {config.edge.ae_title}@{service.listener.host}:{service.listener.port}", flush=True)  # noqa: T201
+    ports = service.listener.port or service.listener.tls_port
+    print(f"ready {config.edge.ae_title}@{service.listener.host}:{ports}", flush=True)  # noqa: T201
     over.wait()
     log.info("stopping")
     service.stop()

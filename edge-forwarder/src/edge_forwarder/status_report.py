@@ -10,8 +10,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
+from edge_forwarder import tls
 from edge_forwarder.config import MIB, Config
+from edge_forwarder.errors import ConfigError
 from edge_forwarder.journal import Journal, PackRow, PackState, Queue
+from edge_forwarder.ledger import CommitmentState, Ledger
 from edge_forwarder.spool import SpooledFile, free_bytes, is_locked
 
 #: In the order in which an image passes through them.
@@ -28,6 +31,7 @@ def collect(config: Config, now: float | None = None) -> dict[str, Any]:
     now = time.time() if now is None else now
     folder = config.spool_folder
     queues, facts, known, failing = _read_journal(folder / "journal.sqlite")
+    commitments = _read_ledger(folder / "ledger.sqlite")
     on_disk = _files(folder / "received")
     unknown = [file for file in on_disk if file.name not in known]
     states = {state: _queue(queues.get(state), now) for state in STATES}
@@ -43,6 +47,8 @@ def collect(config: Config, now: float | None = None) -> dict[str, Any]:
         "running": running,
         "ae_title": config.edge.ae_title,
         "port": facts.get("port") if running else config.edge.port,
+        "tls": _tls(config, facts) if config.tls.certificate else None,
+        "commitments": commitments,
         "queue": states,
         "waiting": {
             "instances": len(on_disk),
@@ -79,6 +85,28 @@ def _read_journal(path: Path) -> tuple[dict[str, Queue], dict[str, Any], set[str
         finally:
             journal.close()
     return {}, {}, set(), []
+
+
+def _read_ledger(path: Path) -> dict[str, int]:
+    """Storage commitments by state: open, due (the device was not told yet), done, dead (it could not be told)."""
+    counts = dict.fromkeys(CommitmentState, 0)
+    if path.is_file():
+        with contextlib.suppress(sqlite3.DatabaseError):
+            ledger = Ledger.read_only(path)
+            try:
+                counts |= {CommitmentState(state): n for state, n in ledger.commitment_counts().items()}
+            finally:
+                ledger.close()
+    return {str(state): n for state, n in counts.items()}
+
+
+def _tls(config: Config, facts: dict[str, Any]) -> dict[str, Any]:
+    """``certificate_days_left`` is negative when it is over, None when the file cannot be read."""
+    try:
+        days: float | None = round(tls.days_left(config.folder / config.tls.certificate), 2)
+    except ConfigError:
+        days = None
+    return {"port": facts.get("tls_port") or config.tls.port, "certificate_days_left": days}
 
 
 def _files(received: Path) -> list[SpooledFile]:
@@ -119,6 +147,10 @@ def as_text(report: dict[str, Any]) -> str:
         lines.append(f"Cloud {cloud['url']}: answers (last at {_moment(cloud['last_ok_at'])}).")
     else:
         lines.append(f"Cloud {cloud['url']}: not asked yet.")
+    if secure := report["tls"]:
+        days = secure["certificate_days_left"]
+        ends = "cannot be read" if days is None else "HAS EXPIRED" if days < 0 else f"ends in {days:.0f} days"
+        lines.append(f"TLS on port {secure['port']}; our certificate {ends}.")
     oldest = f", the oldest for {_duration(waiting['oldest_age'])}" if waiting["oldest_age"] is not None else ""
     lines.append(f"Waiting: {waiting['instances']} images, {_size(waiting['bytes'])}{oldest}.")
     for state, queue in report["queue"].items():
@@ -135,6 +167,12 @@ def as_text(report: dict[str, Any]) -> str:
     if totals["missing"]:
         lines.append(f"ERROR: {totals['missing']} files were taken out of the spool before they reached the cloud.")
     lines.append(f"Last image {_moment(report['last_received_at'])}; last upload {_moment(report['last_upload_at'])}.")
+    asked = report["commitments"]
+    if any(asked.values()):
+        lines.append(
+            f"Storage commitments: {asked['open']} wait for their images, {asked['due']} to be reported, "
+            f"{asked['done']} reported, {asked['dead']} taken by nobody."
+        )
     for entry in report["failing"]:
         lines.append(f"Upload {entry['pack']} failed {entry['attempts']} times, is tried again: {entry['error']}.")
     for entry in report["attention"]:
