@@ -25,6 +25,9 @@ PREFLIGHT = {
     "access-control-max-age": "7200",
 }
 
+#: So long nobody looks whether a client still waits for its answer.
+_PATIENCE_SECONDS = 0.05
+
 
 def refusal(status: int, detail: str, **members: Any) -> HttpResponse:
     """Problem details (RFC 9457) of the host itself, readable for viewers of other origins."""
@@ -98,7 +101,7 @@ class Exchange:
         encoded = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in pairs]
         await self._send({"type": "http.response.start", "status": status, "headers": encoded})
 
-    async def write(self, data: bytes, *, more: bool) -> None:
+    async def write(self, data: bytes | bytearray, *, more: bool) -> None:
         """Waits while the client reads slowly."""
         self.sent += len(data)
         await self._send({"type": "http.response.body", "body": data, "more_body": more})
@@ -126,15 +129,32 @@ class Exchange:
 
     async def unless_gone(self, work: Awaitable[HttpResponse]) -> HttpResponse:
         """The work's result; when the client goes first, the work is cancelled and ClientGoneError raised."""
-        task = asyncio.ensure_future(work)
-        gone = self.watch()
+        loop, task = asyncio.get_running_loop(), asyncio.current_task()
+        assert task is not None
+        watching: asyncio.Future[None] | None = None
+        left = False
+
+        def watch() -> None:
+            nonlocal watching
+            watching = self.watch()
+            watching.add_done_callback(leave)
+
+        def leave(gone: asyncio.Future[None]) -> None:
+            nonlocal left
+            if not gone.cancelled():
+                left = True
+                task.cancel()
+
+        # What is answered at once is not worth a second task.
+        timer = loop.call_later(_PATIENCE_SECONDS, watch)
         try:
-            both: set[asyncio.Future[Any]] = {task, gone}
-            await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
-            if task.done():
-                return task.result()
-            raise ClientGoneError
+            return await work
+        except asyncio.CancelledError:
+            if left and task.uncancel() == 0:
+                raise ClientGoneError from None
+            raise
         finally:
-            for pending in (task, gone):
-                pending.cancel()
-            await asyncio.gather(task, gone, return_exceptions=True)
+            timer.cancel()
+            if watching is not None:
+                watching.remove_done_callback(leave)
+                watching.cancel()

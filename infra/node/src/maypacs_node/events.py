@@ -40,7 +40,7 @@ class HttpRequest:
 class HttpResponse:
     status: int
     headers: Headers = field(default=())
-    body: bytes = b""
+    body: bytes | bytearray = b""
 
 
 class BadAnswerError(ValueError):
