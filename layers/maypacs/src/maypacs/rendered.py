@@ -84,6 +84,23 @@ def retrieve_rendered(request: Request) -> Answer:
     return _picture(request, shown, media_type, cine=cine)
 
 
+def rendered_body(request: Request, ref: InstanceRef, media_type: str) -> tuple[bytes, str]:
+    """The rendering of an instance as one part of many: its bytes and their media type. A cine is no part of these.
+
+    Raises PixelError, NotFoundError, NotAcceptableError, TooLargeError.
+    """
+    kind = kind_of(ref)
+    if kind is Kind.TEXT:
+        return reports.write(attributes_of(request.workspace, ref), media_type).encode(), f"{media_type}; charset=utf-8"
+    if kind in {Kind.PDF, Kind.XML}:
+        return passing.read_document(request.workspace, ref), media_type
+    if kind is Kind.VIDEO:
+        return stored_frames(request.workspace, ref, [1])[0], media_type
+    shown = _shown(request, ref, 1)
+    rendering = parse_rendering(request, media_type)
+    return render(request.workspace, shown.ref, shown.frame, rendering, shown.state), media_type
+
+
 def _shown(request: Request, ref: InstanceRef, frame: int) -> Shown:
     """The image itself; of a presentation state, the first image that it is for and that is here."""
     if kind_of(ref) is Kind.PRESENTATION:

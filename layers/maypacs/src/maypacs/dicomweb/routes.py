@@ -16,6 +16,7 @@ from maypacs.frames import retrieve_frames
 from maypacs.http.answers import Answer
 from maypacs.metadata import retrieve_metadata
 from maypacs.rendered import retrieve_rendered, retrieve_thumbnail
+from maypacs.rendered_many import retrieve_rendered_many
 from maypacs.retrieve import retrieve
 from maypacs.store import store
 from maypacs.wado_uri import retrieve_wado_uri
@@ -71,8 +72,8 @@ ROUTES: Mapping[str, Mapping[str, Operation]] = {
     FRAMES: {"GET": _read(retrieve_frames)},
     FRAMES + "/rendered": {"GET": _read(retrieve_rendered)},
     FRAMES + "/thumbnail": {"GET": _read(retrieve_thumbnail)},
-    STUDY + "/rendered": {"GET": _read(not_yet("a rendered study"))},
-    SERIES + "/rendered": {"GET": _read(not_yet("a rendered series"))},
+    STUDY + "/rendered": {"GET": _read(retrieve_rendered_many)},
+    SERIES + "/rendered": {"GET": _read(retrieve_rendered_many)},
     INSTANCE + "/rendered": {"GET": _read(retrieve_rendered)},
     STUDY + "/thumbnail": {"GET": _read(retrieve_thumbnail)},
     SERIES + "/thumbnail": {"GET": _read(retrieve_thumbnail)},
