@@ -9,8 +9,9 @@ from email.utils import parsedate_to_datetime
 from typing import Any, BinaryIO
 
 from maypacs.archive import multipart
+from maypacs.archive.http_reads import HttpAnswer
 from maypacs.archive.objects import CopyRange, ObjectHead
-from maypacs.archive.s3_reads import Reading, reads_of
+from maypacs.archive.s3_reads import reads_of
 from maypacs.errors import ObjectNotFoundError, PreconditionFailedError, StorageError
 
 #: Above this a body that is a file goes by multipart; below it, in one request.
@@ -261,9 +262,8 @@ def _head(key: str, answer: Mapping[str, Any], size: int) -> ObjectHead:
     )
 
 
-def _head_of(key: str, answer: Reading) -> ObjectHead:
-    headers = {name.lower(): value for name, value in answer.headers.items()}
-    prefix = "x-amz-meta-"
+def _head_of(key: str, answer: HttpAnswer) -> ObjectHead:
+    headers, prefix = answer.headers, "x-amz-meta-"
     return ObjectHead(
         key=key,
         size=int(headers["content-length"]),
