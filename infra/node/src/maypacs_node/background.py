@@ -3,7 +3,7 @@
 - `ingest` looks at the inbox (at once after a nudge, else every second) and calls `functions/ingest` for each object
   with the SQS message that AWS would deliver. Objects that take long (zip, tar, above 256 MiB) go to a `bulk`
   process of their own, one at a time, as they have a queue of their own on AWS.
-- `chores` makes thumbnails and calls `functions/housekeeper` by the clock: ingest never waits for either.
+- `chores` makes thumbnails, calls `functions/housekeeper` by the clock, and takes backups: ingest waits for none.
 
 A delivery is counted in a file before the function is called, so that an object whose function dies (with the whole
 process) comes back with a higher ApproximateReceiveCount, until ingest puts it into quarantine unread.
@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from maypacs_node import notifications, processes
+from maypacs_node import backups, notifications, processes
 from maypacs_node.handlers import Functions
 from maypacs_node.logs import log_fault
 
@@ -231,6 +231,7 @@ def chores(functions: Functions, thumbnails: Path) -> None:
     bucket = os.environ["MAYPACS_ARCHIVE_BUCKET"]
     every = float(os.environ.get("MAYPACS_NODE_HOUSEKEEPER_SECONDS", HOUSEKEEPER_SECONDS))
     next_housekeeping = time.monotonic() + min(every, 20)
+    next_backup = time.monotonic() + min(every, 20)
     parent = os.getppid()
     while os.getppid() == parent:
         for _ in nudges.take():
@@ -251,7 +252,24 @@ def chores(functions: Functions, thumbnails: Path) -> None:
         if time.monotonic() >= next_housekeeping:
             deliver(functions, "housekeeper", notifications.schedule_event("housekeeper"), seconds=BULK_SECONDS)
             next_housekeeping = time.monotonic() + every
+        if time.monotonic() >= next_backup:
+            next_backup = time.monotonic() + back_up()
         nudges.wait(POLL_SECONDS)
+
+
+def back_up() -> float:
+    """Backs up the accounts when it is time; seconds until the next look. Never raises."""
+    from maypacs.runtime import Runtime
+
+    try:
+        objects = Runtime.from_environment().archive_objects
+        table = Path(os.environ["MAYPACS_ACCOUNTS_TABLE"].removeprefix("sqlite:"))
+        if table.exists() and not backups.due(objects):
+            backups.take(table, objects)
+        return min(HOUSEKEEPER_SECONDS, backups.due(objects))
+    except Exception as error:  # the store restarts, the disk is full: again in a while
+        log_fault(error, doing="backing up the accounts")
+        return HOUSEKEEPER_SECONDS
 
 
 def main() -> None:

@@ -92,6 +92,13 @@ def _parser() -> argparse.ArgumentParser:
     again = commands.add_parser("reindex", parents=[data], help="build the image index anew from the objects")
     again.add_argument("--archive", help="this archive only (default: all)")
     again.set_defaults(run=_reindex)
+
+    backup = commands.add_parser("backup", help="backups of users, keys and audit").add_subparsers(required=True)
+    backup.add_parser("now", parents=[data], help="take one now and print its name").set_defaults(run=_backup_now)
+    backup.add_parser("list", parents=[data], help="list them, the oldest first").set_defaults(run=_backup_list)
+    restore = backup.add_parser("restore", parents=[data], help="put one back; the node must be stopped")
+    restore.add_argument("name")
+    restore.set_defaults(run=_backup_restore)
     return parser
 
 
@@ -192,6 +199,34 @@ def _import(arguments: argparse.Namespace) -> int:
         print(f"{len(report.left_out)} files are not DICOM and were left out", file=sys.stderr)
     print(importing.summary(report.counts))
     return 0 if report.complete else 1
+
+
+def _backup_now(arguments: argparse.Namespace) -> int:
+    from maypacs_node import backups
+
+    home = Home(arguments.data)
+    with backups.store_of(home) as objects:
+        print(backups.take(home.accounts, objects))
+    return 0
+
+
+def _backup_list(arguments: argparse.Namespace) -> int:
+    from maypacs_node import backups
+
+    with backups.store_of(Home(arguments.data)) as objects:
+        print("\n".join(backups.names(objects)))
+    return 0
+
+
+def _backup_restore(arguments: argparse.Namespace) -> int:
+    from maypacs_node import backups
+
+    home = Home(arguments.data)
+    with backups.store_of(home, alone=True) as objects:
+        before = backups.restore(home.accounts, objects, arguments.name)
+    if before is not None:
+        print(f"what was there before is {before}", file=sys.stderr)
+    return 0
 
 
 def _reindex(arguments: argparse.Namespace) -> int:

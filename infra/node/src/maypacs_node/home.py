@@ -33,6 +33,7 @@ class Home:
     def __init__(self, folder: Path) -> None:
         self.folder = folder.resolve()
         self.objects = self.folder / "objects"
+        self.accounts = self.folder / "accounts.sqlite"
         self.run = self.folder / "run"
         self.logs = self.folder / "log"
         self.thumbnail_queue = self.folder / "queue" / "thumbnails"
@@ -109,7 +110,7 @@ class Home:
         """The settings of the functions (maypacs.settings), as an environment; the object store's are its own."""
         return {
             "MAYPACS_INDEX_TABLE": f"sqlite:{self.folder / 'index.sqlite'}",
-            "MAYPACS_ACCOUNTS_TABLE": f"sqlite:{self.folder / 'accounts.sqlite'}",
+            "MAYPACS_ACCOUNTS_TABLE": f"sqlite:{self.accounts}",
             "MAYPACS_ARCHIVE_BUCKET": ARCHIVE_BUCKET,
             "MAYPACS_INBOX_BUCKET": INBOX_BUCKET,
             "MAYPACS_SECRETS": str(self.secrets_file),
