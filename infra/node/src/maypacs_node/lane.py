@@ -167,22 +167,30 @@ class _Answer:
 
 def receive(connection: socket.socket) -> tuple[Call, bytes] | None:
     """In a handler process: the next request, or None when its client has gone already."""
-    with connection.makefile("rb") as file:
-        prefix = file.read(4)
-        if len(prefix) < 4 or _LENGTH.unpack(prefix)[0] > _MAX_HEADER:
+    data = connection.recv(_FIRST_READ)
+    while len(data) < 4 or len(data) < 4 + _LENGTH.unpack_from(data)[0]:
+        if len(data) >= 4 and _LENGTH.unpack_from(data)[0] > _MAX_HEADER:
             return None
-        request = Call.decode(file.read(_LENGTH.unpack(prefix)[0]))
-        if request.body_file is not None:
-            path = Path(request.body_file)
-            try:
-                body = path.read_bytes()
-            except FileNotFoundError:  # the client went away, and the host tidied up
-                return None
-            path.unlink(missing_ok=True)
-        else:
-            body = file.read(request.body_length)
+        more = connection.recv(_MAX_HEADER)
+        if not more:
+            return None
+        data += more
+    end = 4 + _LENGTH.unpack_from(data)[0]
+    request = Call.decode(data[4:end])
+    body: bytes | bytearray
+    if request.body_file is not None:
+        path = Path(request.body_file)
+        try:
+            body = path.read_bytes()
+        except FileNotFoundError:  # the client went away, and the host tidied up
+            return None
+        path.unlink(missing_ok=True)
+    else:
+        body = bytearray(data[end:])
+        while len(body) < request.body_length and (piece := connection.recv(_MAX_HEADER)):
+            body += piece
     gone = len(body) != request.body_length or _closed(connection)
-    return None if gone else (request, body)
+    return None if gone else (request, bytes(body))
 
 
 def _closed(connection: socket.socket) -> bool:

@@ -156,6 +156,8 @@ class Supervisor:
             # With two or more, the first one takes no heavy requests: searches never wait behind the last renderer.
             fds = (lanes["light"],) if number == 0 and handlers > 1 else (lanes["light"], lanes["heavy"])
             own = {**env, "MAYPACS_NODE_LISTENERS": ",".join(map(str, fds)), "MAYPACS_NODE_PRELOAD": "dicomweb console"}
+            # The line of each request is in the access log of the event loops already.
+            own["POWERTOOLS_LOG_LEVEL"] = os.environ.get("MAYPACS_LOG_LEVEL", "WARNING")
             self._children.append(_Child(f"handler-{number}", python("handlers"), own, fds))
         for number in range(loops):
             self._children.append(_Child(f"web-{number}", python("web"), env))

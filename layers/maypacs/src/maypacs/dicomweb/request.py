@@ -5,6 +5,7 @@ Path parameters are UIDs from the wire: they become `Uid` here or the request is
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -46,7 +47,7 @@ class Request:
 
     @property
     def accept(self) -> tuple[MediaType, ...]:
-        return parse_accept(self.headers.get("accept"), self.query.get("accept", ()))
+        return _accepted(self.headers.get("accept"), tuple(self.query.get("accept", ())))
 
     @property
     def if_none_match(self) -> str | None:
@@ -58,3 +59,9 @@ class Request:
         if len(values) > 1:
             raise BadRequestError(f"the parameter {name} is given twice")
         return values[0] if values else None
+
+
+@functools.lru_cache(maxsize=128)
+def _accepted(header: str | None, query: tuple[str, ...]) -> tuple[MediaType, ...]:
+    """A viewer says the same with every frame."""
+    return parse_accept(header, query)
