@@ -94,7 +94,7 @@ JPEG_PART = b"--B\r\nContent-Type: image/jpeg\r\n\r\nx\r\n--B--"
             "a part of another type",
         ),
         (
-            'multipart/related; type="application/dicom+json"; boundary=B',
+            'multipart/related; type="application/dicom+xml"; boundary=B',
             b"--B\r\n\r\nx\r\n--B--",
             501,
             "not built yet",

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from enum import IntEnum
-from typing import Any
+from itertools import zip_longest
+from typing import TYPE_CHECKING, Any
 
 from maypacs import receipts
 from maypacs.arrivals import new_arrival
@@ -21,9 +23,13 @@ from maypacs.http.multipart import read_multipart
 from maypacs.http.urls import instance_url, study_url
 from maypacs.receipts import Outcome
 
+if TYPE_CHECKING:
+    from maypacs.store_metadata import Built
+
 SOP_CLASS, SOP_INSTANCE = "00081150", "00081155"
 RETRIEVE_URL, FAILED, REFERENCED = "00081190", "00081198", "00081199"
 FAILURE_REASON = "00081197"
+WARNING_REASON = "00081196"
 
 
 class FailureReason(IntEnum):
@@ -35,6 +41,14 @@ class FailureReason(IntEnum):
     DATA_SET_DOES_NOT_MATCH_STUDY = 0xA901  #: the Study Instance UID is not the one of the URL
     CANNOT_UNDERSTAND = 0xC000
     MISSING_UID = 0xC001
+
+
+class WarningReason(IntEnum):
+    """(0008,1196), PS3.18 Table I.2-1: of instances that are stored, but not quite as they were sent."""
+
+    COERCED = 0xB000  #: a VR, or the character set, is another one than was said
+    DISCARDED = 0xB006  #: attributes were left out: their values are not of their VR
+    NOT_OF_ITS_CLASS = 0xB007  #: its pixel data are not as long as its attributes say
 
 
 _REASONS = {
@@ -63,47 +77,83 @@ def store(request: Request) -> Answer:
             "same body to the URL that it gives"
         )
     expected = request.study if "study" in request.has else None
-    instances = read_instances(request.headers.get("content-type", ""), request.body)
+    sent = read_instances(request.headers.get("content-type", ""), request.body)
     from maypacs.ingest import store_instances
 
+    instances = [each.data for each in sent]
     outcomes = store_instances(request.workspace, new_arrival(), instances, expect_study=expected)
-    return json_answer(response(request.root, outcomes), status=status_of(outcomes))
+    # What could not be put together is named all the same.
+    outcomes = [
+        outcome
+        if outcome.sop_instance_uid or not each.sop_instance_uid
+        else replace(outcome, sop_class_uid=each.sop_class_uid, sop_instance_uid=each.sop_instance_uid)
+        for each, outcome in zip(sent, outcomes, strict=True)
+    ]
+    warnings = [each.warning for each in sent]
+    return json_answer(response(request.root, outcomes, warnings), status=status_of(outcomes, warnings))
 
 
-def read_instances(content_type: str, body: bytes) -> list[bytes]:
-    """The Part 10 files of a request body. Raises UnsupportedMediaTypeError, BadRequestError."""
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """An instance of a request: a Part 10 file (b"" when it could not be put together)."""
+
+    data: bytes
+    sop_class_uid: str = ""
+    sop_instance_uid: str = ""
+    warning: WarningReason | None = None
+
+
+def read_instances(content_type: str, body: bytes) -> list[Sent]:
+    """The instances of a request body. Raises UnsupportedMediaTypeError, BadRequestError."""
     if not content_type:
         raise UnsupportedMediaTypeError('a Content-Type is needed: multipart/related; type="application/dicom"')
     media = parse_media_type(content_type)
     if media.name == DICOM:
         if not body:
             raise BadRequestError("the request has no body")
-        return [body]
+        return [Sent(body)]
     if media.name != MULTIPART:
         raise UnsupportedMediaTypeError(f'taken here: multipart/related; type="{DICOM}", or {DICOM}')
     root_type = media.parameters.get("type", DICOM).split(";")[0].strip().lower()
-    if root_type in {DICOM_JSON, DICOM_XML}:
-        raise NotSupportedError("metadata with bulk data is not built yet: send whole instances, application/dicom")
+    if root_type == DICOM_XML:
+        raise NotSupportedError(f"metadata as XML with bulk data is not built yet: send {DICOM_JSON}, or {DICOM}")
+    if root_type == DICOM_JSON:
+        from maypacs.store_metadata import build_instances
+
+        return [
+            _built(each) for each in build_instances(list(read_multipart(body, media.parameters.get("boundary", ""))))
+        ]
     if root_type != DICOM:
-        raise UnsupportedMediaTypeError(f'taken here: multipart/related; type="{DICOM}"')
+        raise UnsupportedMediaTypeError(f'taken here: multipart/related; type="{DICOM}" or "{DICOM_JSON}"')
     instances = []
     for part in read_multipart(body, media.parameters.get("boundary", "")):
         stated = part.headers.get("content-type", "")
         if stated and parse_media_type(stated).name != DICOM:
             raise UnsupportedMediaTypeError(f"a part is not {DICOM}")
-        instances.append(bytes(part.content))
+        instances.append(Sent(bytes(part.content)))
     if not instances:
         raise BadRequestError("the request has no parts")
     return instances
 
 
-def status_of(outcomes: Sequence[Outcome]) -> int:
-    """Table 10.5.3-1: 200 all are stored, 409 none is, 202 otherwise."""
+def _built(each: Built) -> Sent:
+    warning = None
+    if each.mismatch:
+        warning = WarningReason.NOT_OF_ITS_CLASS
+    elif each.notes.discarded:
+        warning = WarningReason.DISCARDED
+    elif each.notes.coerced:
+        warning = WarningReason.COERCED
+    return Sent(each.data, each.sop_class_uid, each.sop_instance_uid, warning)
+
+
+def status_of(outcomes: Sequence[Outcome], warnings: Sequence[WarningReason | None] = ()) -> int:
+    """Table 10.5.3-1: 200 all are stored, 409 none is, 202 otherwise, and when something is to be told of what is."""
     failed = sum(1 for outcome in outcomes if not _stored(outcome))
-    return 200 if not failed else 409 if failed == len(outcomes) else 202
+    return 409 if failed == len(outcomes) else 202 if failed or any(warnings) else 200
 
 
-def response(root: str, outcomes: Sequence[Outcome]) -> dict[str, Any]:
+def response(root: str, outcomes: Sequence[Outcome], warnings: Sequence[WarningReason | None] = ()) -> dict[str, Any]:
     """The Store Instances Response (PS3.18 I.2) as DICOM JSON."""
     studies = Counter(outcome.study_instance_uid for outcome in outcomes if _stored(outcome))
     document: dict[str, Any] = {RETRIEVE_URL: {"vr": "UR"}}
@@ -112,7 +162,11 @@ def response(root: str, outcomes: Sequence[Outcome]) -> dict[str, Any]:
     failed = [_item(outcome) | _reason(outcome) for outcome in outcomes if not _stored(outcome)]
     if failed:
         document[FAILED] = {"vr": "SQ", "Value": failed}
-    referenced = [_item(outcome) | _url(root, outcome) for outcome in outcomes if _stored(outcome)]
+    referenced = [
+        _item(outcome) | _url(root, outcome) | _warning(warning)
+        for outcome, warning in zip_longest(outcomes, warnings)
+        if _stored(outcome)
+    ]
     if referenced:
         document[REFERENCED] = {"vr": "SQ", "Value": referenced}
     return document
@@ -134,6 +188,10 @@ def _reason(outcome: Outcome) -> dict[str, Any]:
     if outcome.result == "conflict":
         reason = FailureReason.DUPLICATE_SOP_INSTANCE
     return {FAILURE_REASON: {"vr": "US", "Value": [int(reason)]}}
+
+
+def _warning(warning: WarningReason | None) -> dict[str, Any]:
+    return {WARNING_REASON: {"vr": "US", "Value": [int(warning)]}} if warning else {}
 
 
 def _url(root: str, outcome: Outcome) -> dict[str, Any]:

@@ -8,7 +8,8 @@ same bytes.
 from __future__ import annotations
 
 import struct
-from collections.abc import Mapping
+import zlib
+from collections.abc import Mapping, Sequence
 
 from maypacs.dicom import transfer_syntaxes
 from maypacs.dicom.charsets import CharacterSet
@@ -51,6 +52,44 @@ def to_explicit_little_endian(
     """
     if header.pixel_data is not None and header.pixel_data.encapsulated and pixels is None:
         raise PixelError("encapsulated pixel data must be decoded first")
+    elements = _elements(data, header, pixels, overrides)
+    meta = part10_header(header.sop_class_uid, header.sop_instance_uid, transfer_syntaxes.EXPLICIT_VR_LITTLE_ENDIAN)
+    return b"".join((meta, *(chunk for tag in sorted(elements) for chunk in elements[tag])))
+
+
+def to_encapsulated(
+    data: bytes | memoryview,
+    header: Header,
+    transfer_syntax_uid: str,
+    frames: Sequence[bytes],
+    overrides: Mapping[str, str | int | None] | None = None,
+) -> bytes:
+    """The instance as a Part 10 file in a transfer syntax of encapsulated pixels (PS3.5 A.4), a fragment a frame.
+
+    ``frames``: compressed, in order. Raises HeaderError when the data set cannot be walked.
+    """
+    elements = _elements(data, header, b"", overrides)
+    elements[PIXEL_DATA] = encapsulated(frames)
+    uid = str((overrides or {}).get("00080018") or header.sop_instance_uid)
+    meta = part10_header(header.sop_class_uid, uid, transfer_syntax_uid)
+    return b"".join((meta, *(chunk for tag in sorted(elements) for chunk in elements[tag])))
+
+
+def to_deflated(data: bytes | memoryview, header: Header) -> bytes:
+    """An instance of Explicit VR Little Endian as Deflated Explicit VR Little Endian (PS3.5 A.5)."""
+    engine = zlib.compressobj(6, zlib.DEFLATED, -zlib.MAX_WBITS)
+    body = engine.compress(data[header.dataset_offset :]) + engine.flush()
+    syntax = transfer_syntaxes.DEFLATED_EXPLICIT_VR_LITTLE_ENDIAN
+    return part10_header(header.sop_class_uid, header.sop_instance_uid, syntax) + body + bytes(len(body) % 2)
+
+
+def _elements(
+    data: bytes | memoryview,
+    header: Header,
+    pixels: bytes | memoryview | None,
+    overrides: Mapping[str, str | int | None] | None,
+) -> dict[int, _Chunks]:
+    """The data set by tag, in Explicit VR Little Endian, what was overridden included."""
     syntax = transfer_syntaxes.info(header.transfer_syntax_uid)
     source = inflate(data)
     rewriter = _Rewriter(source, big_endian=syntax.big_endian)
@@ -61,8 +100,22 @@ def to_explicit_little_endian(
         elements.pop(tag, None)
         if value is not None:
             elements[tag] = [_short_element(tag, value)]
-    meta = part10_header(header.sop_class_uid, header.sop_instance_uid, transfer_syntaxes.EXPLICIT_VR_LITTLE_ENDIAN)
-    return b"".join((meta, *(chunk for tag in sorted(elements) for chunk in elements[tag])))
+    return elements
+
+
+def encapsulated(frames: Sequence[bytes | memoryview]) -> _Chunks:
+    """Pixel Data of undefined length: a Basic Offset Table (empty when 32 bits do not reach), a fragment a frame."""
+    offsets, at = [], 0
+    for frame in frames:
+        offsets.append(at)
+        at += 8 + len(frame) + len(frame) % 2
+    table = struct.pack(f"<{len(offsets)}I", *offsets) if at < UNDEFINED else b""
+    chunks: _Chunks = [struct.pack("<HH2sHI", PIXEL_DATA >> 16, PIXEL_DATA & 0xFFFF, b"OB", 0, UNDEFINED)]
+    chunks += [struct.pack("<HHI", ITEM >> 16, ITEM & 0xFFFF, len(table)), table]
+    for frame in frames:
+        padding = bytes(len(frame) % 2)
+        chunks += [struct.pack("<HHI", ITEM >> 16, ITEM & 0xFFFF, len(frame) + len(padding)), frame, padding]
+    return [*chunks, struct.pack("<HHI", SEQUENCE_DELIMITER >> 16, SEQUENCE_DELIMITER & 0xFFFF, 0)]
 
 
 def _short_element(tag: int, value: str | int) -> bytes:
