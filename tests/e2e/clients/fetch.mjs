@@ -69,6 +69,27 @@ try {
     assert.equal(answer.status, 200);
     assert.ok(answer.start.includes('Content-Type:'), answer.start);
   });
+  await step('hundreds of frames at once, half of them called off and asked for again', async () => {
+    const lengths = await page.evaluate(
+      async ([url, key]) => {
+        const Accept = 'multipart/related; type=application/octet-stream; transfer-syntax=*';
+        const frame = async (signal) => {
+          const answer = await fetch(url, { headers: { Accept, Authorization: `Bearer ${key}` }, cache: 'no-store', signal });
+          if (answer.status !== 200) throw new Error(`status ${answer.status}`);
+          return (await answer.arrayBuffer()).byteLength;
+        };
+        const calledOff = new AbortController();
+        const kept = Array.from({ length: 100 }, () => frame());
+        const dropped = Array.from({ length: 100 }, () => frame(calledOff.signal).catch(() => 0));
+        calledOff.abort();
+        await Promise.all(dropped);
+        return Promise.all([...kept, ...Array.from({ length: 100 }, () => frame())]);
+      },
+      [`${root}${instance}/frames/1`, token],
+    );
+    assert.equal(lengths.length, 200);
+    assert.equal(new Set(lengths).size, 1);
+  });
   await step('metadata again is 304 for the network and 200 for the page', async () => {
     const first = await ask(`${instance}/metadata`);
     const again = await ask(`${instance}/metadata`, { headers: { 'If-None-Match': first.headers.etag } });

@@ -22,6 +22,7 @@ pytestmark = [pytest.mark.e2e, pytest.mark.timeout(240)]
 
 EXPLICIT_LE = "1.2.840.10008.1.2.1"
 ANY = (("application/dicom", "*"),)
+VIDEO = "1.2.840.10008.1.2.4.10"  #: MPEG-2, H.264 and H.265 begin so
 SLICES = 24  #: of 512 KB each: the series is above what a gateway carries
 #: What its own table of syntaxes lacks: it raises before it asks.
 THE_LIBRARY_REFUSES = {
@@ -219,27 +220,28 @@ def test_frames_come_raw_by_default_and_as_stored_when_named(place: Place, strea
 
 def test_frames_above_the_gateways_size_come_through_a_redirect(place: Place) -> None:
     """Of an instance of 6 MB, all frames in one request."""
-    sample = big_instance(place)
+    sample = big_instance(place, "77")
     place.seen.statuses.clear()
     frames = place.client.retrieve_instance_frames(*sample.uids, list(range(1, 13)))
     assert place.seen.redirected()
     assert b"".join(frames) == sample.dataset().PixelData
 
 
-def big_instance(place: Place) -> Sample:
-    """12 frames of 512 KB, stored part by part as every sender does that is above the gateway's limit."""
+def big_instance(place: Place, name: str, *, send: bool = True) -> Sample:
+    """12 frames of 512 KB, stored by the upload route as every sender does that is above the gateway's limit."""
     dataset = place.ct[0].dataset()
-    study, series, instance = (f"{uid[:60]}.77" for uid in place.ct[0].uids)
+    study, series, instance = (f"{uid[:60]}.{name}" for uid in place.ct[0].uids)
     dataset.StudyInstanceUID, dataset.SeriesInstanceUID, dataset.SOPInstanceUID = study, series, instance
     dataset.file_meta.MediaStorageSOPInstanceUID = instance
-    dataset.PatientID = "MAY-0077"
+    dataset.PatientID = f"MAY-00{name}"
     dataset.PixelData = b"".join(bytes(sample.dataset().PixelData) for sample in place.ct[:12])
     dataset.NumberOfFrames = 12
     out = io.BytesIO()
     dataset.save_as(out, enforce_file_format=True)
     sample = Sample(place.ct[0].path, out.getvalue(), dataset, EXPLICIT_LE)
-    with place.archive.session() as session:
-        upload(session, place.archive.origin, place.archive.name, sample.data)
+    if send:
+        with place.archive.session() as session:
+            upload(session, place.archive.origin, place.archive.name, sample.data)
     return sample
 
 
@@ -257,6 +259,46 @@ def test_pictures_of_instances_and_frames(place: Place) -> None:
     assert lung != png
     frame = place.client.retrieve_instance_frames_rendered(*sample.uids, [1], media_types=("image/png",))
     assert frame == png
+
+
+def test_a_rendered_series_is_one_picture_an_instance(place: Place) -> None:
+    """By the library's default, which names no type; a single picture of a series there is none (Table 10.4.4-1)."""
+    study, series, _ = place.ct[0].uids
+    pictures = place.client.retrieve_series_rendered(study, series)
+    assert pictures.lower().count(b"content-type: image/jpeg") == SLICES
+    with pytest.raises(requests.HTTPError, match="406"):
+        place.client.retrieve_series_rendered(study, series, media_types=("image/png",))
+
+
+def test_documents_reports_and_videos_are_rendered_as_what_they_are(place: Place) -> None:
+    """application/pdf and video as they were put in; text of reports. (Reports and a video: the larger collection.)"""
+    document = b"%PDF-1.4 a document of nobody\n%%EOF\n"
+    pdf = place.ct[0].dataset()
+    del pdf.PixelData
+    pdf.SOPClassUID = pdf.file_meta.MediaStorageSOPClassUID = "1.2.840.10008.5.1.4.1.1.104.1"
+    pdf.SeriesInstanceUID, pdf.Modality = "1.2.826.0.1.3680043.10.6.2", "DOC"
+    pdf.SOPInstanceUID = pdf.file_meta.MediaStorageSOPInstanceUID = "1.2.826.0.1.3680043.10.6.3"
+    pdf.StudyInstanceUID, pdf.MIMETypeOfEncapsulatedDocument = "1.2.826.0.1.3680043.10.6.1", "application/pdf"
+    pdf.EncapsulatedDocument, pdf.EncapsulatedDocumentLength = document, len(document)
+    place.client.store_instances([pdf])
+    names = (pdf.StudyInstanceUID, pdf.SeriesInstanceUID, pdf.SOPInstanceUID)
+    found = place.client.retrieve_instance_rendered(*names, media_types=("application/pdf",))
+    assert found.rstrip(b"\0") == document
+    more = [sample for sample in samples_of("sr", "generated") if sample.syntax.startswith(VIDEO) or is_report(sample)]
+    with place.archive.session() as session:
+        for sample in more:
+            _store_one(session, place.archive, sample)
+    for sample in more:
+        if is_report(sample):
+            page = place.client.retrieve_instance_rendered(*sample.uids, media_types=("text/html",))
+            assert "<html" in str(page), sample.name
+        else:
+            video = place.client.retrieve_instance_rendered(*sample.uids, media_types=("video/mp4",))
+            assert video[:200] in sample.data, sample.name
+
+
+def is_report(sample: Sample) -> bool:
+    return str(sample.header.get("Modality")) == "SR" and "ContentSequence" in sample.header
 
 
 @pytest.mark.parametrize("stream", [False, True], ids=["buffered", "streamed"])
@@ -291,6 +333,18 @@ def test_what_it_stores_is_found_and_a_repeat_is_no_error(place: Place) -> None:
     assert back == dataset
 
 
+def test_what_is_above_the_gateways_size_is_told_which_route_takes_it(place: Place) -> None:
+    """store_instances fails with 413; its problem details name the route that takes the same bytes."""
+    sample = big_instance(place, "78", send=False)
+    with pytest.raises(requests.HTTPError, match="413") as caught:
+        place.client.store_instances([sample.dataset()])
+    route = f"/api/archives/{place.archive.name}/uploads"
+    assert route in caught.value.response.text
+    with place.archive.session() as session:
+        upload(session, place.archive.origin, place.archive.name, sample.data)
+    assert place.client.retrieve_instance_metadata(*sample.uids)["00280008"]["Value"] == [12]
+
+
 def test_a_deleted_study_is_gone_and_the_others_stay(place: Place) -> None:
     """delete_study, an extension of ours that the library knows."""
     dataset = place.ct[0].dataset()
@@ -301,6 +355,26 @@ def test_a_deleted_study_is_gone_and_the_others_stay(place: Place) -> None:
     with pytest.raises(requests.HTTPError, match="410"):
         place.client.retrieve_study_metadata("1.2.826.0.1.3680043.10.8.1")
     assert len(place.client.retrieve_study_metadata(place.ct[0].uids[0])) == SLICES
+
+
+def test_a_deleted_instance_and_a_deleted_series_are_gone_from_every_answer(place: Place) -> None:
+    """delete_instance and delete_series; what is left comes back as it was."""
+    study, root = "1.2.826.0.1.3680043.10.7.1", "1.2.826.0.1.3680043.10.7"
+    made = []
+    for series, number in (("2", 1), ("2", 2), ("3", 3)):
+        dataset = place.ct[number].dataset()
+        dataset.StudyInstanceUID, dataset.SeriesInstanceUID = study, f"{root}.{series}"
+        dataset.SOPInstanceUID = dataset.file_meta.MediaStorageSOPInstanceUID = f"{root}.{series}.{number}"
+        made.append(dataset)
+    place.client.store_instances(made)
+    place.client.delete_instance(study, f"{root}.2", f"{root}.2.1")
+    assert list(place.client.iter_study(study, media_types=ANY)) == made[1:]
+    with pytest.raises(requests.HTTPError, match="410"):
+        place.client.retrieve_instance(study, f"{root}.2", f"{root}.2.1")
+    place.client.delete_series(study, f"{root}.3")
+    assert list(place.client.iter_study(study, media_types=ANY)) == [made[1]]
+    with pytest.raises(requests.HTTPError, match="410"):
+        place.client.retrieve_series_metadata(study, f"{root}.3")
 
 
 def test_an_unknown_uid_is_its_404_and_no_match_an_empty_list(place: Place) -> None:

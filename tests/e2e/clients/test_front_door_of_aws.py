@@ -140,5 +140,5 @@ def test_a_page_of_another_origin_reads_through_it(place: Place, tmp_path: Path)
         steps = drive(
             "fetch.mjs", page=origin, root=place.root, token=place.key, study=place.study, instance=place.ct[0].url
         )
-    assert len(steps) == 8
+    assert len(steps) == 9
     assert ("OPTIONS", urlsplit(place.blob()).path, 200) in place.door.seen

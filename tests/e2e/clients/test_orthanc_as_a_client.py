@@ -8,9 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pydicom
 import pytest
 import requests
+from pydicom.pixels.utils import pixel_array
 from samples.phantom import write_ct
 from tests.e2e.clients.conftest import Archive
 from tests.e2e.clients.corpus import Sample, read_sample, samples_of, stow
@@ -128,6 +130,23 @@ def test_a_study_that_orthanc_pulls_is_the_one_we_hold(peer: Peer, ct: list[Samp
     assert set(held) == {sample.uids[2] for sample in expected}
     for sample in expected:
         assert pydicom.dcmread(io.BytesIO(held[sample.uids[2]])) == sample.dataset()
+    peer.forget()
+
+
+def test_every_study_of_the_samples_is_pulled_with_the_same_data_sets(peer: Peer) -> None:
+    """Real images of four modalities in one job; by default it asks for another encoding of equal pixels."""
+    sent = samples_of("studies")
+    stow(peer.ours, peer.archive.root, [sample.data for sample in sent])
+    resources = [{"Study": study} for study in sorted({sample.uids[0] for sample in sent})]
+    peer.ask("POST", f"/dicom-web/servers/{US}/retrieve", json={"Resources": resources, "Synchronous": True})
+    held = peer.instances()
+    assert set(held) == {sample.uids[2] for sample in sent}
+    for sample in sent:
+        found, expected = pydicom.dcmread(io.BytesIO(held[sample.uids[2]])), sample.dataset()
+        if found.file_meta.TransferSyntaxUID != sample.syntax:
+            assert np.array_equal(pixel_array(found, raw=True), pixel_array(expected, raw=True)), sample.name
+            del found.PixelData, expected.PixelData
+        assert found == expected, sample.name
     peer.forget()
 
 

@@ -28,4 +28,4 @@ def test_a_page_of_another_origin_reads_answers_redirects_and_errors(
         steps = drive(
             "fetch.mjs", page=origin, root=archive.root, token=archive.key, study=ct[0].uids[0], instance=ct[0].url
         )
-    assert len(steps) == 8
+    assert len(steps) == 9
