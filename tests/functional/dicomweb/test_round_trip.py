@@ -51,12 +51,28 @@ def _steps(client: Client, data: bytes) -> Iterator[tuple[str, str]]:
     yield "metadata", "" if url.endswith(metadata["00080018"]["Value"][0]) else "another instance"
     yield "default", _default(client.get(url, DEFAULT))
     if not has_pixels(metadata):
-        assert client.get(f"{url}/rendered").status == 404
+        yield "rendered", _other_rendering(client.get(f"{url}/rendered"), metadata["00080016"]["Value"][0])
         return
-    yield "rendered", _picture(client.get(f"{url}/rendered", "image/png"))
+    if info(header_of(data)).video:
+        assert client.get(f"{url}/rendered").headers["content-type"].startswith("video/")
+    else:
+        yield "rendered", _picture(client.get(f"{url}/rendered", "image/png"))
     yield "frame", _frame(client.get(f"{url}/frames/1"), metadata)
     thumbnail = client.get(f"{url}/thumbnail")
     yield "thumbnail", _picture(thumbnail)
+
+
+def header_of(data: bytes) -> str:
+    return parse_header(data).transfer_syntax_uid
+
+
+def _other_rendering(reply: Reply, sop_class: str) -> str:
+    """Reports and documents are shown as what they are; what has no picture (plans, waveforms) is 404."""
+    kinds = {"1.2.840.10008.5.1.4.1.1.88": "text/html", "1.2.840.10008.5.1.4.1.1.104": "application/pdf"}
+    expected = next((kind for prefix, kind in kinds.items() if sop_class.startswith(f"{prefix}.")), "")
+    if not expected:
+        return "" if reply.status == 404 else f"{reply.status}"
+    return "" if reply.status == 200 and reply.headers["content-type"].startswith(expected) else f"{reply.status}"
 
 
 def _picture(reply: Reply) -> str:
