@@ -11,7 +11,7 @@ from tests.conftest import OWN_SAMPLES
 from tests.functional.dicomweb import make
 from tests.functional.dicomweb.client import HOST, Client
 
-from maypacs import bulkdata
+from maypacs import bulkdata, frames
 from maypacs.http.multipart import read_multipart
 from maypacs.pixels.whole import WholeInstance
 
@@ -20,11 +20,11 @@ OHIF = "multipart/related; type=application/octet-stream; transfer-syntax=*"
 EXPLICIT = "1.2.840.10008.1.2.1"
 
 
-def _multiframe(frames: int = 3, syntax: str = EXPLICIT, **changes: object) -> tuple[bytes, list[bytes]]:
+def _multiframe(count: int = 3, syntax: str = EXPLICIT, **changes: object) -> tuple[bytes, list[bytes]]:
     """An instance of several frames, and their native bytes."""
     ds = make.dataset(**changes)  # type: ignore[arg-type]
-    values = [np.arange(256, dtype="<u2") + 1000 * number for number in range(frames)]
-    ds.NumberOfFrames = frames
+    values = [np.arange(256, dtype="<u2") + 1000 * number for number in range(count)]
+    ds.NumberOfFrames = count
     ds.PixelData = b"".join(value.tobytes() for value in values)
     return make.part10(ds, syntax), [value.tobytes() for value in values]
 
@@ -36,10 +36,10 @@ def _bare(content_type: str) -> str:
 @pytest.mark.parametrize("syntax", [EXPLICIT, ImplicitVRLittleEndian, RLELossless])
 def test_the_default_is_native_little_endian_whatever_is_stored(client: Client, syntax: str) -> None:
     """Exactly rows x columns x bytes, one part a frame, in the order asked for."""
-    data, frames = _multiframe(syntax=syntax)
+    data, native = _multiframe(syntax=syntax)
     client.stow(data)
     parts = client.get(f"{make.url(1)}/frames/3,1", OCTETS).parts()
-    assert [content for _, content in parts] == [frames[2], frames[0]]
+    assert [content for _, content in parts] == [native[2], native[0]]
     assert {_bare(kind) for kind, _ in parts} == {f"application/octet-stream; transfer-syntax={EXPLICIT}"}
 
 
@@ -74,11 +74,11 @@ def test_compressed_frames_come_as_stored_with_their_own_media_type(client: Clie
 
 ACCEPTS = [
     # stored syntax, sample, the type that fits, one that does not
-    ("RLE", "files/MR_small_RLE.dcm", "image/dicom-rle", "image/jls"),
-    ("JPEG 2000", "files/MR_small_jp2klossless.dcm", "image/jp2", "image/jpeg"),
-    ("JPEG-LS", "files/MR_small_jpeg_ls_lossless.dcm", "image/jls", "image/jp2"),
-    ("JPEG lossless", "files/JPEG-LL.dcm", "image/jpeg", "image/jls"),
-    ("JPEG baseline", "files/SC_rgb_jpeg_dcmtk.dcm", "image/jpeg", "image/dicom-rle"),
+    ("RLE", "files/MR_small_RLE.dcm", "image/dicom-rle", "image/jphc"),
+    ("JPEG 2000", "files/MR_small_jp2klossless.dcm", "image/jp2", "image/jphc"),
+    ("JPEG-LS", "files/MR_small_jpeg_ls_lossless.dcm", "image/jls", "image/jxl"),
+    ("JPEG lossless", "files/JPEG-LL.dcm", "image/jpeg", "video/mp4"),
+    ("JPEG baseline", "files/SC_rgb_jpeg_dcmtk.dcm", "image/jpeg", "image/jpx"),
 ]
 
 
@@ -86,7 +86,7 @@ ACCEPTS = [
 def test_the_media_type_of_the_stored_frames_is_answered_and_another_is_406(
     client: Client, syntax: str, sample: str, fits: str, not_fits: str
 ) -> None:
-    """Table 8.7.3-5; nothing is transcoded to another compression."""
+    """Table 8.7.3-5; what no encoder makes is 406."""
     data = (OWN_SAMPLES / sample).read_bytes()
     url = client.stow(data).json()["00081199"]["Value"][0]["00081190"]["Value"][0]
     ((kind, content),) = client.get(f"{url}/frames/1", f'multipart/related; type="{fits}"').parts()
@@ -111,22 +111,22 @@ def test_frames_in_several_fragments_are_whole(client: Client, name: str) -> Non
 
 
 @pytest.mark.parametrize(
-    ("frames", "status"),
+    ("numbers", "status"),
     [("0", 400), ("-1", 400), ("x", 400), ("1,,2", 400), ("1.5", 400), ("4", 404), ("1,4", 404), ("99999999999", 400)],
 )
-def test_frame_numbers_out_of_range_are_refused(client: Client, frames: str, status: int) -> None:
+def test_frame_numbers_out_of_range_are_refused(client: Client, numbers: str, status: int) -> None:
     """0, -1 and text: 400; n+1: 404; the same for rendered frames."""
     client.stow(_multiframe()[0])
     for below in ("", "/rendered"):
-        assert client.get(f"{make.url(1)}/frames/{frames}{below}").status in {status, 400 if below else status}
+        assert client.get(f"{make.url(1)}/frames/{numbers}{below}").status in {status, 400 if below else status}
 
 
 def test_one_frame_comes_as_a_single_part_when_asked(client: Client) -> None:
     """And several do not fit one."""
-    data, frames = _multiframe()
+    data, native = _multiframe()
     client.stow(data)
     reply = client.get(f"{make.url(1)}/frames/2", "application/octet-stream")
-    assert (reply.status, reply.body) == (200, frames[1])
+    assert (reply.status, reply.body) == (200, native[1])
     assert client.get(f"{make.url(1)}/frames/1,2", "application/octet-stream").status == 406
 
 
@@ -141,7 +141,7 @@ def test_part_headers_say_where_a_frame_lives(client: Client) -> None:
 def test_frames_above_the_limit_are_redirected_to_and_made_once(make_client: Callable[..., Client]) -> None:
     """Single part and multipart."""
     client = make_client(inline_limit=500, limits="none")
-    data, frames = _multiframe()
+    data, native = _multiframe()
     client.stow(data)
     for accept in (OCTETS, "application/octet-stream"):
         path = f"{make.url(1)}/frames/2"
@@ -149,7 +149,42 @@ def test_frames_above_the_limit_are_redirected_to_and_made_once(make_client: Cal
         assert [r.status for r in replies] == [307, 307]
         assert len({r.headers["location"].partition("?")[0] for r in replies}) == 1
         blob = client.blob(replies[0])
-        assert (blob.parts()[0][1] if accept == OCTETS else blob.body) == frames[1]
+        assert (blob.parts()[0][1] if accept == OCTETS else blob.body) == native[1]
+
+
+@pytest.mark.parametrize("accept", [OCTETS, "application/octet-stream", f"{OCTETS}; transfer-syntax={EXPLICIT}"])
+def test_large_frames_that_lie_as_they_are_answered_are_copied_by_storage(
+    make_client: Callable[..., Client], monkeypatch: pytest.MonkeyPatch, accept: str
+) -> None:
+    """No byte of the picture goes through the function: its reads are made to fail."""
+    client = make_client(inline_limit=500, limits="none")
+    data, native = _multiframe()
+    client.stow(data)
+    monkeypatch.setattr(frames, "read_range", None)
+    monkeypatch.setattr(frames, "read_instance", None)
+    numbers = "2" if accept == "application/octet-stream" else "3,1"
+    reply = client.get(f"{make.url(1)}/frames/{numbers}", accept)
+    if numbers == "2":
+        assert reply.body == native[1]
+    else:
+        assert [content for _, content in reply.parts()] == [native[2], native[0]]
+
+
+def test_large_frames_as_stored_are_copied_by_storage_unless_they_are_in_fragments(
+    make_client: Callable[..., Client], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Fragments have to be joined first."""
+    client = make_client(inline_limit=500, limits="none")
+    data = (OWN_SAMPLES / "studies" / "ct-chest" / "01.dcm").read_bytes()
+    url = client.stow(data).json()["00081199"]["Value"][0]["00081190"]["Value"][0]
+    fragmented = (OWN_SAMPLES / "files" / "mf_jpeg_3frags_bot.dcm").read_bytes()
+    other = client.stow(fragmented).json()["00081199"]["Value"][0]["00081190"]["Value"][0]
+    ((_, content),) = client.get(f"{other}/frames/2", OHIF).parts()
+    assert content == WholeInstance(fragmented).stored_frame(2)
+    monkeypatch.setattr(frames, "read_range", None)
+    ((kind, content),) = client.get(f"{url}/frames/1", OHIF).parts()
+    assert content == WholeInstance(data).stored_frame(1)
+    assert kind.startswith("image/jls")
 
 
 def test_what_has_no_pixels_has_no_frames(client: Client) -> None:

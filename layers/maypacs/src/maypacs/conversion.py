@@ -1,4 +1,4 @@
-"""Instances converted to Explicit VR Little Endian for an answer (PS3.18 8.7.3.5; protocols §7).
+"""Instances converted for an answer: to Explicit VR Little Endian (PS3.18 8.7.3.5; protocols §7), or what was named.
 
 What fits the gateway is answered at once. What does not is made once, as an export, in steps of at most
 `CONVERSION_SECONDS`: a request that runs out of time leaves what it has done as a chunk, answers 503, and the next one
@@ -14,6 +14,7 @@ from typing import IO
 from maypacs.archive.objects import CopyRange
 from maypacs.archive.store import ArchiveStore
 from maypacs.dicom import transfer_syntaxes
+from maypacs.dicom.header import parse_header
 from maypacs.dicomweb.request import Request
 from maypacs.errors import BusyError, MayPACSError, NotAcceptableError
 from maypacs.exports import exists, export_boundary, export_bytes, export_name, spool
@@ -109,30 +110,54 @@ def _export(
 
 
 def converted_one(request: Request, ref: InstanceRef, target: str, etag: str) -> Answer:
-    """One instance as a single part."""
+    """One instance as a single part. Raises NotAcceptableError when it cannot become what was named."""
+    store, limit = request.workspace.store, request.settings.inline_limit
+    name = export_name(store, "converted-one", etag)
+    if ref.length * _GAIN > limit and exists(store, name):
+        return redirect(request.sign(store.export_key(name)), etag=etag)
     data, syntax = convert(request.workspace, ref, target)
+    if target not in {"default", syntax}:
+        raise NotAcceptableError("an instance without pixels is not compressed")
     media_type = part_type(syntax)
-    if len(data) <= request.settings.inline_limit:
+    if len(data) <= limit:
         return conditional(Answer(200, {"Content-Type": media_type}, data), etag, None)
-    store = request.workspace.store
-    key = export_bytes(store, export_name(store, "converted-one", etag), data, media_type)
-    return redirect(request.sign(key), etag=etag)
+    return redirect(request.sign(export_bytes(store, name, data, media_type)), etag=etag)
+
+
+def possible(target: str) -> bool:
+    """Whether pixels can be converted to this transfer syntax at all."""
+    from maypacs.pixels.encode import TARGETS
+
+    return target in TARGETS or target in {EXPLICIT, transfer_syntaxes.DEFLATED_EXPLICIT_VR_LITTLE_ENDIAN}
 
 
 def convert(workspace: Workspace, ref: InstanceRef, target: str) -> tuple[bytes, str]:
-    """The instance and its syntax. Under "default" lossy and undecodable ones stay as stored (8.7.8)."""
+    """The instance and its syntax. Under "default" lossy and undecodable ones stay as stored (8.7.8).
+
+    To a syntax of compressed pixels, what has none becomes Explicit VR Little Endian. Raises NotAcceptableError.
+    """
     data = read_instance(workspace, ref)
-    lossy = transfer_syntaxes.info(ref.transfer_syntax_uid).lossy
-    if ref.transfer_syntax_uid == EXPLICIT or (target == "default" and lossy):
-        return data, ref.transfer_syntax_uid
-    from maypacs.pixels.transcode import to_explicit_little_endian
+    stored = ref.transfer_syntax_uid
+    lossy = transfer_syntaxes.info(stored).lossy
+    if stored == target or (target == "default" and (lossy or stored == EXPLICIT)):
+        return data, stored
+    from maypacs.pixels.transcode import to_explicit_little_endian, to_transfer_syntax
 
     try:
-        return to_explicit_little_endian(data), EXPLICIT
+        if target in {"default", EXPLICIT} or (transfer_syntaxes.info(target).encapsulated and not _has_pixels(data)):
+            return to_explicit_little_endian(data), EXPLICIT
+        return to_transfer_syntax(data, target), target
     except MayPACSError as error:
         if target == "default":
-            return data, ref.transfer_syntax_uid
-        raise NotAcceptableError(f"cannot be converted to Explicit VR Little Endian: {error}") from error
+            return data, stored
+        raise NotAcceptableError(
+            f"an instance cannot be converted to {transfer_syntaxes.info(target).name}: {error}"
+        ) from error
+
+
+def _has_pixels(data: bytes) -> bool:
+    header = parse_header(data)
+    return header.pixel_data is not None or "7FE00010" in header.dataset
 
 
 def _chunk_key(store: ArchiveStore, name: str, start: int, end: int) -> str:

@@ -2,7 +2,8 @@
 
 As stored, when Accept allows every stored transfer syntax: what is small is answered inline, what is large is a
 redirect to a pack, or to several packs joined by the storage itself (protocols §7). Otherwise each part is Explicit VR
-Little Endian; lossy parts stay as stored under the default (8.7.8), and what no decoder reads does too.
+Little Endian, or what Accept names; lossy parts stay as stored under the default (8.7.8), and what no decoder reads
+does too. Of what Accept lists, the first that can be had is answered; of equals, the one that needs no conversion.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 
 from maypacs.archive.objects import CopyRange
-from maypacs.conversion import EXPLICIT, HEAD_BYTES, converted, converted_one, iter_parts, location, part_type
+from maypacs.conversion import EXPLICIT, HEAD_BYTES, converted, converted_one, iter_parts, location, part_type, possible
 from maypacs.dicom import transfer_syntaxes
 from maypacs.dicomweb.request import Request
 from maypacs.errors import MayPACSError, NotAcceptableError, NotSupportedError
@@ -36,7 +37,19 @@ def retrieve(request: Request, *, clock: Callable[[], float] = time.monotonic) -
         request.instance if one else None,
     )
     first_of(selection.instances)
-    choice, target = _decide(choices, selection)
+    reasons: list[MayPACSError] = []
+    for choice, target in _options(choices, selection, reasons):
+        try:
+            return _answer(request, selection, choice, target, clock)
+        except NotAcceptableError as error:
+            reasons.append(error)
+    raise reasons[0]
+
+
+def _answer(
+    request: Request, selection: Selection, choice: Choice, target: str | None, clock: Callable[[], float]
+) -> Answer:
+    """One of the options. Raises NotAcceptableError when the instances cannot become what was named."""
     kind = "multi" if choice.multipart else "single"
     etag = export_name(request.workspace.store, kind, selection.version, target or "stored").rpartition("-")[2]
     if not_modified(request.if_none_match, etag):
@@ -50,26 +63,33 @@ def retrieve(request: Request, *, clock: Callable[[], float] = time.monotonic) -
     return _as_stored(request, selection, etag)
 
 
-def _decide(choices: Sequence[Choice], selection: Selection) -> tuple[Choice, str | None]:
-    """The choice that is answered, and what it is converted to: None (as stored), "default", or a transfer syntax."""
+def _options(
+    choices: Sequence[Choice], selection: Selection, reasons: list[MayPACSError]
+) -> list[tuple[Choice, str | None]]:
+    """What may be answered, best first, each with what it is converted to: None (as stored), "default", or a transfer
+    syntax. `reasons`: why a choice is none."""
     stored = {ref.transfer_syntax_uid for ref in selection.instances}
-    reasons: list[MayPACSError] = []
+    options: list[tuple[Choice, str | None]] = []
     for choice in choices:
         if choice.media_type != DICOM:
             reasons.append(NotSupportedError(f"{choice.media_type} of whole instances is not built yet"))
             continue
         named = {c.transfer_syntax for c in choices if c.multipart == choice.multipart and c.media_type == DICOM}
         if choice.transfer_syntax == "*" or (choice.transfer_syntax and stored <= named):
-            return choice, None
-        if choice.transfer_syntax is None:
+            options.append((choice, None))
+        elif choice.transfer_syntax is None:
             as_it_is = all(uid == EXPLICIT or transfer_syntaxes.info(uid).lossy for uid in stored)
-            return choice, None if as_it_is else "default"
-        if choice.transfer_syntax == EXPLICIT:
-            return choice, None if stored == {EXPLICIT} else EXPLICIT
-        reasons.append(
-            NotAcceptableError("acceptable here: transfer-syntax=*, Explicit VR Little Endian, or the stored one")
-        )
-    raise reasons[0]
+            options.append((choice, None if as_it_is else "default"))
+        elif possible(choice.transfer_syntax):
+            options.append((choice, None if stored == {choice.transfer_syntax} else choice.transfer_syntax))
+        else:
+            reasons.append(
+                NotAcceptableError(
+                    "acceptable here: transfer-syntax=*, Explicit VR Little Endian, the stored one, RLE, "
+                    "JPEG Lossless, JPEG-LS or JPEG 2000 without loss"
+                )
+            )
+    return sorted(options, key=lambda option: (-option[0].quality, option[1] is not None))
 
 
 # -- as stored -------------------------------------------------------------------------------------------

@@ -166,6 +166,7 @@ class Choice:
     media_type: str
     multipart: bool
     transfer_syntax: str | None = None
+    quality: float = field(default=1.0, compare=False)
 
 
 def _wild(part: str, candidate: str) -> bool:
@@ -178,11 +179,11 @@ def dicom_choices(accept: tuple[MediaType, ...], *, single_allowed: bool) -> lis
     for wanted in accept:
         if wanted.multipart or wanted.name == "*/*":
             if _wild(wanted.part, DICOM):
-                choices.append(Choice(DICOM, True, wanted.transfer_syntax))
+                choices.append(Choice(DICOM, True, wanted.transfer_syntax, wanted.quality))
             elif wanted.part in {OCTETS, DICOM_XML}:
-                choices.append(Choice(wanted.part, True, wanted.transfer_syntax))
+                choices.append(Choice(wanted.part, True, wanted.transfer_syntax, wanted.quality))
         elif _wild(wanted.name, DICOM) and single_allowed:
-            choices.append(Choice(DICOM, False, wanted.transfer_syntax))
+            choices.append(Choice(DICOM, False, wanted.transfer_syntax, wanted.quality))
     if not choices:
         raise NotAcceptableError(
             'acceptable here: multipart/related; type="application/dicom"'
@@ -211,13 +212,13 @@ def frame_choices(accept: tuple[MediaType, ...], *, single_allowed: bool) -> lis
     for wanted in accept:
         if wanted.multipart or wanted.name == "*/*":
             if _wild(wanted.part, OCTETS):
-                choices.append(Choice(OCTETS, True, wanted.transfer_syntax))
+                choices.append(Choice(OCTETS, True, wanted.transfer_syntax, wanted.quality))
             elif wanted.part.startswith(("image/", "video/")):
-                choices.append(Choice(wanted.part, True, wanted.transfer_syntax))
+                choices.append(Choice(wanted.part, True, wanted.transfer_syntax, wanted.quality))
         elif single_allowed and _wild(wanted.name, OCTETS):
-            choices.append(Choice(OCTETS, False, wanted.transfer_syntax))
+            choices.append(Choice(OCTETS, False, wanted.transfer_syntax, wanted.quality))
         elif single_allowed and wanted.name.startswith(("image/", "video/")):
-            choices.append(Choice(wanted.part, False, wanted.transfer_syntax))
+            choices.append(Choice(wanted.part, False, wanted.transfer_syntax, wanted.quality))
     if not choices:
         raise NotAcceptableError(
             'acceptable here: multipart/related; type="application/octet-stream" or the media type of the stored frames'

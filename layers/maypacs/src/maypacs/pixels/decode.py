@@ -56,7 +56,7 @@ def decode_frame(
     if image.rows * image.columns * image.samples > MAX_SAMPLES:
         raise PixelError("the frame is too large to be drawn")
     if transfer_syntax_uid == DEFLATED_FRAMES:
-        frame = _inflate(frame, image)
+        frame = inflated_frame(frame, image)
     if transfer_syntax_uid in NATIVE or transfer_syntax_uid == DEFLATED_FRAMES:
         return native_frame(frame, image)
     header = jpeg.stream_header(frame)
@@ -71,7 +71,7 @@ def decode_frame(
     return _compressed(frame, image, transfer_syntax_uid, as_rgb=as_rgb)
 
 
-def _inflate(frame: bytes, image: ImagePixel) -> bytes:
+def inflated_frame(frame: bytes, image: ImagePixel) -> bytes:
     """Deflated Image Frame Compression (PS3.5 A.4.13): each frame is a raw deflate stream of native bytes."""
     room = image.rows * image.columns * image.samples * max(1, image.bits_allocated // 8) + 2
     try:
@@ -107,7 +107,7 @@ def native_frame(frame: bytes, image: ImagePixel) -> tuple[Array, str]:
     if samples == 1:
         return flat.reshape(rows, columns), image.photometric
     if flat.size < rows * columns * samples:
-        array = _upsample_422(flat, rows, columns)
+        array = upsample_422(flat, rows, columns)
     elif image.planar:
         array = flat.reshape(samples, rows, columns).transpose(1, 2, 0)
     else:
@@ -124,7 +124,8 @@ def _stored_bits(array: Array, image: ImagePixel) -> Array:
     return (array << spare_high) >> spare
 
 
-def _upsample_422(flat: Array, rows: int, columns: int) -> Array:
+def upsample_422(flat: Array, rows: int, columns: int) -> Array:
+    """Two pixels that share their chroma (PS3.3 C.7.6.3.1.2) as two pixels that have it each."""
     import numpy as np
 
     if columns % 2:
@@ -181,7 +182,9 @@ def _compressed(frame: bytes, image: ImagePixel, transfer_syntax_uid: str, *, as
     for plugin in _plugins(decoder, syntax):
         try:
             if plugin == "gdcm":
-                return isolated.decode(frame, options)
+                # GDCM ends its process over pixels of 8 bits of which fewer are stored.
+                stored = 8 if image.bits_allocated == 8 else image.bits_stored
+                return isolated.decode(frame, {**options, "bits_stored": stored})
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
                 array, meta = decoder.as_array(

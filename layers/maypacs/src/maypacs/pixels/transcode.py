@@ -1,14 +1,19 @@
-"""A whole instance as Explicit VR Little Endian (PS3.18 8.7.3.5: the default transfer syntax of every answer).
+"""A whole instance as Explicit VR Little Endian (PS3.18 8.7.3.5: the default transfer syntax of every answer), or in
+another transfer syntax that was asked for by name.
 
 The data set keeps its SOPInstanceUID: the picture is the same, its encoding is not. Attributes that describe the pixels
-(photometric interpretation, planar configuration) follow what the decoded bytes are.
+(photometric interpretation, planar configuration) follow what the new bytes are. JPEG baseline makes another picture:
+a derived one, with a UID of its own (the same each time) and the attributes of lossy compression (PS3.3 C.7.6.1.1.5).
 """
 
 from __future__ import annotations
 
+import hashlib
+
 from maypacs.dicom import explicit, transfer_syntaxes
 from maypacs.dicom.header import Header, parse_header
 from maypacs.errors import PixelError
+from maypacs.pixels.jpeg import DCT_SYNTAXES
 from maypacs.pixels.whole import WholeInstance
 
 #: Pixel data of a defined length take 32 bits (PS3.5 7.1.1).
@@ -24,6 +29,63 @@ def to_explicit_little_endian(data: bytes) -> bytes:
         return explicit.to_explicit_little_endian(data, header)
     pixels, overrides = decoded_pixels(data, header)
     return explicit.to_explicit_little_endian(data, header, pixels, overrides)
+
+
+def to_transfer_syntax(data: bytes, target: str) -> bytes:
+    """A Part 10 file in the target syntax. Raises PixelError (pixels, syntax) and HeaderError (data set)."""
+    if target == transfer_syntaxes.EXPLICIT_VR_LITTLE_ENDIAN:
+        return to_explicit_little_endian(data)
+    if target == transfer_syntaxes.DEFLATED_EXPLICIT_VR_LITTLE_ENDIAN:
+        native = to_explicit_little_endian(data)
+        return explicit.to_deflated(native, parse_header(native))
+    from maypacs.pixels import encode
+
+    if target not in encode.TARGETS:
+        raise PixelError("no encoder for that transfer syntax")
+    header = parse_header(data)
+    if header.pixel_data is None and not transfer_syntaxes.info(header.transfer_syntax_uid).deflated:
+        raise PixelError("the instance has no pixels to compress")
+    instance = WholeInstance(data, header)
+    frames, overrides = compressed_frames(instance, target)
+    return explicit.to_encapsulated(instance.data, instance.header, target, frames, overrides)
+
+
+def compressed_frames(instance: WholeInstance, target: str) -> tuple[list[bytes], dict[str, str | int | None]]:
+    """All frames in the target syntax, and the attributes that are others now. Raises PixelError."""
+    from maypacs.pixels.encode import JPEG_BASELINE
+
+    pixel = instance.pixel
+    frames, photometric = [], pixel.photometric
+    for number in range(1, instance.frame_table.number_of_frames + 1):
+        frame, photometric = instance.compressed_frame(number, target)
+        frames.append(frame)
+    overrides: dict[str, str | int | None] = {"00280006": 0} if pixel.samples > 1 else {}
+    if photometric != pixel.photometric:
+        overrides["00280004"] = photometric
+    if instance.transfer_syntax_uid in DCT_SYNTAXES:
+        overrides["00282110"] = "01"  # once lossy, always lossy
+    if target == JPEG_BASELINE:
+        overrides |= _lossy(instance, sum(map(len, frames)))
+    return frames, overrides
+
+
+def _lossy(instance: WholeInstance, size: int) -> dict[str, str | int | None]:
+    """PS3.3 C.7.6.1.1.2 (derived), C.7.6.1.1.5 (lossy): what was there stays, ours is added."""
+    pixel, attributes = instance.pixel, instance.attributes
+    native = pixel.rows * pixel.columns * pixel.samples * instance.frame_table.number_of_frames
+
+    def added(tag: str, value: str) -> str:
+        return "\\".join([*(str(each) for each in attributes.get(tag, {}).get("Value", [])), value])
+
+    kind = [str(each) for each in attributes.get("00080008", {}).get("Value", [])] or ["ORIGINAL", "PRIMARY"]
+    state = hashlib.sha256(f"{instance.header.sop_instance_uid} in JPEG baseline".encode()).digest()
+    return {
+        "00080008": "\\".join(["DERIVED", *kind[1:]]),
+        "00080018": f"2.25.{int.from_bytes(state[:16], 'big')}",
+        "00282110": "01",
+        "00282112": added("00282112", f"{native / max(size, 1):.2f}"),
+        "00282114": added("00282114", "ISO_10918_1"),
+    }
 
 
 def decoded_pixels(data: bytes, header: Header) -> tuple[bytes, dict[str, str | int | None]]:

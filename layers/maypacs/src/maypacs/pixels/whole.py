@@ -69,6 +69,19 @@ class WholeInstance:
         """One frame as Explicit VR Little Endian holds it, and its photometric interpretation."""
         return native_frame_bytes(self.stored_frame(number), self.pixel, self.transfer_syntax_uid)
 
+    def compressed_frame(self, number: int, target: str) -> tuple[bytes, str]:
+        """One frame in a transfer syntax of compressed pixels, and its photometric interpretation."""
+        return compressed_frame_bytes(self.stored_frame(number), self.pixel, self.transfer_syntax_uid, target)
+
+
+def compressed_frame_bytes(frame: bytes, pixel: ImagePixel, stored_syntax: str, target: str) -> tuple[bytes, str]:
+    """A stored frame in the target syntax, and its photometric interpretation. Raises PixelError."""
+    from maypacs.pixels.encode import encode_frame
+
+    if transfer_syntaxes.info(stored_syntax).video:
+        raise PixelError("no single frame of a video is given")
+    return encode_frame(frame, pixel, stored_syntax, target)
+
 
 def native_frame_bytes(frame: bytes, pixel: ImagePixel, transfer_syntax_uid: str) -> tuple[bytes, str]:
     """A stored frame as Explicit VR Little Endian holds it: exactly rows x columns x samples x bytes, no padding."""
