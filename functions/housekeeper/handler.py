@@ -12,11 +12,10 @@ from typing import Any
 from aws_lambda_powertools import Logger, Metrics
 from aws_lambda_powertools.metrics import MetricUnit
 
-from maypacs.deliveries import send
+from maypacs.deliveries import deliver, send
 from maypacs.errors import MayPACSError
 from maypacs.events import Created
 from maypacs.housekeeping import Waiting, expire_exports, waiting
-from maypacs.ingest import ingest_object
 from maypacs.runtime import Runtime
 
 logger = Logger(service="housekeeper")
@@ -47,7 +46,9 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, int]:
 
 
 def _again(found: Waiting, queue: str) -> None:
+    created = Created(runtime().inbox_objects.bucket, found.head.key, found.head.size)
     if queue:
-        send(queue, Created(runtime().inbox_objects.bucket, found.head.key, found.head.size))
+        send(queue, created)
     else:
-        ingest_object(runtime().unscoped_workspace(found.archive_id), found.head.key, size=found.head.size)
+        workspace, exists = runtime().unscoped_workspace, runtime().archive_exists
+        deliver(created, receives=1, open_workspace=workspace, archive_exists=exists)

@@ -37,10 +37,15 @@ def handler(event: dict[str, Any], context: Any) -> PartialItemFailureResponse:
 
 def _message(record: SQSRecord) -> None:
     receives = int(record.attributes.approximate_receive_count or 1)
-    open_workspace, bulk_queue = runtime().unscoped_workspace, os.environ.get("MAYPACS_BULK_QUEUE")
     try:
         for created in created_objects(record.body):
-            receipt = deliver(created, receives=receives, open_workspace=open_workspace, bulk_queue=bulk_queue)
+            receipt = deliver(
+                created,
+                receives=receives,
+                open_workspace=runtime().unscoped_workspace,
+                archive_exists=runtime().archive_exists,
+                bulk_queue=os.environ.get("MAYPACS_BULK_QUEUE"),
+            )
             if receipt is None:
                 logger.info("nothing to take in")
                 continue

@@ -200,7 +200,7 @@ def test_every_function_has_a_role_that_says_what_it_is_for() -> None:
         ("DicomwebRole", {"dynamodb:DeleteItem AccountsTableArn", "sqs:SendMessage"}),
         ("ConsoleRole", {"s3:GetObject ArchiveBucketArn", "dynamodb:PutItem IndexTableArn"}),
         ("ThumbnailsRole", {"dynamodb:PutItem", "s3:DeleteObject", "InboxBucketArn"}),
-        ("IngestRole", {"AccountsTableArn"}),
+        ("IngestRole", {"Query AccountsTableArn", "PutItem AccountsTableArn", "DeleteObject decisions"}),
         ("HousekeeperRole", {"dynamodb:", "s3:GetObject", "s3:PutObject"}),
     ],
 )
@@ -215,6 +215,19 @@ def test_a_role_lacks_what_would_hurt_most(role: str, forbidden: set[str]) -> No
     assert given
     for words in forbidden:
         assert not [line for line in given if all(word in line for word in words.split())], words
+
+
+def test_ingest_learns_of_the_accounts_which_archives_exist_and_nothing_else() -> None:
+    """One item at a time, of that one partition: no user, no key."""
+    ((_, statement),) = [(n, s) for n, s in statements() if n == "IngestRole" and s["Sid"] == "Archives"]
+    assert statement["Action"] == ["dynamodb:GetItem"]
+    assert statement["Condition"] == {"ForAllValues:StringEquals": {"dynamodb:LeadingKeys": ["archives"]}}
+    accounts = [
+        s["Sid"]
+        for n, s in statements()
+        if n == "IngestRole" and "AccountsTableArn" in " ".join(strings(s["Resource"]))
+    ]
+    assert accounts == ["Archives"]
 
 
 # Queues, memory, time (protocols: ingest)

@@ -19,6 +19,8 @@ from tests.support.instances import slice_of
 from tests.support.moto_cloud import MotoCloud, moto_cloud
 
 from maypacs import arrivals, deliveries, housekeeping
+from maypacs.access import accounts
+from maypacs.errors import NotFoundError
 from maypacs.index import contents
 from maypacs.receipts import read_receipt
 from maypacs.uids import ArchiveId, Uid
@@ -30,6 +32,7 @@ STUDY, SERIES = Uid("1.2.3"), Uid("1.2.3.1")
 @pytest.fixture
 def cloud(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[MotoCloud]:
     with moto_cloud(tmp_path, monkeypatch) as found:
+        accounts.add_archive(found.runtime.accounts, HOSP, name="Bệnh viện Thử")
         yield found
 
 
@@ -95,6 +98,28 @@ def test_a_folder_copied_into_the_bucket_is_an_import(cloud: MotoCloud, ingest: 
     assert keys(cloud, "inbox") == []
     workspace = cloud.runtime.unscoped_workspace(HOSP)
     assert contents.series_contents(workspace, STUDY, SERIES).summary.number_of_instances == 2
+
+
+def test_an_object_for_an_archive_that_nobody_opened_is_quarantined_and_begins_none(
+    cloud: MotoCloud, ingest: ModuleType
+) -> None:
+    """Whoever may write to the inbox is not who opens archives. Once it is open, the object can be given again."""
+    arrival = arrivals.new_arrival()
+    key, body = f"hosp2/uploads/{arrival}", slice_of()
+    for _ in range(2):
+        cloud.s3.put_object(Bucket="inbox", Key=key, Body=body)
+        assert call(ingest, message(("inbox", key, len(body)))) == []
+        assert keys(cloud, "inbox") == []
+    assert keys(cloud, "archive") == [f"quarantine/hosp2/{arrival}", f"quarantine/hosp2/{arrival}.reason.json"]
+    assert call(ingest, message(("inbox", key, len(body)))) == [], "a message about what is gone"
+    strange = cloud.runtime.unscoped_workspace(ArchiveId("hosp2"))
+    with pytest.raises(NotFoundError):
+        contents.study_contents(strange, STUDY)
+    assert read_receipt(cloud.runtime.index, ArchiveId("hosp2"), arrival) is None
+    accounts.add_archive(cloud.runtime.accounts, "hosp2", name="Phòng khám Mẫu")
+    cloud.s3.put_object(Bucket="inbox", Key=key, Body=body)
+    assert call(ingest, message(("inbox", key, len(body)))) == []
+    assert contents.study_contents(strange, STUDY).summary.number_of_instances == 1
 
 
 def test_one_message_that_fails_does_not_take_the_others_with_it(cloud: MotoCloud, ingest: ModuleType) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 from maypacs.arrivals import archive_of
 from maypacs.errors import BadRequestError, BusyError, StorageError, TableError
 from maypacs.events import Created, created_message, is_bulk
-from maypacs.housekeeping import quarantine_poison
+from maypacs.housekeeping import quarantine_poison, quarantine_stranger
 from maypacs.index.rows import SCHEMA_VERSION, receipt_pk
 from maypacs.ingest import ingest_object
 from maypacs.receipts import Receipt
@@ -28,6 +28,7 @@ def deliver(
     *,
     receives: int,
     open_workspace: Callable[[ArchiveId], Workspace],
+    archive_exists: Callable[[ArchiveId], bool],
     bulk_queue: str | None = None,
 ) -> Receipt | None:
     """The receipt of the object. None: it is gone, lies below no archive (and stays), or waits in the bulk queue now.
@@ -42,6 +43,9 @@ def deliver(
     except BadRequestError:
         return None
     workspace = open_workspace(archive_id)
+    if not archive_exists(archive_id):
+        # Whoever may write to the inbox must not begin an archive that nobody opened.
+        return quarantine_stranger(workspace, created.key)
     with _attempt(workspace, created.key, receives) as ended_badly:
         # The first attempt is not counted: it left no mark.
         if receives >= POISON_RECEIVES and ended_badly >= POISON_RECEIVES - 2:

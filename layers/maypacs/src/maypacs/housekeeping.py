@@ -56,6 +56,21 @@ def expire_exports(objects: Objects, *, older_than: timedelta = EXPORT_AGE, cloc
     return len(expired)
 
 
+def quarantine_stranger(workspace: Workspace, inbox_key: str) -> Receipt | None:
+    """An object for an archive that does not exist: out of the way, unread, and no row of that archive is written.
+
+    Once the archive is opened, moving it back to the inbox takes it in. None: it is gone already.
+    """
+    store: ArchiveStore = workspace.store
+    try:
+        arrival = arrivals.arrival_of(store.inbox.head(inbox_key))
+    except ObjectNotFoundError:
+        return None
+    store.quarantine_inbox_object(arrival, inbox_key, {"reason": receipts.NO_ARCHIVE})
+    store.inbox.delete(inbox_key)
+    return Receipt.of(arrival, [receipts.failure(receipts.NO_ARCHIVE)])
+
+
 def quarantine_poison(workspace: Workspace, inbox_key: str) -> Receipt | None:
     """An object whose message was seen too often: out of the way, without parsing it. None: it is gone already."""
     store: ArchiveStore = workspace.store

@@ -31,6 +31,7 @@ ENCRYPTED = "encrypted"
 HL7 = "hl7-not-yet"
 EMPTY = "empty"
 POISON = "poison"
+NO_ARCHIVE = "no-such-archive"
 
 #: A receipt lists so many instances of each kind; the counts are always whole.
 LISTED = 500

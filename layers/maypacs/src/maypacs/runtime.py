@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import time
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
@@ -24,10 +25,13 @@ from maypacs.workspace import Workspace
 if TYPE_CHECKING:
     from maypacs.access.gatekeeper import Gatekeeper
 
+_REMEMBER_SECONDS = 60.0
+
 
 class Runtime:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
+        self._known_archives: dict[ArchiveId, float] = {}
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str] = os.environ) -> Runtime:
@@ -94,6 +98,18 @@ class Runtime:
     def unscoped_workspace(self, archive_id: ArchiveId) -> Workspace:
         """For ingest, the housekeeper and the command line: functions without a principal. Handlers of requests use the gatekeeper."""
         return Workspace(archive_id, self.index, self.archive_store(archive_id))
+
+    def archive_exists(self, archive_id: ArchiveId) -> bool:
+        """Was it opened? What is so is remembered for a while; what is not may be a moment later."""
+        from maypacs.access.accounts import find_archive
+
+        now = time.monotonic()
+        if now - self._known_archives.get(archive_id, -_REMEMBER_SECONDS) < _REMEMBER_SECONDS:
+            return True
+        if find_archive(self.accounts, archive_id) is None:
+            return False
+        self._known_archives[archive_id] = now
+        return True
 
     def archive_store(self, archive_id: ArchiveId) -> ArchiveStore:
         return ArchiveStore(
