@@ -164,7 +164,7 @@ class _Handler(BaseHTTPRequestHandler):
         with self.door.lock:
             answer = self.door.function.handler(event, Context())
         response = http_response(answer, largest=LAMBDA_PAYLOAD_BYTES)
-        self._answer(response.status, dict(response.headers), response.body)
+        self._answer(response.status, dict(response.headers), bytes(response.body))
 
     def _blob(self, path: str, query: list[tuple[str, str]]) -> None:
         why = self.door.refused_signature(path, query)

@@ -1,6 +1,7 @@
 """Cornerstone3D's dicom-image-loader in Chromium on samples of every transfer syntax, against pydicom's pixels.
 
-The page is built of cornerstone/ with the dashboard's own Vite; it asks for frames as OHIF does (`transfer-syntax=*`).
+The page is built of cornerstone/ with the dashboard's own Vite; it asks for frames as OHIF does (`transfer-syntax=*`),
+and for one instance of each common syntax by WADO-URI.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
 import numpy as np
 import pytest
@@ -53,6 +55,7 @@ SYNTAXES = {
     "1.2.840.10008.1.2.4.90",
     "1.2.840.10008.1.2.4.91",
 }
+NOT_BY_WADO_URI = {"1.2.840.10008.1.2", "1.2.840.10008.1.2.2"}  #: implicit VR, big endian
 #: Only the larger collection has these, with pixels that pydicom decodes too.
 MORE_SYNTAXES = {
     "1.2.840.10008.1.2.1.99",
@@ -102,9 +105,13 @@ def findings(
     archives = {copy: new_archive() for copy in sorted({copy for _, copy in samples})}
     for sample, copy in samples:
         store(archives[copy], sample)
-    requests = [
+    requests: list[dict[str, Any]] = [
         {"root": archives[copy].root, "token": archives[copy].key, "url": sample.url, "frame": 1}
         for sample, copy in samples
+    ]
+    by_uri = {sample.syntax: sample for sample, copy in reversed(samples) if copy == 0 and sample.syntax in SYNTAXES}
+    requests += [
+        {"root": archives[0].root, "token": archives[0].key, "uri": wado_uri(sample)} for sample in by_uri.values()
     ]
     (folder / "requests.json").write_text(json.dumps(requests))
     with serve(folder / "page") as origin:
@@ -116,7 +123,15 @@ def findings(
             findings=str(folder / "findings.json"),
         )
     report = json.loads((folder / "findings.json").read_text())
-    return [(sample, found) for (sample, _), found in zip(samples, report["findings"], strict=True)]
+    asked = [sample for sample, _ in samples] + list(by_uri.values())
+    return list(zip(asked, report["findings"], strict=True))
+
+
+def wado_uri(sample: Sample) -> str:
+    """The whole instance in the syntax it is stored in, or the default where that may not be asked for (9.4.1.2)."""
+    names = dict(zip(("studyUID", "seriesUID", "objectUID"), sample.uids, strict=True))
+    syntax = {} if sample.syntax in NOT_BY_WADO_URI else {"transferSyntax": sample.syntax}
+    return urlencode({"requestType": "WADO", **names, "contentType": "application/dicom", **syntax})
 
 
 def store(archive: Archive, sample: Sample) -> None:

@@ -339,6 +339,7 @@ def test_what_is_above_the_gateways_size_is_told_which_route_takes_it(place: Pla
     with pytest.raises(requests.HTTPError, match="413") as caught:
         place.client.store_instances([sample.dataset()])
     route = f"/api/archives/{place.archive.name}/uploads"
+    assert caught.value.response is not None
     assert route in caught.value.response.text
     with place.archive.session() as session:
         upload(session, place.archive.origin, place.archive.name, sample.data)

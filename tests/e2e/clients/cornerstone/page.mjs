@@ -37,13 +37,22 @@ async function withPalettes(dataset) {
   return dataset;
 }
 
-async function decode({ root, token, url, frame }, seconds) {
+/** The name of a frame by WADO-RS, whose loader is given the metadata. */
+async function byWadoRs({ root, token, url, frame }) {
   const answer = await fetch(`${root}${url}/metadata`, {
     headers: { Accept: 'application/dicom+json', Authorization: `Bearer ${token}` },
   });
   const [dataset] = await answer.json();
   const imageId = `wadors:${root}${url}/frames/${frame}`;
   imageLoader.wadors.metaDataManager.add(imageId, await withPalettes(dataset));
+  return imageId;
+}
+
+/** The name of an instance by WADO-URI, whose loader takes the whole file apart itself. */
+const byWadoUri = ({ root, uri }) => `wadouri:${root}/wado?${uri}`;
+
+async function decode(request, seconds) {
+  const imageId = request.uri ? byWadoUri(request) : await byWadoRs(request);
   // The loader never answers for some pictures that it cannot decode.
   const never = new Promise((_, reject) => setTimeout(() => reject(new Error('not decoded in time')), seconds * 1000));
   const image = await Promise.race([loaders.loadAndCacheImage(imageId, { preScale: { enabled: false } }), never]);
