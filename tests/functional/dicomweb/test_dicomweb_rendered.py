@@ -146,7 +146,61 @@ def test_a_thumbnail_of_a_study_shows_a_series_with_pictures(client: Client) -> 
     assert client.get(f"/studies/{make.STUDY}/thumbnail").body == client.get(f"{make.url()}/thumbnail").body
 
 
+def test_a_thumbnail_is_as_large_as_asked_and_no_larger_than_a_thumbnail(ramp: Client) -> None:
+    """8.3.5.2: vw,vh alone; at most 512."""
+    sizes = [
+        Image.open(io.BytesIO(ramp.get(f"{make.url()}/thumbnail?viewport={asked}").body)).size
+        for asked in ("32,64", "9000,9000")
+    ]
+    assert sizes == [(32, 32), (512, 512)]
+    for asked in ("0,1", "8,8,0,0,4,4", "x"):
+        assert ramp.get(f"{make.url()}/thumbnail?viewport={asked}").status == 400
+    assert ramp.get(f"{make.url()}/thumbnail", "image/gif").status == 406
+
+
+def test_annotations_come_only_when_asked_for_and_never_into_thumbnails(ramp: Client) -> None:
+    """8.3.5.1.1: unknown keywords are a Warning, without their text."""
+    bare = ramp.get(f"{make.url(1)}/rendered?viewport=200,200", "image/png")
+    for word in ("patient", "technique", "patient,technique", "%20patient"):
+        assert ramp.get(f"{make.url(1)}/rendered?viewport=200,200&annotation={word}", "image/png").body != bare.body
+    unknown = ramp.get(f"{make.url(1)}/rendered?viewport=200,200&annotation=canary", "image/png")
+    assert unknown.body == bare.body
+    assert unknown.headers["warning"].startswith("299 ")
+    assert "canary" not in unknown.headers["warning"]
+    assert "warning" not in bare.headers
+    thumbnail = ramp.get(f"{make.url()}/thumbnail").body
+    assert ramp.get(f"{make.url()}/thumbnail?annotation=patient").body == thumbnail
+
+
+def test_an_overlay_is_drawn_when_it_is_asked_for(client: Client) -> None:
+    """annotation=overlay, a keyword of ours; without it the pixels alone (a thumbnail never has it)."""
+    data = make.dataset()
+    data.add_new(0x60000010, "US", 2)
+    data.add_new(0x60000011, "US", 2)
+    data.add_new(0x60000040, "CS", "G")
+    data.add_new(0x60000050, "SS", [1, 1])
+    data.add_new(0x60000100, "US", 1)
+    data.add_new(0x60000102, "US", 0)
+    data.add_new(0x60003000, "OW", bytes([0b1111, 0]))
+    client.stow(make.part10(data))
+    bare = _pixels(client.get(f"{make.url(1)}/rendered", "image/png"))
+    drawn = _pixels(client.get(f"{make.url(1)}/rendered?annotation=overlay", "image/png"))
+    assert np.argwhere(bare != drawn).tolist() == [[0, 0], [0, 1], [1, 0], [1, 1]]
+
+
+def test_a_colour_profile_is_embedded_when_it_is_asked_for(ramp: Client) -> None:
+    """8.3.5.1.6: JPEG and PNG carry one; GIF cannot; what is unknown is 400."""
+    assert "icc_profile" not in Image.open(io.BytesIO(ramp.get(f"{make.url(1)}/rendered").body)).info
+    for name in ("yes", "srgb", "adobergb", "rommrgb"):
+        for kind in ("image/png", "image/jpeg"):
+            body = ramp.get(f"{make.url(1)}/rendered?iccprofile={name}", kind).body
+            assert len(Image.open(io.BytesIO(body)).info["icc_profile"]) > 300
+    assert ramp.get(f"{make.url(1)}/rendered?iccprofile=srgb", "image/gif").status == 400
+    assert ramp.get(f"{make.url(1)}/rendered?iccprofile=cmyk").status == 400
+
+
 def test_several_frames_do_not_fit_one_picture(client: Client) -> None:
     """400."""
     client.stow(make.instance())
-    assert client.get(f"{make.url(1)}/frames/1,1/rendered").status == 400
+    for what in ("rendered", "thumbnail"):
+        assert client.get(f"{make.url(1)}/frames/1,1/{what}").status == 400

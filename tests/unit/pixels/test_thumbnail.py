@@ -9,7 +9,7 @@ from PIL import Image
 from tests.conftest import OWN_SAMPLES, sample_files, sample_id
 
 from maypacs.pixels.thumbnail import may_have_burned_in_text, placeholder
-from maypacs.rendered import thumbnail_jpeg
+from maypacs.small_pictures import thumbnail_jpeg
 
 CASES = [
     ({"00080060": {"Value": ["US"]}}, True, "ultrasound writes names into its pictures"),

@@ -1,4 +1,4 @@
-"""Rendered instances and frames, and thumbnails (PS3.18 10.4.3.3, 8.3.5, 8.7.4).
+"""Rendered instances and frames (PS3.18 10.4.3.3, 8.3.5, 8.7.4).
 
 An image is a JPEG (the default), a PNG or a GIF: of several frames the first one, or as a GIF all of them as a cine. A
 report is a text, a document and a video are what they are, a presentation state is the image that it is for.
@@ -18,20 +18,18 @@ from maypacs.errors import (
     FrameNotFoundError,
     NotAcceptableError,
     NotFoundError,
-    ObjectNotFoundError,
-    PixelError,
 )
 from maypacs.exports import exists, export_bytes, export_name
 from maypacs.frames import attributes_of, frame_list, stored_frames, whole_instance
 from maypacs.http.answers import Answer, conditional, not_modified, redirect
 from maypacs.http.media_types import rendered_choice
-from maypacs.index.contents import InstanceRef, SeriesContents
+from maypacs.index.contents import InstanceRef
 from maypacs.pixels import image as images
-from maypacs.pixels.picture import Rendering, Viewport
+from maypacs.pixels.picture import Rendering
 from maypacs.pixels.presentation import Presentation, referenced
 from maypacs.rendering_parameters import parse_rendering, unknown_annotations
 from maypacs.resource_kinds import Kind, available_types, kind_of
-from maypacs.selection import first_of, read_instance, select
+from maypacs.selection import read_instance, select
 from maypacs.uids import uid
 from maypacs.workspace import Workspace
 
@@ -42,8 +40,6 @@ if TYPE_CHECKING:
 RENDERER = "2"
 #: A GIF of more is no answer of seconds: source pixels of all frames, and frames.
 MAX_CINE_PIXELS, MAX_CINE_FRAMES = 100_000_000, 600
-#: What has no picture, or none that shows the series: never chosen for a thumbnail while there is another.
-_NOT_PICTURES = frozenset({"SR", "KO", "PR", "DOC", "SEG", "RTSTRUCT", "RTPLAN", "RTDOSE", "REG", "PLAN", "AU", "ECG"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,74 +221,3 @@ def _cine(workspace: Workspace, ref: InstanceRef, rendering: Rendering) -> bytes
             )
         )
     return animate(pictures, images.frame_milliseconds(attributes))
-
-
-# -- thumbnails ------------------------------------------------------------------------------------------
-
-
-def thumbnail_jpeg(data: bytes, frame: int | None = None, max_side: int = 256, *, may_identify: bool = False) -> bytes:
-    """A JPEG of at most `max_side` pixels a side of one frame of a Part 10 file (the middle one by default).
-
-    A thumbnail must not identify (PS3.18 10.4.3.3.4): what may have burned-in text (US, SC, BurnedInAnnotation YES)
-    gives a neutral placeholder that names the modality, unless `may_identify`. So does what has no pixels, or pixels
-    that no decoder reads: a thumbnail is never an error.
-    """
-    from maypacs.pixels.thumbnail import thumbnail
-
-    return thumbnail(data, frame, max_side, may_identify=may_identify)
-
-
-def retrieve_thumbnail(request: Request) -> Answer:
-    """GET …/thumbnail of a study, a series, an instance or a frame: always a JPEG (10.4.3.3.4)."""
-    rendered_choice(request.accept, ("image/jpeg",))
-    workspace, store = request.workspace, request.workspace.store
-    selection = select(
-        workspace,
-        request.study,
-        request.series if "series" in request.has else None,
-        request.instance if "instance" in request.has else None,
-    )
-    number = frame_list(request.path["frames"])[0] if "frames" in request.has else None
-    if selection.whole:
-        series = representative(selection.series)
-        ref = first_of(series.instances[len(series.instances) // 2 :])
-        version = f"{series.summary.series_instance_uid}:{series.version}"
-    else:
-        ref, version = selection.instances[0], selection.version
-    if number is not None and ref.number_of_frames and number > ref.number_of_frames:
-        raise FrameNotFoundError(f"the instance has {ref.number_of_frames} frames")
-    etag = export_name(store, "thumb", ref.digest.hex(), version, str(number)).rpartition("-")[2]
-    if not_modified(request.if_none_match, etag):
-        return conditional(Answer(200), etag, request.if_none_match)
-    key = store.thumbnail_key(ref.study_instance_uid, ref.series_instance_uid) if selection.whole else None
-    body = b""
-    if key:
-        with contextlib.suppress(ObjectNotFoundError):
-            body = store.objects.get(key)
-    if not body:
-        body = small_picture(workspace, ref, number)
-        if key:
-            store.objects.put(key, body, content_type="image/jpeg")
-    return conditional(Answer(200, {"Content-Type": "image/jpeg"}, body), etag, None)
-
-
-def representative(series: tuple[SeriesContents, ...]) -> SeriesContents:
-    """The series that stands for a study: one of pictures, the first by number."""
-    if not series:
-        raise NotFoundError("nothing of that is here")
-    return next((each for each in series if each.summary.modality not in _NOT_PICTURES), series[0])
-
-
-def small_picture(workspace: Workspace, ref: InstanceRef, number: int | None, max_side: int = 256) -> bytes:
-    """What `thumbnail_jpeg` gives, of an instance in the archive and by range."""
-    from maypacs.pixels.thumbnail import may_have_burned_in_text, placeholder
-
-    attributes = attributes_of(workspace, ref)
-    modality = images.text(attributes, "00080060")
-    if not images.has_pixels(attributes) or may_have_burned_in_text(attributes):
-        return placeholder(modality, max_side)
-    rendering = Rendering(viewport=Viewport(max_side, max_side), quality=80)
-    try:
-        return render(workspace, ref, number or max(1, (ref.number_of_frames + 1) // 2), rendering)
-    except PixelError:
-        return placeholder(modality, max_side)

@@ -29,7 +29,7 @@ def parse_rendering(request: Request, media_type: str) -> Rendering:
         raise BadRequestError("a GIF carries no ICC profile: ask for image/jpeg or image/png")
     return Rendering(
         window=_window(request.parameter("window")),
-        viewport=_viewport(request.parameter("viewport")),
+        viewport=parse_viewport(request.parameter("viewport")),
         quality=int(quality) if quality else 90,
         format=_FORMATS[media_type],
         annotation=frozenset(_keywords(request)) & frozenset(ANNOTATIONS),
@@ -61,7 +61,7 @@ def _window(text: str | None) -> Window | None:
     return Window(centre, width, names[function])
 
 
-def _viewport(text: str | None) -> Viewport | None:
+def parse_viewport(text: str | None) -> Viewport | None:
     if text is None:
         return None
     fields = [field.strip() for field in text.split(",")]

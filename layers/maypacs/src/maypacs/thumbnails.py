@@ -13,7 +13,7 @@ def make_thumbnail(workspace: Workspace, study: Uid, series: Uid) -> bool:
 
     Raises NotFoundError while the series is not in the index yet: to be tried again.
     """
-    from maypacs.rendered import small_picture
+    from maypacs.small_pictures import small_picture
 
     store = workspace.store
     key = store.thumbnail_key(study, series)

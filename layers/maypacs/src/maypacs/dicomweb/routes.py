@@ -15,9 +15,10 @@ from maypacs.dicomweb.transactions import delete, not_yet, restore, searching
 from maypacs.frames import retrieve_frames
 from maypacs.http.answers import Answer
 from maypacs.metadata import retrieve_metadata
-from maypacs.rendered import retrieve_rendered, retrieve_thumbnail
+from maypacs.rendered import retrieve_rendered
 from maypacs.rendered_many import retrieve_rendered_many
 from maypacs.retrieve import retrieve
+from maypacs.small_pictures import retrieve_thumbnail
 from maypacs.store import store
 from maypacs.wado_uri import retrieve_wado_uri
 

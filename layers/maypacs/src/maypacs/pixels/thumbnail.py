@@ -36,7 +36,7 @@ def placeholder(modality: str, max_side: int = 256) -> bytes:
 
 
 def thumbnail(data: bytes, frame: int | None, max_side: int, *, may_identify: bool) -> bytes:
-    """See `maypacs.rendered.thumbnail_jpeg`."""
+    """See `maypacs.small_pictures.thumbnail_jpeg`."""
     from maypacs.dicom.header import parse_header
 
     try:
