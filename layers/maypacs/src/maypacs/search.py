@@ -28,6 +28,8 @@ from maypacs.workspace import Workspace
 
 #: How far a search looks beyond its page to count what else there is: exact up to this number, "at least" beyond.
 LOOK_AHEAD = 100
+#: Rows that counting may examine; beyond it one more match is looked for, and "at least" is said.
+AHEAD_EXAMINED = 500
 _T = TypeVar("_T")
 
 
@@ -68,13 +70,13 @@ def search_studies(workspace: Workspace, query: Query) -> SearchResult:
     _skip(candidates, query.offset)
     while len(page) < query.limit and (batch := list(islice(candidates, query.limit - len(page)))):
         page += verify(reader, workspace.archive_id, keys, batch)
-    more = sum(1 for _ in islice(candidates, LOOK_AHEAD + 1))
+    more, exact = _look_ahead(candidates, reader)
     presented = Items(query)
     items = []
     for study in (candidate.row for candidate in page if candidate.row):
         dataset = _any_dataset(workspace, reader, study, deep) if presented.needs_dataset else None
         items.append(presented.study(study, dataset))
-    result = _result(query, items, more, candidates.cut, reader)
+    result = _result(query, items, more, exact, candidates.cut, reader)
     return replace(result, cursor=page[-1].order if page and (more or candidates.cut) else None)
 
 
@@ -195,8 +197,18 @@ def _page(query: Query, reader: Reader, hits: Iterator[_T], present: Callable[[_
     bounded = Bounded(hits)
     _skip(bounded, query.offset)
     items = [present(hit) for hit in islice(bounded, query.limit)]
-    more = sum(1 for _ in islice(bounded, LOOK_AHEAD + 1))
-    return _result(query, items, more, bounded.cut, reader)
+    more, exact = _look_ahead(bounded, reader)
+    return _result(query, items, more, exact, bounded.cut, reader)
+
+
+def _look_ahead(hits: Bounded[_T], reader: Reader) -> tuple[int, bool]:
+    """How many more there are, and whether that is exact: it is not worth more rows than `AHEAD_EXAMINED`."""
+    left, more = reader.left, 0
+    for _ in hits:
+        more += 1
+        if more > LOOK_AHEAD or left - reader.left > AHEAD_EXAMINED:
+            return min(more, LOOK_AHEAD), False
+    return more, not hits.cut
 
 
 def _skip(hits: Iterator[_T], count: int) -> None:
@@ -204,7 +216,9 @@ def _skip(hits: Iterator[_T], count: int) -> None:
         pass
 
 
-def _result(query: Query, items: Sequence[Attributes], more: int, cut: bool, reader: Reader) -> SearchResult:
+def _result(
+    query: Query, items: Sequence[Attributes], more: int, exact: bool, cut: bool, reader: Reader
+) -> SearchResult:
     if cut and not items:
         raise TooLargeError(
             f"after {MAX_EXAMINED} rows nothing was found yet: add a StudyInstanceUID, PatientID or AccessionNumber, "
@@ -212,8 +226,6 @@ def _result(query: Query, items: Sequence[Attributes], more: int, cut: bool, rea
             figures=_figures(reader.consumed),
         )
     warnings = list(query.warnings)
-    exact = not cut and more <= LOOK_AHEAD
-    more = min(more, LOOK_AHEAD)
     if cut:
         warnings.append(f"only the newest {MAX_EXAMINED} rows were examined; add a range of StudyDate to see the rest")
     elif more:

@@ -144,6 +144,8 @@ class _Plan:
             return self._by_date(after)
         if driver.path == (STUDY_UID,):
             return self._by_uid([uid(value) for value in driver.uids])
+        if driver.path == (PATIENT_NAME,) and not driver.wild and not driver.fuzzy and not is_words(driver.value):
+            return self._by_whole_name(driver, after)
         if driver.path == (PATIENT_NAME,) or driver.wild:
             return self._by_probes(after)
         return self._by_id(driver, after)
@@ -193,6 +195,16 @@ class _Plan:
         pk = terms.id_pk(self.archive_id, _ID_KINDS[key.path[0]], value)
         for hint in self.reader.rows(pk, between=between, reverse=True, chunk=self.first_read):
             yield self._of_hint(hint) if terms.is_row_of_id(hint, value) else None
+
+    def _by_whole_name(self, key: Match, after: str | None) -> Iterator[Candidate | None]:
+        name = terms.name_groups(key.value)[0]
+        low, high = self._between(after)
+        if low > high:
+            return
+        between = terms.name_sk(name, low), terms.name_sk(name, high)
+        pk = terms.names_pk(self.archive_id, name)
+        for hint in self.reader.rows(pk, between=between, reverse=True, chunk=self.first_read):
+            yield self._of_hint(hint)
 
     def _by_token(self, token: str, after: str | None) -> Iterator[Candidate | None]:
         between = self._between(after)

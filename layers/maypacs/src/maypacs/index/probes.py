@@ -39,7 +39,10 @@ class Probe:
 
 
 def name_ranges(name: Match) -> list[tuple[str, str]]:
-    """Ranges of name rows, each of which holds every name that matches; none when a key begins with a wildcard."""
+    """Ranges of name rows, each of which holds every name that matches; none when a key begins with a wildcard.
+
+    A whole name needs none: its rows are read in their order.
+    """
     if name.fuzzy:
         starts = [word.partition("*")[0].partition("?")[0] for word in name_words(name.value)]
         return [(start, start + LAST) for start in dict.fromkeys(starts) if len(start) >= 2]
@@ -49,8 +52,7 @@ def name_ranges(name: Match) -> list[tuple[str, str]]:
     if is_words(name.value):
         # A name row goes on with a space (the next word) or with # (its end); $ is beyond both.
         return [(word + " ", word + "$") for word in dict.fromkeys(name_words(name.value))]
-    groups = terms.name_groups(name.value)
-    return [(group + "#", group + "$") for group in groups]
+    return []
 
 
 def phrase_range(name: Match) -> tuple[str, str]:

@@ -39,14 +39,15 @@ class Reader:
         return page
 
     def rows(self, pk: str, *, chunk: int, **query: Any) -> Iterator[Item]:
-        """Rows of all pages, read as they are asked for: the first page small, the next ones larger."""
-        start = None
+        """Rows of all pages, read as they are asked for: the first thousand in small pages, then in larger ones."""
+        start, read = None, 0
         while True:
             page = self.page(pk, limit=chunk, start=start, **query)
             yield from page.items
             if page.next is None:
                 return
-            start, chunk = page.next, min(chunk * 2, 1_000)
+            start, read = page.next, read + len(page.items)
+            chunk = min(chunk * 2, 1_000) if read >= 1_000 or chunk < 100 else chunk
 
     def get_all(self, keys: Sequence[tuple[str, str]]) -> list[Item | None]:
         """Consistent gets: they verify candidates, so the answer bounds them (and `drop` what does not get into it)."""

@@ -5,7 +5,8 @@ after the study row.
 
 ``{a}#T#pid#{2 letters}``, ``{a}#T#acc#{2 letters}``   sk ``{value}#{order}``: one value, newest last; and prefixes
 ``{a}#T#pn#{token}``    sk ``{order}``
-``{a}#N#{2 letters}``   sk ``{folded name from one of its parts on}#{study}``: prefixes of the name and of its words
+``{a}#N#{2 letters}``   sk ``{folded name}#{order}``: one whole name, newest last; and prefixes of names
+                        sk ``{folded name from one of its later parts on}#~{order}``: prefixes of its words
 ``{a}#M``               sk ``{yyyymm}``
 
 ``order`` (`study_order`) is ``{date}{time}#{study}``, read in reverse: the very order of the by-date index, so that a
@@ -27,7 +28,7 @@ NO_DATE = "00000000"
 #: A value longer than any VR of a key allows is cut in a key; the study row tells the rest.
 LONGEST_TERM = 128
 _ID_LETTERS = 2
-_LONGEST_NAME = 256
+LONGEST_NAME = 256
 _MOST_PARTS = 8
 _MARKS = re.compile("[\u0300-\u036f\u1ab0-\u1aff\u1dc0-\u1dff\u20d0-\u20ff\ufe20-\ufe2f]+")
 _LETTERS = str.maketrans({"đ": "d", "ð": "d", "ł": "l", "ø": "o", "ħ": "h", "ŧ": "t", "ı": "i", "æ": "ae", "œ": "oe"})
@@ -106,6 +107,10 @@ def names_pk(archive_id: ArchiveId, start: str) -> str:
     return f"{archive_id}#N#{re.split('[ #]', start, maxsplit=1)[0][:2]}"
 
 
+def name_sk(name: str, order: str) -> str:
+    return f"{name[:LONGEST_NAME]}#{order}"
+
+
 def months_pk(archive_id: ArchiveId) -> str:
     return f"{archive_id}#M"
 
@@ -122,7 +127,7 @@ def hint_rows(study: StudySummary) -> list[Item]:
         "v": SCHEMA_VERSION,
         "study": study.study_instance_uid,
         "order": order,
-        "names": [group[:_LONGEST_NAME] for group in groups],
+        "names": [group[:LONGEST_NAME] for group in groups],
         "modalities": list(study.modalities),
     }
     keys: dict[tuple[str, str], None] = {}
@@ -136,7 +141,7 @@ def hint_rows(study: StudySummary) -> list[Item]:
         for token in group.split(" ")[:_MOST_PARTS]:
             keys[term_pk(archive_id, token), order] = None
         for tail in tails(group):
-            keys[names_pk(archive_id, tail), f"{tail[:_LONGEST_NAME]}#{study.study_instance_uid}"] = None
+            keys[names_pk(archive_id, tail), name_sk(tail, order if tail == group else f"~{order}")] = None
     rows: list[Item] = [{"pk": pk, "sk": sk, **hint} for pk, sk in keys]
     rows.append({"pk": months_pk(archive_id), "sk": study.study_date[:6] or ABSENT_MONTH, "v": SCHEMA_VERSION})
     return rows
