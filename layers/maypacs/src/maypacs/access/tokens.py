@@ -15,6 +15,8 @@ from maypacs.errors import SettingsError, UnauthenticatedError
 ACCESS_SECONDS = 900
 _ISSUER = "maypacs"
 _ALGORITHM = "EdDSA"
+#: Verified tokens that a process remembers.
+_TOKENS = 1_000
 _LEEWAY = 5  #: seconds that two functions' clocks may differ
 
 
@@ -34,6 +36,8 @@ class TokenKeys:
             raise SettingsError("token_keys must be a list of keys with a kid of its own each")
         self._keys = {k["kid"]: dict(k) for k in keys}
         self._signing_kid = keys[0]["kid"]
+        # A viewer sends the same token with every frame; what was signed stays signed, expiry is looked at each time.
+        self._known = functools.lru_cache(maxsize=_TOKENS)(self._signed)
 
     @functools.cache  # noqa: B019 - one instance a process, at most two keys
     def _private_key(self, kid: str) -> Any:
@@ -57,6 +61,13 @@ class TokenKeys:
 
     def verify(self, text: str, *, now: float) -> AccessToken:
         """Raises UnauthenticatedError: the same for every fault, except that an expired token is called expired."""
+        token = self._known(text)
+        if token.expires_at + _LEEWAY <= now:
+            raise UnauthenticatedError("the access token has expired")
+        return token
+
+    def _signed(self, text: str) -> AccessToken:
+        """What a token says that one of our keys has signed, expired or not. Raises UnauthenticatedError."""
         import jwt
 
         try:
@@ -71,7 +82,7 @@ class TokenKeys:
                 # The clock is ours to pass in, so expiry is checked below.
                 options={"require": ["iss", "sub", "exp", "iat"], "verify_exp": False, "verify_iat": False},
             )
-            token = AccessToken(
+            return AccessToken(
                 user=str(claims["sub"]),
                 epoch=int(claims["epoch"]),
                 family=str(claims["sid"]),
@@ -79,6 +90,3 @@ class TokenKeys:
             )
         except (jwt.PyJWTError, KeyError, ValueError, TypeError):
             raise UnauthenticatedError("the access token is not valid") from None
-        if token.expires_at + _LEEWAY <= now:
-            raise UnauthenticatedError("the access token has expired")
-        return token
