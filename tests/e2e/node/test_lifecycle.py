@@ -82,7 +82,7 @@ def test_health_needs_no_credential_and_says_what_works(node: Node) -> None:
     """For load balancers and people."""
     answer = requests.get(f"{node.url}/health", timeout=30)
     assert answer.status_code == 200
-    assert answer.json() == {"status": "ok", "storage": "ok", "table": "ok"}
+    assert answer.json() == {"status": "ok", "storage": "ok", "table": "ok", "disk": "ok"}
 
 
 def test_after_kill_9_everything_stored_is_found_again(tmp_path: Path, ct: list[Path]) -> None:

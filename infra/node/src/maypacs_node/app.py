@@ -10,6 +10,7 @@ import sys
 import time
 import uuid
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from maypacs_node.asgi import ClientGoneError, Exchange, Receive, Scope, Send, r
 from maypacs_node.blobs import Blobs
 from maypacs_node.events import HttpResponse
 from maypacs_node.logs import log_fault
+from maypacs_node.room import RETRY_SECONDS
 from maypacs_node.static import Dashboard
 from maypacs_node.storage import Storage
 from maypacs_node.uploads import Uploads
@@ -56,6 +58,7 @@ class Host:
         dashboard: Dashboard,
         table_is_up: Callable[[], bool],
         archive_bucket: str,
+        has_room: Callable[[], bool] = lambda: True,
     ) -> None:
         self._settings = settings
         self._storage = storage
@@ -64,6 +67,7 @@ class Host:
         self._dashboard = dashboard
         self._table_is_up = table_is_up
         self._archive_bucket = archive_bucket
+        self._has_room = has_room
         self._waiting = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -88,6 +92,9 @@ class Host:
         path = exchange.path
         if path.startswith("/blobs/"):
             await self._blobs.serve(exchange)
+        elif _stores(exchange) and not self._has_room():
+            await exchange.drain(_DRAIN_BYTES)
+            await exchange.answer(_FULL)
         elif path.startswith("/uploads/"):
             await self._uploads.serve(exchange)
         elif path == "/health":
@@ -104,7 +111,9 @@ class Host:
             self._storage.is_up(self._archive_bucket), asyncio.to_thread(self._table_is_up)
         )
         parts = {"storage": "ok" if storage else "down", "table": "ok" if table else "down"}
-        document = {"status": "ok" if storage and table else "degraded", **parts}
+        room = self._has_room()
+        parts["disk"] = "ok" if room else "nearly full"
+        document = {"status": "ok" if storage and table and room else "degraded", **parts}
         headers = (("content-type", "application/json"), ("cache-control", "no-store"))
         return HttpResponse(200 if storage and table else 503, headers, orjson.dumps(document))
 
@@ -161,7 +170,20 @@ class Host:
             "ms": round(seconds * 1000, 1),
             "client": exchange.client,
         }
-        sys.stdout.write(orjson.dumps(line).decode() + "\n")
+        with suppress(OSError):  # a full disk is no reason to fail
+            sys.stdout.write(orjson.dumps(line).decode() + "\n")
+
+
+def _stores(exchange: Exchange) -> bool:
+    return (exchange.method, exchange.path.split("/")[1]) in {("PUT", "uploads"), ("POST", "dicomweb")}
+
+
+def _full() -> HttpResponse:
+    answer = refusal(503, "the disk of the archive is nearly full: nothing is stored until there is room again")
+    return HttpResponse(503, (*answer.headers, ("retry-after", str(RETRY_SECONDS))), answer.body)
+
+
+_FULL = _full()
 
 
 class _Body:

@@ -25,6 +25,7 @@ from typing import Any, Protocol
 from maypacs_node import backups, notifications, processes
 from maypacs_node.handlers import Functions
 from maypacs_node.logs import log_fault
+from maypacs_node.room import Room
 
 POLL_SECONDS = 1.0
 #: Above this an object has a process of its own (protocols: ingest).
@@ -114,12 +115,14 @@ class Poller:
         deliver: Callable[[Mapping[str, Any]], bool],
         bulk: Callable[[str], subprocess.Popen[bytes]],
         nudged: Callable[[], Iterator[str]] = lambda: iter(()),
+        has_room: Callable[[], bool] = lambda: True,
     ) -> None:
         self._inbox = inbox
         self._deliveries = deliveries
         self._deliver = deliver
         self._start_bulk = bulk
         self._nudged = nudged
+        self._has_room = has_room
         self._bulk: tuple[str, subprocess.Popen[bytes]] | None = None
         #: Taken with success and still there: what ingest leaves alone (below no archive). Key → ETag, time.time().
         self._left: dict[str, tuple[str, float]] = {}
@@ -146,7 +149,7 @@ class Poller:
                     self._handle(self._inbox.head(key))
 
     def _handle(self, head: Head) -> None:
-        if not self._deliveries.is_due(head.key):
+        if not self._deliveries.is_due(head.key) or not self._has_room():
             return
         if head.size > BULK_BYTES or head.key.lower().endswith(BULK_SUFFIXES):
             if self._bulk is None:
@@ -198,6 +201,7 @@ def ingest(functions: Functions, run: Path) -> None:
         lambda event: deliver(functions, "ingest", event, seconds=INGEST_SECONDS),
         start_bulk,
         nudges.take,
+        Room.of(run).takes_what_came,
     )
     while os.getppid() == parent:
         # Nudges that came before this look are answered by it.

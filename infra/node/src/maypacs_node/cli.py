@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import errno
 import os
 import sys
 from collections.abc import Sequence
@@ -10,6 +11,11 @@ from pathlib import Path
 
 from maypacs_node.home import Home, NodeError
 
+#: Errors of the data folder that a person can mend; others are ours, and show where.
+_EXPLAINED = {
+    *(errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT),
+    *(errno.ENOTDIR, errno.EEXIST),
+}
 ROLES = ("viewer", "technician", "radiologist", "admin")
 
 
@@ -23,6 +29,19 @@ def main(argv: Sequence[str] | None = None) -> int:
         return int(arguments.run(arguments))
     except (NodeError, MayPACSError, SeaweedError) as error:
         print(f"maypacs: {error}", file=sys.stderr)
+        return 1
+    except OSError as error:
+        if error.errno not in (
+            errno.EACCES,
+            errno.EPERM,
+            errno.EROFS,
+            errno.ENOSPC,
+            errno.EDQUOT,
+            errno.ENOTDIR,
+            errno.EEXIST,
+        ):
+            raise
+        print(f"maypacs: {error.strerror}: {error.filename or arguments.data}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         return 130

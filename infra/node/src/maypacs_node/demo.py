@@ -11,6 +11,7 @@ import json
 import os
 import re
 import select
+import shutil
 import signal
 import subprocess
 import sys
@@ -156,6 +157,7 @@ class Demo:
                 return
             time.sleep(0.2)
         say(f"All can be found, {time.monotonic() - started - took:.1f} s after the last acknowledgement.")
+        shutil.rmtree(phantom, ignore_errors=True)  # 60 MB that nobody needs any more
         memory["sent"] = True
         self._remember(memory)
 
@@ -207,7 +209,7 @@ def main() -> int:
         Demo(arguments.data, arguments.port, arguments.edge_port, arguments.host).run()
     except Stopped:
         say("Stopped.")
-    except NodeError as error:
+    except (NodeError, OSError) as error:
         print(f"maypacs: {error}", file=sys.stderr)  # noqa: T201
         return 1
     return 0

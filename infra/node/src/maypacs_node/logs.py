@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import time
 import traceback
+from contextlib import suppress
 from pathlib import Path
 
 import orjson
@@ -12,8 +13,9 @@ import orjson
 
 def log(what: str, **fields: object) -> None:
     at = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-    sys.stderr.write(orjson.dumps({"at": at, "what": what, **fields}).decode() + "\n")
-    sys.stderr.flush()
+    with suppress(OSError):  # a full disk is no reason to fail
+        sys.stderr.write(orjson.dumps({"at": at, "what": what, **fields}).decode() + "\n")
+        sys.stderr.flush()
 
 
 def log_fault(error: BaseException, **fields: object) -> None:

@@ -23,6 +23,7 @@ from types import FrameType
 
 from maypacs_node import lane, processes
 from maypacs_node.home import REPOSITORY, Home, Limits, NodeError
+from maypacs_node.room import START_BYTES, Room
 from maypacs_node.seaweed import SeaweedFS, fetch
 
 DEFAULT_PORT = 8080
@@ -75,6 +76,8 @@ class Supervisor:
         self.home.create()
         with ExitStack() as stack:
             stack.enter_context(self.home.lock())
+            if (free := Room.of(self.home.folder).free) < START_BYTES:
+                raise NodeError(f"the disk of {self.home.folder} is full ({free // 1024**2} MiB free): make room first")
             self._stop_leftovers()
             port = self._choose_port()
             self._store = SeaweedFS(self.home.objects, run=self.home.run)

@@ -20,6 +20,7 @@ from maypacs.runtime import Runtime
 from maypacs_node import notifications
 from maypacs_node.app import LARGEST_BODY, Host, HostSettings
 from maypacs_node.blobs import Blobs
+from maypacs_node.room import Room
 from maypacs_node.static import Dashboard
 from maypacs_node.storage import Storage, StorageSettings
 from maypacs_node.uploads import Uploads
@@ -62,6 +63,7 @@ async def serve() -> None:
             dashboard=Dashboard(Path(os.environ["MAYPACS_NODE_DASHBOARD"])),
             table_is_up=table_is_up,
             archive_bucket=settings.archive_bucket,
+            has_room=Room.of(Path()).takes_more,
         )
         server = Server(
             host,
