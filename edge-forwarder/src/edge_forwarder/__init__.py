@@ -6,10 +6,15 @@ Layers, and who owns which state:
 layer              modules                                                     owns
 =================  ==========================================================  =================================
 wire (pure)        pdu, dimse, negotiation, statuses                           nothing: bytes in, values out
-files (pure)       part10, peek, packs, planner                                the planner owns the open packs
-durable state      spool (the truth), journal (rebuilt from the spool)         files; one SQLite file
-cloud              cloud, retry                                                connections
-threads            receive (one an association), keeper, uploader, watcher     queues between them
+connections        wire, services, scu, tls                                    one socket each
+files (pure)       part10, peek, packs, planner, rewrite                       the planner owns the open packs
+durable state      spool (the truth), journal (rebuilt from the spool),        files; two SQLite files
+                   ledger (what was sent and promised; cannot be rebuilt)
+cloud              cloud, dicomweb, multipart, retry                           connections
+reading            query (pure), find, fetch, retrieve, cache                  the cache, which can be deleted
+promising          commitment, evidence                                        requests, by way of the ledger
+threads            listener, receive (one an association), keeper, uploader,   queues between them
+                   watcher, commitment
 composition        service, cli, enroll, status_report, config, logs           the process
 =================  ==========================================================  =================================
 """

@@ -8,6 +8,8 @@ EdgeError
 │   └── NotAssociatedError  a peer that we called would not associate
 ├── SpoolError              the spool cannot take an instance
 │   └── SpoolFullError      ... because the disk, or the allowance, would be full: 0xA700
+├── QueryError              an identifier that is not one of its information model: 0xA900
+├── TooManyError            a query or retrieve that means more than one may
 ├── UnreadableError         no UIDs can be read from a file: the cloud will quarantine it
 └── CloudError              the cloud did not do what was asked
     ├── CloudAwayError      it could not be reached, or what answered is not it
@@ -48,6 +50,12 @@ class SpoolError(EdgeError): ...
 
 
 class SpoolFullError(SpoolError): ...
+
+
+class QueryError(EdgeError): ...
+
+
+class TooManyError(EdgeError): ...
 
 
 class UnreadableError(EdgeError): ...

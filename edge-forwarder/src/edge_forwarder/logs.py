@@ -24,6 +24,7 @@ ALLOWED: Final = frozenset(
         "files",
         "host",
         "instances",
+        "matches",
         "modality",
         "pack",
         "port",

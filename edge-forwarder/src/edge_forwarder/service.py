@@ -9,11 +9,14 @@ import time
 from contextlib import suppress
 
 from edge_forwarder import __version__, tls
+from edge_forwarder.cache import Cache
 from edge_forwarder.cloud import Cloud
 from edge_forwarder.commitment import Commitments
 from edge_forwarder.config import MIB, Config, load_credentials
 from edge_forwarder.dicomweb import DicomWeb
 from edge_forwarder.evidence import Evidence
+from edge_forwarder.fetch import Fetcher
+from edge_forwarder.find import Find
 from edge_forwarder.journal import Journal
 from edge_forwarder.keeper import Keeper
 from edge_forwarder.ledger import Ledger
@@ -22,8 +25,10 @@ from edge_forwarder.listener import Listener
 from edge_forwarder.logs import Log
 from edge_forwarder.planner import Limits, Planner
 from edge_forwarder.receive import Receiver
+from edge_forwarder.retrieve import Retrieve
 from edge_forwarder.scu import Peer
 from edge_forwarder.services import Offer
+from edge_forwarder.services import Service as ServiceOfCommand
 from edge_forwarder.spool import Spool
 from edge_forwarder.statuses import Command
 from edge_forwarder.uploader import Uploader
@@ -74,7 +79,7 @@ class Service:
             judge = Evidence(self.ledger, self.archive, self._is_spooled, self.keeper.caught_up)
             self.commitments = Commitments(config, self.ledger, judge, self._peer, log)
             self.watcher.settled = self.commitments.wake
-            offer = Offer({Command.N_ACTION_RQ: self.commitments.action}, self.commitments)
+            offer = Offer({Command.N_ACTION_RQ: self.commitments.action, **self._readers()}, self.commitments)
             receiver = Receiver(config, self.spool, log, self.keeper.stored, self.keeper.ended, self._refused, offer)
             self.listener = Listener(receiver, tls.server_context(config))
         except BaseException:
@@ -109,6 +114,19 @@ class Service:
         self.ledger.close()
         self.spool.close()
         self._log.info("stopped")
+
+    def _readers(self) -> dict[int, ServiceOfCommand]:
+        """Query and retrieve. Raises OSError when there can be no cache."""
+        limits = self._config.retrieve
+        cache = Cache(
+            self._config.folder / limits.cache, max_bytes=limits.cache_mib * MIB, max_age=limits.cache_hours * 3600
+        )
+        cache.open()
+        slots = threading.BoundedSemaphore(limits.parallel)
+        fetcher = Fetcher(self.archive, cache, limits.max_instances)
+        retrieve = Retrieve(self.archive, fetcher, self._peer, slots, limits.max_studies, self._log)
+        find = Find(self._config, self.archive, slots, self._log)
+        return {Command.C_FIND_RQ: find, Command.C_MOVE_RQ: retrieve, Command.C_GET_RQ: retrieve}
 
     def _is_spooled(self, name: str) -> bool:
         return self.spool.path(name).is_file()

@@ -5,12 +5,16 @@ from __future__ import annotations
 from io import BytesIO
 from typing import Final
 
+from pydicom import config
 from pydicom.dataset import Dataset
 from pydicom.filebase import DicomBytesIO
 from pydicom.filereader import read_dataset
 from pydicom.filewriter import write_dataset
 
 from edge_forwarder.errors import UnreadableError
+
+# Other people's values may be wrong; pydicom would print them, and they are patients' data.
+config.settings.reading_validation_mode = config.IGNORE
 
 IMPLICIT: Final = "1.2.840.10008.1.2"
 

@@ -194,15 +194,22 @@ class Wire:
         self.send(message)
 
     def send_stream(self, context_id: int, command: bytes, pieces: Iterable[bytes]) -> None:
-        """A command and a data set of any size; one piece is held back, for only the last fragment is marked so."""
+        """A command and a data set of any size; one piece is held back, for only the last fragment is marked so. What
+        the first piece raises is raised before anything is sent; later it is a WireError, for half is sent.
+        """
+        rest = iter(pieces)
+        held = next(rest, b"")
         self.send(pdu.encode_values(context_id, command, self.peer_max_pdu, command=True))
         most = self.peer_max_pdu or _UNLIMITED
-        held: bytes | None = None
-        for piece in pieces:
-            if held is not None:
+        try:
+            for piece in rest:
                 self.send(pdu.encode_values(context_id, held, most, command=False, last=False))
-            held = piece
-        self.send(pdu.encode_values(context_id, held or b"", most, command=False))
+                held = piece
+        except WireError:
+            raise
+        except Exception as error:
+            raise WireError(f"a data set that broke off ({type(error).__name__})") from None
+        self.send(pdu.encode_values(context_id, held, most, command=False))
 
 
 def gone(error: Exception) -> str:

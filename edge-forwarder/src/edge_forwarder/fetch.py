@@ -1,0 +1,161 @@
+"""What a retrieve names, from the archive by way of the cache: which instances, and the file of each."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from pathlib import Path
+
+from edge_forwarder import part10
+from edge_forwarder.cache import EXPLICIT, STORED, Cache, Instance
+from edge_forwarder.dicomweb import DicomWeb, value
+from edge_forwarder.errors import CloudAwayError, CloudError, RefusedError, TooManyError, UnreadableError
+from edge_forwarder.peek import HEAD_BYTES, identify
+
+#: With so many of a series missing in the cache, the series is fetched as one message.
+_WHOLE_SERIES = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Part of a study: everything of it, some series, or some instances of a series."""
+
+    study: str
+    series: tuple[str, ...] = ()
+    instances: tuple[str, ...] = ()
+
+
+class Fetcher:
+    def __init__(self, archive: DicomWeb, cache: Cache, max_instances: int) -> None:
+        self._archive, self._cache, self._max = archive, cache, max_instances
+
+    def instances(self, targets: Sequence[Target]) -> list[Instance]:
+        """Every instance that is meant. From the cache when the cloud is away and all of the study is there. Raises
+        CloudError, TooManyError.
+        """
+        found: list[Instance] = []
+        for target in targets:
+            try:
+                whole = self._of_study(target.study) if not target.series else self._of_series(target)
+                if not target.series:
+                    self._cache.remember(target.study, whole)
+            except RefusedError:
+                raise
+            except CloudError:
+                remembered = self._cache.remembered(target.study)
+                if remembered is None:
+                    raise
+                whole = remembered
+            found += [
+                i
+                for i in whole
+                if (not target.series or i.series in target.series)
+                and (not target.instances or i.sop in target.instances)
+            ]
+            if len(found) > self._max:
+                raise TooManyError(f"more than {self._max} instances")
+        return found
+
+    def _of_study(self, study: str) -> list[Instance]:
+        series = self._search(f"/studies/{study}/series")
+        return self._of_series(Target(study, tuple(value(item, "0020000E") for item in series)))
+
+    def _of_series(self, target: Target) -> list[Instance]:
+        found = []
+        for series in target.series:
+            query = [("SOPInstanceUID", uid) for uid in target.instances] if len(target.instances) == 1 else []
+            for item in self._search(f"/studies/{target.study}/series/{series}/instances", query):
+                try:
+                    found.append(Instance(target.study, series, value(item, "00080018"), value(item, "00080016")))
+                except ValueError:
+                    continue  # the archive holds such things in quarantine only
+        return found
+
+    def _search(self, path: str, query: Sequence[tuple[str, str]] = ()) -> list[dict[str, object]]:
+        try:
+            found = self._archive.search(path, query, limit=self._max)
+        except RefusedError as error:
+            if error.status == 404:
+                return []
+            raise
+        if found.more:
+            raise TooManyError(f"more than {self._max} instances")
+        return found.items
+
+    def files(self, instances: Sequence[Instance]) -> Iterator[tuple[Instance, Path | None]]:
+        """The stored file of each, series by series, as they come; None when it cannot be had."""
+        away = False
+        for (study, series), group in groupby(instances, key=lambda i: (i.study, i.series)):
+            missing: dict[str, Instance] = {}
+            for instance in group:
+                path = self._cache.get(instance)
+                if path is None:
+                    missing[instance.sop] = instance
+                else:
+                    yield instance, path
+            if len(missing) >= _WHOLE_SERIES and not away:
+                away = yield from self._whole(f"/studies/{study}/series/{series}", missing)
+            for instance in missing.values():
+                path = None
+                # Once the cloud is away, the caller is not made to wait for each of the rest.
+                if not away:
+                    away, path = self._try(instance)
+                yield instance, path
+
+    def _try(self, instance: Instance) -> tuple[bool, Path | None]:
+        """Whether the cloud is away, and the file."""
+        try:
+            return False, self.one(instance)
+        except CloudAwayError:
+            return True, None
+        except (CloudError, OSError):
+            return False, None
+
+    def _whole(self, path: str, missing: dict[str, Instance]) -> Generator[tuple[Instance, Path | None], None, bool]:
+        """The parts of one message; what comes leaves ``missing``, the rest is to be asked for one by one. Whether
+        the cloud is away.
+        """
+        any_one = next(iter(missing.values()))
+        try:
+            with self._archive.retrieve(path, as_stored=True) as parts:
+                for pieces in parts:
+                    draft = self._cache.draft(any_one, pieces)
+                    try:
+                        instance = missing.pop(identify(draft).sop_instance_uid, None)
+                    except UnreadableError:
+                        instance = None
+                    if instance is None:
+                        draft.unlink(missing_ok=True)
+                    else:
+                        yield instance, draft.replace(self._cache.path(instance))
+        except CloudAwayError:
+            return True
+        except (CloudError, OSError):
+            pass
+        return False
+
+    def one(self, instance: Instance, kind: str = STORED) -> Path:
+        """One instance, as stored or in Explicit VR Little Endian. Raises CloudError, OSError."""
+        known = self._cache.get(instance, kind)
+        if known is not None:
+            return known
+        path = f"/studies/{instance.study}/series/{instance.series}/instances/{instance.sop}"
+        with self._archive.retrieve(path, as_stored=kind != EXPLICIT) as parts:
+            for pieces in parts:
+                return self._cache.draft(instance, pieces).replace(self._cache.path(instance, kind))
+        raise CloudAwayError("an answer without a part")
+
+    def done(self) -> None:
+        """After each retrieve: keep to the cache's caps."""
+        self._cache.trim()
+
+
+def part_10(path: Path) -> tuple[str, int]:
+    """Transfer syntax of a file, and where its data set begins. Raises OSError, UnreadableError."""
+    with path.open("rb") as file:
+        head = file.read(HEAD_BYTES)
+    syntax, offset = part10.meta_value(head, 0x0010), part10.dataset_offset(head)
+    if not syntax or not offset:
+        raise UnreadableError("no Part 10 file")
+    return syntax, offset
