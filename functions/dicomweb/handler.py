@@ -20,13 +20,14 @@ from aws_lambda_powertools.event_handler import APIGatewayRestResolver, Response
 from aws_lambda_powertools.metrics import MetricUnit
 
 from maypacs.access.addresses import client_address
+from maypacs.dicomweb.capabilities import capabilities
 from maypacs.dicomweb.request import Request
 from maypacs.dicomweb.routes import ROUTES, methods
 from maypacs.errors import NotFoundError, NotSupportedError
 from maypacs.http.answers import Answer, cors_headers, merge_vary, plain_problem_answer, preflight, problem_answer
 from maypacs.http.urls import archive_root, base_url
 from maypacs.runtime import Runtime
-from maypacs.uids import uid
+from maypacs.uids import archive_id, uid
 
 METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
 
@@ -48,7 +49,9 @@ def _serve(template: str, parameters: dict[str, str]) -> Answer:
     if method == "OPTIONS":
         if "access-control-request-method" in headers:
             return preflight(methods(template))
-        raise NotSupportedError("Retrieve Capabilities is not built yet")
+        here = base_url(headers, trust_forwarded=runtime().settings.trust_forwarded)
+        root = archive_root(here, archive_id(parameters["archive"]))
+        return capabilities(template, root, headers.get("accept"), methods(template))
     operation = ROUTES[template].get("GET" if method == "HEAD" else method)
     if operation is None:
         allowed = ", ".join(methods(template))

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from maypacs.access.principals import Action
 from maypacs.bulkdata import retrieve_bulkdata
+from maypacs.dicomweb.capabilities import retrieve_description
 from maypacs.dicomweb.request import Request
 from maypacs.dicomweb.transactions import delete, not_yet, restore, searching
 from maypacs.frames import retrieve_frames
@@ -49,8 +50,10 @@ _DELETE = Operation(Action.DELETE, delete)
 _RESTORE = {"POST": Operation(Action.DELETE, restore)}
 
 
-#: Template below /dicomweb/{archive} -> method -> operation.
+#: Template below /dicomweb/{archive} -> method -> operation. The root has capabilities alone (OPTIONS, as every one).
 ROUTES: Mapping[str, Mapping[str, Operation]] = {
+    "": {},
+    "/openapi.json": {"GET": Operation(Action.SEARCH, retrieve_description)},
     STUDIES: {"GET": _search("study"), "POST": Operation(Action.STORE, store)},
     "/series": {"GET": _search("series")},
     "/instances": {"GET": _search("instance")},
