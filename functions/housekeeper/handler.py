@@ -1,6 +1,7 @@
 """The schedule: sends what lies in the inbox too long to ingest again, and expires composed answers.
 
-With MAYPACS_INGEST_QUEUE (a queue's URL; AWS) by a message to that queue, else by ingesting here.
+With MAYPACS_INGEST_QUEUE (a queue's URL; AWS) by a message to that queue, else by ingesting here. MAYPACS_SWEEP=off
+where something else goes by the listing of the inbox already (a node's poller).
 """
 
 from __future__ import annotations
@@ -31,7 +32,8 @@ def runtime() -> Runtime:
 def handler(event: dict[str, Any], context: Any) -> dict[str, int]:
     queue = os.environ.get("MAYPACS_INGEST_QUEUE", "")
     done = {"swept": 0, "failed": 0}
-    for found in waiting(runtime().inbox_objects):
+    sweeps = os.environ.get("MAYPACS_SWEEP") != "off"
+    for found in waiting(runtime().inbox_objects) if sweeps else ():
         try:
             _again(found, queue)
             done["swept"] += 1

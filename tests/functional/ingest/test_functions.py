@@ -237,6 +237,19 @@ def late() -> dict[str, Any]:
     return {"older_than": housekeeping.SWEEP_AGE, "clock": lambda: housekeeping.utc_now() + timedelta(minutes=20)}
 
 
+def test_where_a_poller_looks_after_the_inbox_the_housekeeper_leaves_it(
+    cloud: MotoCloud, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a node: else a large bundle would be taken in twice at once, uncounted, by the process of the thumbnails."""
+    monkeypatch.setattr(housekeeping.waiting, "__kwdefaults__", late())
+    cloud.s3.put_object(Bucket="inbox", Key="hosp1/a.dcm", Body=slice_of())
+    monkeypatch.setenv("MAYPACS_SWEEP", "off")
+    assert load_function("housekeeper").handler({}, Context())["swept"] == 0
+    assert keys(cloud, "inbox") == ["hosp1/a.dcm"]
+    monkeypatch.delenv("MAYPACS_SWEEP")
+    assert load_function("housekeeper").handler({}, Context())["swept"] == 1
+
+
 def test_with_a_queue_the_housekeeper_sends_messages_as_s3_does(
     cloud: MotoCloud, ingest: ModuleType, monkeypatch: pytest.MonkeyPatch
 ) -> None:

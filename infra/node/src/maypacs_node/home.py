@@ -115,6 +115,7 @@ class Home:
             "MAYPACS_INBOX_BUCKET": INBOX_BUCKET,
             "MAYPACS_SECRETS": str(self.secrets_file),
             "MAYPACS_LIMITS": limits,
+            "MAYPACS_SWEEP": "off",  # the poller goes by the inbox's listing, counts its deliveries, minds the disk
             "MAYPACS_BLOBS": "hmac",
             "MAYPACS_UPLOADS": "hmac",
             # The host in front of the functions writes the X-Forwarded-* headers itself, as API Gateway does.
