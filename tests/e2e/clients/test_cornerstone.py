@@ -65,6 +65,10 @@ MORE_SYNTAXES = {
 }
 
 
+#: A sample, the number of the frame, and what the page says about it.
+Finding = tuple[Sample, int, dict[str, Any]]
+
+
 def pictures() -> list[tuple[Sample, int]]:
     """One a series and syntax, with pixels; and which archive it is for."""
     found: dict[tuple[str, str], tuple[Sample, int]] = {}
@@ -79,11 +83,11 @@ def has_pixels(sample: Sample) -> bool:
     return any(word in dataset for word in ("PixelData", "FloatPixelData", "DoubleFloatPixelData"))
 
 
-def expected(sample: Sample) -> Any | None:
-    """pydicom's first frame; None when it has no decoder for it."""
+def expected(sample: Sample, frame: int) -> Any | None:
+    """pydicom's frame; None when it has no decoder for it."""
     dataset = sample.dataset()
     try:
-        pixels = pixel_array(dataset, index=0)
+        pixels = pixel_array(dataset, index=frame - 1)
         if dataset.PhotometricInterpretation == "PALETTE COLOR":
             colours = apply_color_lut(pixels, dataset)
             pixels = (colours >> 8).astype(np.uint8) if colours.dtype == np.uint16 else colours
@@ -93,9 +97,7 @@ def expected(sample: Sample) -> Any | None:
 
 
 @pytest.fixture(scope="module")
-def findings(
-    new_archive: Callable[[], Archive], tmp_path_factory: pytest.TempPathFactory
-) -> list[tuple[Sample, dict[str, Any]]]:
+def findings(new_archive: Callable[[], Archive], tmp_path_factory: pytest.TempPathFactory) -> list[Finding]:
     folder: Path = tmp_path_factory.mktemp("cornerstone")
     done = subprocess.run(
         ["node", HERE / "cornerstone" / "build.mjs", folder / "page"], capture_output=True, text=True, timeout=120
@@ -105,9 +107,10 @@ def findings(
     archives = {copy: new_archive() for copy in sorted({copy for _, copy in samples})}
     for sample, copy in samples:
         store(archives[copy], sample)
+    frames = [(sample, copy, frame) for sample, copy in samples for frame in sorted({1, last_frame(sample)})]
     requests: list[dict[str, Any]] = [
-        {"root": archives[copy].root, "token": archives[copy].key, "url": sample.url, "frame": 1}
-        for sample, copy in samples
+        {"root": archives[copy].root, "token": archives[copy].key, "url": sample.url, "frame": frame}
+        for sample, copy, frame in frames
     ]
     by_uri = {sample.syntax: sample for sample, copy in reversed(samples) if copy == 0 and sample.syntax in SYNTAXES}
     requests += [
@@ -123,8 +126,15 @@ def findings(
             findings=str(folder / "findings.json"),
         )
     report = json.loads((folder / "findings.json").read_text())
-    asked = [sample for sample, _ in samples] + list(by_uri.values())
-    return list(zip(asked, report["findings"], strict=True))
+    asked = [(sample, frame) for sample, _, frame in frames] + [(sample, 1) for sample in by_uri.values()]
+    return [(sample, frame, found) for (sample, frame), found in zip(asked, report["findings"], strict=True)]
+
+
+def last_frame(sample: Sample) -> int:
+    try:
+        return max(1, int(sample.header.get("NumberOfFrames") or 1))
+    except ValueError:
+        return 1
 
 
 def wado_uri(sample: Sample) -> str:
@@ -145,16 +155,16 @@ def store(archive: Archive, sample: Sample) -> None:
         assert answer.status_code in {200, 202}, f"{sample.name}: {answer.status_code} {answer.text[:500]}"
 
 
-def test_every_picture_is_decoded(findings: list[tuple[Sample, dict[str, Any]]]) -> None:
+def test_every_picture_is_decoded(findings: list[Finding]) -> None:
     """But for what the loader cannot do, by name."""
-    assert {sample.name: found["error"] for sample, found in findings if "error" in found} == {}
+    assert {(sample.name, frame): found["error"] for sample, frame, found in findings if "error" in found} == {}
 
 
-def test_the_pixels_are_those_that_pydicom_decodes(findings: list[tuple[Sample, dict[str, Any]]]) -> None:
+def test_the_pixels_are_those_that_pydicom_decodes(findings: list[Finding]) -> None:
     """Value by value (by two sums) where the compression is lossless; within a grey level on average elsewhere."""
     wrong, compared = {}, set()
-    for sample, found in findings:
-        pixels = expected(sample)
+    for sample, frame, found in findings:
+        pixels = expected(sample, frame)
         if pixels is None or "error" in found:
             continue
         values = pixels.astype(np.float64).ravel()
@@ -167,7 +177,7 @@ def test_the_pixels_are_those_that_pydicom_decodes(findings: list[tuple[Sample, 
             good = ours == theirs and (found["sum"], found["weighted"]) == (float(values.sum()), weighted)
         compared.add(sample.syntax)
         if not good:
-            wrong[sample.name] = f"{found} instead of {theirs}, sum {values.sum()}"
+            wrong[sample.name, frame] = f"{found} instead of {theirs}, sum {values.sum()}"
     assert wrong == {}
     assert compared >= SYNTAXES
     if SHARED_SAMPLES.is_dir():
