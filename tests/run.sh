@@ -10,6 +10,9 @@ have() { # have TOOL PACKAGE SUITE
   missing+=("$3 needs '$1': apt-get install $2")
   return 1
 }
+have_orthanc() { # Debian's, with the DICOMweb plugin: a peer in both directions
+  PATH=$PATH:/usr/sbin have Orthanc "orthanc orthanc-dicomweb" "tests/e2e (clients)"
+}
 failed=()
 run() { # run NAME COMMAND...
   local name=$1 start=$SECONDS
@@ -21,7 +24,7 @@ run() { # run NAME COMMAND...
 
 run "unit, functional, contract" .venv/bin/pytest -q -n 2 --dist loadgroup tests/unit tests/functional tests/contract
 run "front end" npm --prefix frontend run --silent test
-have storescu dcmtk "tests/e2e (the edge)" && run "e2e" .venv/bin/pytest -q -n 2 --dist loadfile -m "not browser" tests/e2e
+have storescu dcmtk "tests/e2e (the edge)" && have_orthanc && run "e2e" .venv/bin/pytest -q -n 2 --dist loadfile -m "not browser" tests/e2e
 have chromium chromium "tests/e2e/browser" && run "browser" .venv/bin/pytest -q -m browser tests/e2e
 run "deploy" .venv/bin/pytest -q tests/deploy
 
