@@ -18,15 +18,16 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TypeAlias
 
 import orjson
-from tests.support.fill import fill, rows_of, synthetic_study
-from tests.support.tables import dynalite
+from tests.support.fill import NAMED, add_named, fill, rows_of, synthetic_study, unique_name
+from tests.support.tables import dynalite, dynamodb_client
 
+from maypacs.index.dynamodb_table import encode_item
 from maypacs.index.sqlite_table import SqliteTable
 from maypacs.index.table import Table
 from maypacs.query import parse_query
@@ -38,21 +39,6 @@ SMALL, LARGE = ArchiveId("small"), ArchiveId("large")
 Answer: TypeAlias = tuple[float, float, int, int, int]
 #: A question and the parameters of its n-th asking, about a study that both archives hold.
 Question = Callable[[int], dict[str, str]]
-
-
-#: Studies of patients of whom no other has the name, in every archive beside the synthetic ones.
-NAMED = 100
-
-
-def unique_name(number: int) -> str:
-    return f"Thử^Mẫu Riêng{chr(97 + number // 26)}{chr(97 + number % 26)}"
-
-
-def add_named(table: Table, archive_id: ArchiveId) -> None:
-    for number in range(NAMED):
-        study = synthetic_study(archive_id, 10_000_000 + number)[0]
-        for row in rows_of(replace(study, patient_names=(unique_name(number),))):
-            table.put(row)
 
 
 def _patient(number: int) -> str:
@@ -160,13 +146,27 @@ def sqlite(folder: Path, large: int) -> Iterator[Table]:
 
 @contextmanager
 def in_dynalite(folder: Path, large: int) -> Iterator[Table]:
-    """Filled in parallel: a row is a request."""
+    """The rows that a search for studies reads, without those of their series."""
     with dynalite(folder / "dynalite") as server:
         table = server.new_table()
+        client = dynamodb_client(server.endpoint)
+
+        def put(numbers: tuple[ArchiveId, int]) -> None:
+            archive_id, first = numbers
+            studies = [synthetic_study(archive_id, number)[0] for number in range(first, first + 250)]
+            rows = {(row["pk"], row["sk"]): row for study in studies for row in rows_of(study)}  # months come often
+            waiting = [{"PutRequest": {"Item": encode_item(row)}} for row in rows.values()]
+            while waiting:
+                left = client.batch_write_item(RequestItems={table.name: waiting[:25]})["UnprocessedItems"]
+                waiting = waiting[25:] + left.get(table.name, [])
+
+        parts = [
+            (archive_id, first)
+            for archive_id, size in ((SMALL, 1_000), (LARGE, large))
+            for first in range(0, size, 250)
+        ]
         with ThreadPoolExecutor(4) as pool:
-            parts = [(SMALL, first, 250) for first in range(0, 1_000, 250)]
-            parts += [(LARGE, first, 500) for first in range(0, large, 500)]
-            list(pool.map(lambda part: fill(table, part[0], part[2], first=part[1]), parts))
+            list(pool.map(put, parts))
         for archive_id in (SMALL, LARGE):
             add_named(table, archive_id)
         yield table

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 from maypacs.index.rows import Attributes, SeriesSummary, StudySummary
@@ -108,3 +109,18 @@ def fill(table: Table, archive_id: ArchiveId, count: int, *, first: int = 0, see
     else:
         for item in synthetic_rows(archive_id, count, first=first, seed=seed):
             table.put(item)
+
+
+#: Studies of patients of whom no other has the name, in every archive beside the synthetic ones.
+NAMED = 100
+
+
+def unique_name(number: int) -> str:
+    return f"Thử^Mẫu Riêng{chr(97 + number // 26)}{chr(97 + number % 26)}"
+
+
+def add_named(table: Table, archive_id: ArchiveId) -> None:
+    for number in range(NAMED):
+        study = synthetic_study(archive_id, 10_000_000 + number)[0]
+        for row in rows_of(replace(study, patient_names=(unique_name(number),))):
+            table.put(row)

@@ -131,7 +131,7 @@ class DynamoDBTable:
 
     def put(self, item: Item, *, condition: Condition | None = None) -> None:
         size = costs.check_item(item)
-        request = {"TableName": self.name, "Item": _encode_item(item), "ReturnConsumedCapacity": "TOTAL"}
+        request = {"TableName": self.name, "Item": encode_item(item), "ReturnConsumedCapacity": "TOTAL"}
         self._write(self._client.put_item, request | _condition(condition), size)
 
     def update(
@@ -285,7 +285,7 @@ def _update(item_set: Mapping[str, Value], remove: Sequence[str], condition: Con
     return {name: value for name, value in request.items() if value}
 
 
-def _encode_item(item: Mapping[str, Value]) -> dict[str, Any]:
+def encode_item(item: Mapping[str, Value]) -> dict[str, Any]:
     return {name: _encode(value) for name, value in item.items()}
 
 
@@ -303,7 +303,7 @@ def _encode(value: Value) -> dict[str, Any]:
     if isinstance(value, list):
         return {"L": [_encode(element) for element in value]}
     if isinstance(value, dict):
-        return {"M": _encode_item(value)}
+        return {"M": encode_item(value)}
     raise ValueError(f"a row cannot hold {type(value).__name__}")
 
 
