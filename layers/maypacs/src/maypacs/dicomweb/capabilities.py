@@ -96,8 +96,8 @@ def described(template: str, method: str, operation: Operation) -> Described:
     if last == "restore":
         return Described(name, f"Take the {level} out of the trash", answers={204: ()})
     if method == "POST":
-        takes = (*(f'{_MULTIPART}; type="{each}"' for each in (DICOM, DICOM_JSON, DICOM_XML)), DICOM)
-        answers = dict.fromkeys((200, 202, 409), (DICOM_JSON, DICOM_XML))
+        takes = (*(f'{_MULTIPART}; type="{each}"' for each in (DICOM, DICOM_JSON)), DICOM)
+        answers = dict.fromkeys((200, 202, 409), (DICOM_JSON,))
         return Described(name, "Store instances", takes=takes, answers=answers)
     if template == "/openapi.json":
         return Described(name, "This description", answers={200: (JSON,)})
