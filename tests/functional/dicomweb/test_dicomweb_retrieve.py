@@ -277,12 +277,6 @@ def test_metadata_above_the_limit_is_a_redirect(make_client: Callable[..., Clien
     assert json.loads(gzip.decompress(packed.body)) == reply.json()
 
 
-def test_metadata_as_xml_is_not_built_and_says_so(client: Client, series: list[bytes]) -> None:
-    """501, not JSON under another name."""
-    for accept in ("application/dicom+xml", 'multipart/related; type="application/dicom+xml"'):
-        assert client.get(f"{make.url()}/metadata", accept).status == 501
-
-
 def test_head_answers_like_get_without_the_body(client: Client, series: list[bytes]) -> None:
     """Same status, same ETag."""
     for path in (make.url(), f"{make.url()}/metadata", f"{make.url(1)}/frames/1", f"{make.url(1)}/rendered"):

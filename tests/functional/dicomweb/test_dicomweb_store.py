@@ -96,8 +96,8 @@ JPEG_PART = b"--B\r\nContent-Type: image/jpeg\r\n\r\nx\r\n--B--"
         (
             'multipart/related; type="application/dicom+xml"; boundary=B',
             b"--B\r\n\r\nx\r\n--B--",
-            501,
-            "not built yet",
+            400,
+            "XML that is none",
         ),
         ("application/dicom", b"", 400, "an empty bare body"),
         ("", b"x", 415, "no media type"),

@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING, Any
 
 from maypacs import receipts
 from maypacs.arrivals import new_arrival
+from maypacs.dicom.native_model import to_xml
 from maypacs.dicomweb.request import Request
-from maypacs.errors import BadRequestError, NotSupportedError, TooLargeError, UnsupportedMediaTypeError
+from maypacs.errors import BadRequestError, TooLargeError, UnsupportedMediaTypeError
 from maypacs.http.answers import Answer, json_answer
 from maypacs.http.media_types import DICOM, DICOM_JSON, DICOM_XML, MULTIPART, metadata_choice, parse_media_type
 from maypacs.http.multipart import read_multipart
@@ -65,10 +66,9 @@ _REASONS = {
 def store(request: Request) -> Answer:
     """POST /studies, POST /studies/{s}: 200 all stored, 202 some, 409 none.
 
-    Raises BadRequestError, UnsupportedMediaTypeError, NotAcceptableError, TooLargeError, NotSupportedError.
+    Raises BadRequestError, UnsupportedMediaTypeError, NotAcceptableError, TooLargeError.
     """
-    if metadata_choice(request.accept) == DICOM_XML:
-        raise NotSupportedError("the answer as XML is not built yet: ask for application/dicom+json")
+    as_xml = metadata_choice(request.accept) == DICOM_XML
     limit = request.settings.inline_limit
     if request.settings.limits == "gateway" and len(request.body) > limit:
         archive = request.workspace.archive_id
@@ -90,7 +90,11 @@ def store(request: Request) -> Answer:
         for each, outcome in zip(sent, outcomes, strict=True)
     ]
     warnings = [each.warning for each in sent]
-    return json_answer(response(request.root, outcomes, warnings), status=status_of(outcomes, warnings))
+    document, status = response(request.root, outcomes, warnings), status_of(outcomes, warnings)
+    if as_xml:
+        body = to_xml(document)
+        return Answer(status, {"Content-Type": DICOM_XML}, body)
+    return json_answer(document, status=status)
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,16 +119,15 @@ def read_instances(content_type: str, body: bytes) -> list[Sent]:
     if media.name != MULTIPART:
         raise UnsupportedMediaTypeError(f'taken here: multipart/related; type="{DICOM}", or {DICOM}')
     root_type = media.parameters.get("type", DICOM).split(";")[0].strip().lower()
-    if root_type == DICOM_XML:
-        raise NotSupportedError(f"metadata as XML with bulk data is not built yet: send {DICOM_JSON}, or {DICOM}")
-    if root_type == DICOM_JSON:
+    if root_type in {DICOM_JSON, DICOM_XML}:
         from maypacs.store_metadata import build_instances
 
-        return [
-            _built(each) for each in build_instances(list(read_multipart(body, media.parameters.get("boundary", ""))))
-        ]
+        parts = list(read_multipart(body, media.parameters.get("boundary", "")))
+        return [_built(each) for each in build_instances(parts, root_type)]
     if root_type != DICOM:
-        raise UnsupportedMediaTypeError(f'taken here: multipart/related; type="{DICOM}" or "{DICOM_JSON}"')
+        raise UnsupportedMediaTypeError(
+            f'taken here: multipart/related; type="{DICOM}", "{DICOM_JSON}" or "{DICOM_XML}"'
+        )
     instances = []
     for part in read_multipart(body, media.parameters.get("boundary", "")):
         stated = part.headers.get("content-type", "")

@@ -1,4 +1,5 @@
-"""STOW of metadata and bulk data (PS3.18 10.5.1): instances put together from the DICOM JSON model and its bulk parts.
+"""STOW of metadata and bulk data (PS3.18 10.5.1): instances put together from the DICOM JSON (or XML) model and
+its bulk parts.
 
 A bulk part is found by its Content-Location, which is what the metadata's BulkDataURI says; several parts of one
 location are the frames of compressed pixel data, in order. Nothing is ever fetched from a URI.
@@ -16,8 +17,9 @@ from maypacs.dicom import transfer_syntaxes
 from maypacs.dicom.explicit import encapsulated
 from maypacs.dicom.file_meta import part10_header
 from maypacs.dicom.model_writer import Notes, write_dataset
+from maypacs.dicom.native_model import from_xml
 from maypacs.errors import BadRequestError, HeaderError
-from maypacs.http.media_types import DICOM_JSON, JSON, MediaType, parse_media_type
+from maypacs.http.media_types import DICOM_JSON, DICOM_XML, JSON, MediaType, parse_media_type
 from maypacs.http.multipart import BodyPart
 
 #: Instances of one request.
@@ -50,14 +52,19 @@ class _BulkPart:
     content: memoryview
 
 
-def build_instances(parts: Sequence[BodyPart]) -> list[Built]:
-    """Of the parts of a request: metadata (an array of data sets) and bulk data. Raises BadRequestError."""
+def build_instances(parts: Sequence[BodyPart], root_type: str = DICOM_JSON) -> list[Built]:
+    """Of the parts of a request: metadata (JSON: an array of data sets; XML: one a part) and bulk data.
+
+    Raises BadRequestError.
+    """
     models: list[Mapping[str, Any]] = []
     bulk: dict[str, list[_BulkPart]] = {}
     for number, part in enumerate(parts):
-        media = parse_media_type(part.headers.get("content-type") or (DICOM_JSON if number == 0 else "*/*"))
+        media = parse_media_type(part.headers.get("content-type") or (root_type if number == 0 else "*/*"))
         if media.name in {DICOM_JSON, JSON}:
             models += _models(part.content)
+        elif media.name == DICOM_XML:
+            models.append(from_xml(bytes(part.content)))
         elif location := part.headers.get("content-location"):
             bulk.setdefault(location, []).append(_BulkPart(media, part.content))
         else:

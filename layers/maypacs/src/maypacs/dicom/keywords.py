@@ -78,3 +78,13 @@ def _all() -> dict[str, str]:
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return {entry[4]: f"{number:08X}" for number, entry in module.DicomDictionary.items() if entry[4]}
+
+
+def keyword(tag_text: str) -> str:
+    """The keyword of a public tag, "" of a private or unknown one."""
+    return _keywords().get(tag_text, "")
+
+
+@cache
+def _keywords() -> dict[str, str]:
+    return {number: name for name, number in (_COMMON | _all()).items()}

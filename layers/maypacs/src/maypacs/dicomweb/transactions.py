@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from maypacs.dicomweb.request import Request
+from maypacs.dicomweb.xml_answers import xml_answer
 from maypacs.errors import NotSupportedError
 from maypacs.http.answers import Answer, json_answer
 from maypacs.http.media_types import DICOM_XML, metadata_choice
@@ -19,8 +20,6 @@ def searching(level: Level) -> Callable[[Request], Answer]:
 
     def answer(request: Request) -> Answer:
         media_type = metadata_choice(request.accept)
-        if media_type == DICOM_XML:
-            raise NotSupportedError("search results as XML are not built yet: ask for application/dicom+json")
         query = parse_query(
             request.query,
             level,
@@ -34,6 +33,8 @@ def searching(level: Level) -> Callable[[Request], Answer]:
         if not found.items:
             return Answer(204, headers, figures=found.figures)
         items = [{**item, RETRIEVE_URL: _absolute(item[RETRIEVE_URL], request.root)} for item in found.items]
+        if media_type == DICOM_XML:
+            return replace(xml_answer(items, request.accept, headers=headers), figures=found.figures)
         return replace(json_answer(items, content_type=media_type, headers=headers), figures=found.figures)
 
     return answer
