@@ -125,10 +125,21 @@ def test_an_admin_of_another_archive_is_an_outsider_here(
     [
         (
             Role.VIEWER,
-            {"POST /dicomweb", "DELETE", "/uploads", "/boundaries", "/keys", "/users", "/edges", "/audit", "-codes"},
+            {
+                "POST /dicomweb",
+                "DELETE",
+                "/restore",
+                "/uploads",
+                "/boundaries",
+                "/keys",
+                "/users",
+                "/edges",
+                "/audit",
+                "-codes",
+            },
         ),
-        (Role.TECHNICIAN, {"DELETE", "/keys", "/users", "/edges", "/audit", "-codes"}),
-        (Role.RADIOLOGIST, {"DELETE", "/keys", "/users", "/edges", "/audit", "-codes"}),
+        (Role.TECHNICIAN, {"DELETE", "/restore", "/keys", "/users", "/edges", "/audit", "-codes"}),
+        (Role.RADIOLOGIST, {"DELETE", "/restore", "/keys", "/users", "/edges", "/audit", "-codes"}),
         (Role.ADMIN, set()),
     ],
 )
