@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, MutableMapping
 from http import HTTPStatus
 from typing import Any
 
 import orjson
 
+from maypacs.errors import MayPACSError
+from maypacs.http.answers import problem_answer
 from maypacs_node.events import HttpResponse
 
 Scope = MutableMapping[str, Any]
@@ -40,6 +43,11 @@ def refusal(status: int, detail: str, **members: Any) -> HttpResponse:
     }
     headers = {"content-type": "application/problem+json", "cache-control": "no-store", **CORS}
     return HttpResponse(status, tuple(headers.items()), orjson.dumps(document))
+
+
+def as_problem(error: MayPACSError) -> HttpResponse:
+    answer = problem_answer(error)
+    return HttpResponse(answer.status, tuple({**answer.headers, **CORS}.items()), answer.body)
 
 
 class ClientGoneError(Exception):
@@ -119,13 +127,15 @@ class Exchange:
         """Done when the client has closed its connection; to be cancelled when the answer is sent."""
         return asyncio.ensure_future(self.gone())
 
-    async def drain(self, most: int) -> None:
+    async def drain(self, most: int, *, seconds: float = 60.0) -> None:
         """Reads a refused body away, so that the client comes to read the answer; gives up above ``most`` bytes."""
         read = 0
-        async for chunk in self.body():
-            read += len(chunk)
-            if read > most:
-                return
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                async for chunk in self.body():
+                    read += len(chunk)
+                    if read > most:
+                        return
 
     async def unless_gone(self, work: Awaitable[HttpResponse]) -> HttpResponse:
         """The work's result; when the client goes first, the work is cancelled and ClientGoneError raised."""

@@ -6,7 +6,6 @@ away ends it. Objects never change, so ETag and a private, immutable cache are s
 
 from __future__ import annotations
 
-import re
 import time
 from collections.abc import Mapping
 from urllib.parse import parse_qsl
@@ -15,15 +14,13 @@ import aiohttp
 
 from maypacs.archive.grants import verify_blob
 from maypacs.errors import ForbiddenError, MayPACSError, NotFoundError
-from maypacs.http.answers import not_modified, problem_answer
-from maypacs_node.asgi import CORS, PREFLIGHT, Exchange, refusal
+from maypacs.http.answers import not_modified
+from maypacs_node import assembling
+from maypacs_node.asgi import CORS, PREFLIGHT, Exchange, as_problem, refusal
+from maypacs_node.assembling import CACHE, RANGE
 from maypacs_node.events import HttpResponse
-from maypacs_node.storage import CHUNK, Storage
+from maypacs_node.storage import Storage
 
-#: As long as a signed URL lives: the URL is the key, and the object behind it does not change.
-_CACHE = "private, max-age=900, immutable"
-#: One range. Several in one request are legal to ignore (RFC 9110 14.2), and then the whole object is the answer.
-_RANGE = re.compile(r"bytes=(?:\d+-\d*|-\d+)\Z")
 _FORWARDED = ("content-type", "content-length", "content-range", "content-encoding", "last-modified", "etag")
 
 
@@ -52,8 +49,11 @@ class Blobs:
         if known := exchange.header("if-none-match"):
             wanted["if-none-match"] = known
         asked = exchange.header("range")
+        if assembling.is_list(blob.key):
+            await assembling.serve(exchange, self._storage, self._bucket, blob.key, blob.content_disposition)
+            return
         # If-Range with an ETag: objects do not change, so it holds unless it names another one.
-        if asked and _RANGE.match(asked) and exchange.header("if-range") is None:
+        if asked and RANGE.match(asked) and exchange.header("if-range") is None:
             wanted["range"] = asked
         await self._stream(exchange, blob.key, wanted, blob.content_disposition)
 
@@ -79,7 +79,7 @@ class Blobs:
 
     async def _copy(self, exchange: Exchange, upstream: aiohttp.ClientResponse, disposition: str | None) -> None:
         headers = {name: upstream.headers[name] for name in _FORWARDED if name in upstream.headers}
-        headers |= {"accept-ranges": "bytes", "cache-control": _CACHE, "x-content-type-options": "nosniff", **CORS}
+        headers |= {"accept-ranges": "bytes", "cache-control": CACHE, "x-content-type-options": "nosniff", **CORS}
         if disposition:
             headers["content-disposition"] = disposition
         etag = upstream.headers.get("etag", "").strip('"')
@@ -94,28 +94,18 @@ class Blobs:
             return
         gone = exchange.watch()
         try:
-            async for chunk in upstream.content.iter_chunked(CHUNK):
-                await exchange.write(chunk, more=True)
-                if gone.done():
-                    return
-            await exchange.write(b"", more=False)
+            if await assembling.pour(exchange, upstream, gone):
+                await exchange.write(b"", more=False)
         finally:
             gone.cancel()
-            if not upstream.content.at_eof():
-                upstream.close()
 
 
 def _unchanged(upstream: Mapping[str, str]) -> HttpResponse:
     headers = {"etag": upstream["etag"]} if "etag" in upstream else {}
-    return HttpResponse(304, tuple({**headers, "cache-control": _CACHE, **CORS}.items()))
+    return HttpResponse(304, tuple({**headers, "cache-control": CACHE, **CORS}.items()))
 
 
 def _unsatisfiable(upstream: aiohttp.ClientResponse) -> HttpResponse:
     answer = refusal(416, "the range is not in the object")
     size = upstream.headers.get("content-range", "bytes */*")
     return HttpResponse(416, (*answer.headers, ("content-range", size)), answer.body)
-
-
-def as_problem(error: MayPACSError) -> HttpResponse:
-    answer = problem_answer(error)
-    return HttpResponse(answer.status, tuple({**answer.headers, **CORS}.items()), answer.body)

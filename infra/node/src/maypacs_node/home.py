@@ -117,6 +117,7 @@ class Home:
             "MAYPACS_LIMITS": limits,
             "MAYPACS_SWEEP": "off",  # the poller goes by the inbox's listing, counts its deliveries, minds the disk
             "MAYPACS_BLOBS": "hmac",
+            "MAYPACS_ASSEMBLES": "1",
             "MAYPACS_UPLOADS": "hmac",
             # The host in front of the functions writes the X-Forwarded-* headers itself, as API Gateway does.
             "MAYPACS_TRUST_FORWARDED": "1",

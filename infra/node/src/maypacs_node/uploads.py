@@ -20,8 +20,7 @@ import aiohttp
 
 from maypacs.archive.grants import UploadRequest, verify_upload
 from maypacs.errors import MayPACSError
-from maypacs_node.asgi import CORS, PREFLIGHT, ClientGoneError, Exchange, refusal
-from maypacs_node.blobs import as_problem
+from maypacs_node.asgi import CORS, PREFLIGHT, ClientGoneError, Exchange, as_problem, refusal
 from maypacs_node.events import HttpResponse
 from maypacs_node.storage import Storage
 

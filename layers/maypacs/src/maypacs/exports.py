@@ -11,6 +11,7 @@ import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from typing import IO
 
+from maypacs.archive import assembled
 from maypacs.archive.objects import CopyRange
 from maypacs.archive.store import ArchiveStore
 from maypacs.errors import ObjectNotFoundError
@@ -54,6 +55,18 @@ def export_join(
     key = store.export_key(name)
     if not exists(store, name):
         store.objects.join(list(pieces()), key, content_type=content_type, metadata={})
+    return key
+
+
+def export_assembled(
+    store: ArchiveStore, etag: str, pieces: Callable[[], Sequence[CopyRange | bytes]], content_type: str
+) -> str:
+    """The same without a copy, where the host in front of us streams the pieces (`archive.assembled`)."""
+    name = export_name(store, assembled.KIND, etag)
+    key = store.export_key(name)
+    if not exists(store, name):
+        listed = assembled.assembled(content_type, pieces())
+        store.objects.put(key, listed.encode(), content_type="application/json")
     return key
 
 

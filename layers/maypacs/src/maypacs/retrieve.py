@@ -12,13 +12,14 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 
 from maypacs.archive.objects import CopyRange
+from maypacs.bulk_resources import bulk_of
 from maypacs.conversion import EXPLICIT, HEAD_BYTES, converted, converted_one, iter_parts, location, part_type, possible
 from maypacs.dicom import transfer_syntaxes
 from maypacs.dicomweb.request import Request
-from maypacs.errors import MayPACSError, NotAcceptableError, NotSupportedError
-from maypacs.exports import export_boundary, export_join, export_name
+from maypacs.errors import MayPACSError, NotAcceptableError
+from maypacs.exports import export_assembled, export_boundary, export_join, export_name
 from maypacs.http.answers import Answer, conditional, not_modified, redirect
-from maypacs.http.media_types import DICOM, Choice, dicom_choices
+from maypacs.http.media_types import DICOM, OCTETS, Choice, dicom_choices
 from maypacs.http.multipart import content_type, part_close, part_head, write_multipart
 from maypacs.index.contents import InstanceRef, PackInfo
 from maypacs.pack.concatenate import PackExtent, plan
@@ -50,6 +51,8 @@ def _answer(
     request: Request, selection: Selection, choice: Choice, target: str | None, clock: Callable[[], float]
 ) -> Answer:
     """One of the options. Raises NotAcceptableError when the instances cannot become what was named."""
+    if target == OCTETS:
+        return bulk_of(request, selection, choice, "bulkdata", clock)
     kind = "multi" if choice.multipart else "single"
     etag = export_name(request.workspace.store, kind, selection.version, target or "stored").rpartition("-")[2]
     if not_modified(request.if_none_match, etag):
@@ -67,12 +70,15 @@ def _options(
     choices: Sequence[Choice], selection: Selection, reasons: list[MayPACSError]
 ) -> list[tuple[Choice, str | None]]:
     """What may be answered, best first, each with what it is converted to: None (as stored), "default", or a transfer
-    syntax. `reasons`: why a choice is none."""
+    syntax, or octets: bulk data alone (Table 10.4.4-1). `reasons`: why a choice is none."""
     stored = {ref.transfer_syntax_uid for ref in selection.instances}
     options: list[tuple[Choice, str | None]] = []
     for choice in choices:
+        if choice.media_type == OCTETS:
+            options.append((choice, OCTETS))
+            continue
         if choice.media_type != DICOM:
-            reasons.append(NotSupportedError(f"{choice.media_type} of whole instances is not built yet"))
+            reasons.append(NotAcceptableError(f"{choice.media_type} is for metadata, not for instances"))
             continue
         named = {c.transfer_syntax for c in choices if c.multipart == choice.multipart and c.media_type == DICOM}
         if choice.transfer_syntax == "*" or (choice.transfer_syntax and stored <= named):
@@ -100,7 +106,10 @@ def _single_as_stored(request: Request, ref: InstanceRef, etag: str) -> Answer:
     store = request.workspace.store
     if ref.length > request.settings.inline_limit:
         source = CopyRange(pack_key(request.workspace, ref), ref.offset, ref.length)
-        key = export_join(store, export_name(store, "instance", etag), lambda: [source], media_type)
+        if request.settings.assembles:
+            key = export_assembled(store, etag, lambda: [source], media_type)
+        else:
+            key = export_join(store, export_name(store, "instance", etag), lambda: [source], media_type)
         return redirect(request.sign(key), etag=etag)
     body = read_range(request.workspace, ref, 0, ref.length)
     return conditional(Answer(200, {"Content-Type": media_type}, body), etag, None)
@@ -124,7 +133,10 @@ def _as_stored(request: Request, selection: Selection, etag: str) -> Answer:
             return [CopyRange(span.key, span.offset, span.length) for span in plan(packs)]
         return _live_ranges(request, selection, boundary)
 
-    return redirect(request.sign(export_join(store, name, pieces, content_type(DICOM, boundary))), etag=etag)
+    media_type = content_type(DICOM, boundary)
+    if request.settings.assembles:
+        return redirect(request.sign(export_assembled(store, etag, pieces, media_type)), etag=etag)
+    return redirect(request.sign(export_join(store, name, pieces, media_type)), etag=etag)
 
 
 def _clean_packs(workspace: Workspace, selection: Selection) -> list[PackExtent]:

@@ -33,6 +33,8 @@ class Settings:
     """MAYPACS_INLINE_LIMIT: the largest answer body, in bytes, that is not a redirect to /blobs/."""
     blobs: Literal["hmac", "cloudfront"] = "cloudfront"
     """MAYPACS_BLOBS: who checks the signature of /blobs/ URLs: the node's host (hmac) or CloudFront (RSA)."""
+    assembles: bool = False
+    """MAYPACS_ASSEMBLES: 1 = the host behind /blobs/ streams ranges of several objects as one (archive.assembled)."""
     uploads: Literal["hmac", "presigned"] = "presigned"
     """MAYPACS_UPLOADS: upload grants point to the node's /uploads/ (hmac) or to S3 (presigned)."""
     s3_endpoint: str | None = None
@@ -73,6 +75,7 @@ class Settings:
             limits=choice("MAYPACS_LIMITS", ("gateway", "none"), "gateway"),  # type: ignore[arg-type]
             inline_limit=inline_limit,
             blobs=choice("MAYPACS_BLOBS", ("hmac", "cloudfront"), "cloudfront"),  # type: ignore[arg-type]
+            assembles=choice("MAYPACS_ASSEMBLES", ("0", "1"), "0") == "1",
             uploads=choice("MAYPACS_UPLOADS", ("hmac", "presigned"), "presigned"),  # type: ignore[arg-type]
             s3_endpoint=environ.get("MAYPACS_S3_ENDPOINT") or None,
             dynamodb_endpoint=environ.get("MAYPACS_DYNAMODB_ENDPOINT") or None,
