@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import socket
 import sys
 import threading
 from collections.abc import Iterator
@@ -12,6 +13,9 @@ from pathlib import Path
 import pytest
 import requests
 from tests.support.processes import Child, free_port, wait_until
+
+from maypacs_node import admin
+from maypacs_node.home import Home
 
 pytestmark = pytest.mark.e2e
 
@@ -101,6 +105,12 @@ class Made:
             [sys.executable, "-c", UP, self.data, functions, self.dist, str(self.port), limits], log=folder / "node.log"
         )
 
+    def key(self) -> str:
+        """A good credential."""
+        home = Home(self.data)
+        admin.add_archive(home, "hosp1")
+        return admin.add_key(home, "hosp1", "technician")
+
 
 @contextmanager
 def made(folder: Path, limits: str) -> Iterator[Made]:
@@ -188,12 +198,37 @@ def test_a_function_that_raises_is_502_and_its_text_goes_nowhere(host: Made) -> 
 
 @pytest.mark.parametrize("size", [0, 1, 8 * 1024 * 1024, 8 * 1024 * 1024 + 1, 40_000_000])
 def test_a_node_takes_and_gives_any_size(host: Made, size: int) -> None:
-    """Small bodies in memory, large ones by a file that is gone afterwards."""
+    """Small bodies in memory, large ones by a file that is gone afterwards; those from people with a credential."""
     body = b"\x07" * size
-    answer = requests.post(f"{host.url}/dicomweb/length", data=body, timeout=60)
+    headers = {"Authorization": f"Bearer {host.key()}"}
+    answer = requests.post(f"{host.url}/dicomweb/length", data=body, headers=headers, timeout=60)
     assert answer.json() == [size, 7 * min(size, 1000)]
     assert len(requests.get(f"{host.url}/dicomweb/large/{size}", timeout=60).content) == size
     assert list((host.data / "run" / "spool").iterdir()) == []
+
+
+@pytest.mark.parametrize("credential", [{}, {"Authorization": "Bearer mpk_" + "x" * 43}], ids=["none", "wrong"])
+def test_a_large_body_of_a_stranger_gets_no_file(host: Made, credential: dict[str, str]) -> None:
+    """It would fill the disk before any function had looked at its credential."""
+    answer = requests.post(f"{host.url}/dicomweb/length", data=bytes(9_000_000), headers=credential, timeout=60)
+    assert answer.status_code == 401
+    assert list((host.data / "run" / "spool").iterdir()) == []
+
+
+def test_senders_that_never_end_their_bodies_take_nobodys_place(host: Made) -> None:
+    """More of them than may wait for a handler, none with a credential: everybody else is served."""
+    slow = []
+    try:
+        for _ in range(600):
+            client = socket.create_connection(("127.0.0.1", host.port), timeout=30)
+            client.sendall(b"POST /dicomweb/length HTTP/1.1\r\nHost: x\r\nContent-Length: 100000\r\n\r\nx")
+            slow.append(client)
+        for _ in range(20):
+            assert requests.get(f"{host.url}/dicomweb/ping", timeout=30).status_code == 200
+        assert requests.post(f"{host.url}/dicomweb/length", data=b"12345", timeout=30).json()[0] == 5
+    finally:
+        for client in slow:
+            client.close()
 
 
 def test_under_the_gateways_limits_a_large_body_is_413_that_names_the_upload_route(gateway: Made) -> None:

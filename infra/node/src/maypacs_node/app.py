@@ -19,6 +19,7 @@ import orjson
 from maypacs_node import events, lane
 from maypacs_node.asgi import ClientGoneError, Exchange, Receive, Scope, Send, refusal
 from maypacs_node.blobs import Blobs
+from maypacs_node.bodies import DRAIN_SECONDS, Bodies, Body, BodyError
 from maypacs_node.events import HttpResponse
 from maypacs_node.logs import log_fault
 from maypacs_node.room import RETRY_SECONDS
@@ -26,8 +27,6 @@ from maypacs_node.static import Dashboard
 from maypacs_node.storage import Storage
 from maypacs_node.uploads import Uploads
 
-#: Bodies above this are spooled to a file, so that many senders at once do not fill the memory.
-SPOOL_BYTES = 8 * 1024 * 1024
 #: A handler sees a body as base64 in its event: about 2.4 times this much memory in one process.
 LARGEST_BODY = 1024 * 1024 * 1024
 #: Requests that may wait for a handler process; more are told to come again.
@@ -59,7 +58,9 @@ class Host:
         table_is_up: Callable[[], bool],
         archive_bucket: str,
         has_room: Callable[[], bool] = lambda: True,
+        is_known: Callable[[Exchange], bool] = lambda _: True,
     ) -> None:
+        """``is_known``: whether the credential of a request is good; asked before a large body is taken."""
         self._settings = settings
         self._storage = storage
         self._blobs = blobs
@@ -69,6 +70,9 @@ class Host:
         self._archive_bucket = archive_bucket
         self._has_room = has_room
         self._waiting = 0
+        gateway = settings.limits == "gateway"
+        limit = _GATEWAY_BODY if gateway else settings.largest_body
+        self._bodies = Bodies(settings.spool, limit, has_room, is_known)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -93,7 +97,7 @@ class Host:
         if path.startswith("/blobs/"):
             await self._blobs.serve(exchange)
         elif _stores(exchange) and not self._has_room():
-            await exchange.drain(_DRAIN_BYTES)
+            await exchange.drain(_DRAIN_BYTES, seconds=DRAIN_SECONDS)
             await exchange.answer(_FULL)
         elif path.startswith("/uploads/"):
             await self._uploads.serve(exchange)
@@ -122,12 +126,20 @@ class Host:
             busy = refusal(503, "too many requests wait: try again")
             await exchange.answer(HttpResponse(503, (*busy.headers, ("retry-after", "2")), busy.body))
             return
-        self._waiting += 1
-        body = _Body(self._settings)
+        # Bodies are read before anything is asked for: who sends slowly takes nobody's place.
+        body = Body(self._bodies)
         try:
-            if not await body.read(exchange):
-                await exchange.answer(self._too_large(exchange.path))
-                return
+            await body.read(exchange)
+        except BodyError as error:
+            body.discard()
+            await exchange.drain(_DRAIN_BYTES, seconds=DRAIN_SECONDS)
+            await exchange.answer(self._too_large(exchange.path) if error.status == 413 else error.answer())
+            return
+        except BaseException:
+            body.discard()
+            raise
+        self._waiting += 1
+        try:
             request = lane.Call(
                 function,
                 resource,
@@ -184,44 +196,3 @@ def _full() -> HttpResponse:
 
 
 _FULL = _full()
-
-
-class _Body:
-    """A request's body, in memory when it is small, in a file when it is large."""
-
-    def __init__(self, settings: HostSettings) -> None:
-        self._settings = settings
-        self.limit = _GATEWAY_BODY if settings.limits == "gateway" else settings.largest_body
-        self.length = 0
-        self.memory = bytearray()
-        self.file: Path | None = None
-
-    async def read(self, exchange: Exchange) -> bool:
-        """False when it is above the limit."""
-        if (exchange.content_length or 0) > self.limit:
-            await exchange.drain(_DRAIN_BYTES)
-            return False
-        output = None
-        try:
-            async for chunk in exchange.body():
-                self.length += len(chunk)
-                if self.length > self.limit:
-                    await exchange.drain(_DRAIN_BYTES)
-                    return False
-                if output is None and self.length > SPOOL_BYTES:
-                    self.file = (self._settings.spool / uuid.uuid4().hex).absolute()
-                    output = self.file.open("wb")
-                    output.write(self.memory)
-                    self.memory.clear()
-                if output is None:
-                    self.memory += chunk
-                else:
-                    output.write(chunk)
-        finally:
-            if output is not None:
-                output.close()
-        return True
-
-    def discard(self) -> None:
-        if self.file is not None:
-            self.file.unlink(missing_ok=True)

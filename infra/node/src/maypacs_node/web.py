@@ -19,6 +19,7 @@ from maypacs.errors import MayPACSError
 from maypacs.runtime import Runtime
 from maypacs_node import notifications
 from maypacs_node.app import LARGEST_BODY, Host, HostSettings
+from maypacs_node.asgi import Exchange
 from maypacs_node.blobs import Blobs
 from maypacs_node.room import Room
 from maypacs_node.static import Dashboard
@@ -35,6 +36,13 @@ async def serve() -> None:
     def table_is_up() -> bool:
         try:
             runtime.index.get("health", "0")
+        except MayPACSError:
+            return False
+        return True
+
+    def is_known(exchange: Exchange) -> bool:
+        try:
+            runtime.gatekeeper.authenticate(dict(exchange.headers), exchange.client)
         except MayPACSError:
             return False
         return True
@@ -64,6 +72,7 @@ async def serve() -> None:
             table_is_up=table_is_up,
             archive_bucket=settings.archive_bucket,
             has_room=Room.of(Path()).takes_more,
+            is_known=is_known,
         )
         server = Server(
             host,
