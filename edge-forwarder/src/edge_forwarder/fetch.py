@@ -11,6 +11,7 @@ from edge_forwarder import part10
 from edge_forwarder.cache import EXPLICIT, STORED, Cache, Instance
 from edge_forwarder.dicomweb import DicomWeb, value
 from edge_forwarder.errors import CloudAwayError, CloudError, RefusedError, TooManyError, UnreadableError
+from edge_forwarder.logs import Log
 from edge_forwarder.peek import HEAD_BYTES, identify
 
 #: With so many of a series missing in the cache, the series is fetched as one message.
@@ -27,8 +28,8 @@ class Target:
 
 
 class Fetcher:
-    def __init__(self, archive: DicomWeb, cache: Cache, max_instances: int) -> None:
-        self._archive, self._cache, self._max = archive, cache, max_instances
+    def __init__(self, archive: DicomWeb, cache: Cache, max_instances: int, log: Log) -> None:
+        self._archive, self._cache, self._max, self._log = archive, cache, max_instances, log
 
     def instances(self, targets: Sequence[Target]) -> list[Instance]:
         """Every instance that is meant. From the cache when the cloud is away and all of the study is there. Raises
@@ -107,10 +108,9 @@ class Fetcher:
         """Whether the cloud is away, and the file."""
         try:
             return False, self.one(instance)
-        except CloudAwayError:
-            return True, None
-        except (CloudError, OSError):
-            return False, None
+        except (CloudError, OSError) as error:
+            self._log.warning("an instance could not be fetched", why=str(error) or type(error).__name__)
+            return isinstance(error, CloudAwayError), None
 
     def _whole(self, path: str, missing: dict[str, Instance]) -> Generator[tuple[Instance, Path | None], None, bool]:
         """The parts of one message; what comes leaves ``missing``, the rest is to be asked for one by one. Whether
@@ -129,10 +129,9 @@ class Fetcher:
                         draft.unlink(missing_ok=True)
                     else:
                         yield instance, draft.replace(self._cache.path(instance))
-        except CloudAwayError:
-            return True
-        except (CloudError, OSError):
-            pass
+        except (CloudError, OSError) as error:
+            self._log.warning("a series could not be fetched whole", why=str(error) or type(error).__name__)
+            return isinstance(error, CloudAwayError)
         return False
 
     def one(self, instance: Instance, kind: str = STORED) -> Path:

@@ -123,7 +123,7 @@ class Service:
         )
         cache.open()
         slots = threading.BoundedSemaphore(limits.parallel)
-        fetcher = Fetcher(self.archive, cache, limits.max_instances)
+        fetcher = Fetcher(self.archive, cache, limits.max_instances, self._log)
         retrieve = Retrieve(self.archive, fetcher, self._peer, slots, limits.max_studies, self._log)
         find = Find(self._config, self.archive, slots, self._log)
         return {Command.C_FIND_RQ: find, Command.C_MOVE_RQ: retrieve, Command.C_GET_RQ: retrieve}
