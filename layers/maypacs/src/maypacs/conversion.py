@@ -43,8 +43,29 @@ def converted(
 
     Raises BusyError when more time is needed, NotAcceptableError when an instance cannot become what was named.
     """
+
+    def make(ref: InstanceRef, root: str) -> list[OutPart]:
+        data, syntax = convert(request.workspace, ref, target)
+        return [OutPart(part_type(syntax), data, location(root, ref))]
+
+    name = export_name(request.workspace.store, "converted", etag)
+    return in_steps(request, instances, make, name, etag, DICOM, clock)
+
+
+def in_steps(
+    request: Request,
+    instances: Sequence[InstanceRef],
+    make: Callable[[InstanceRef, str], Sequence[OutPart]],
+    name: str,
+    etag: str,
+    media_type: str,
+    clock: Callable[[], float],
+) -> Answer:
+    """A multipart of what `make` makes of each instance (given the root of its URLs): inline, or the export `name`.
+
+    Raises BusyError when more time is needed.
+    """
     store, limit = request.workspace.store, request.settings.inline_limit
-    name = export_name(store, "converted", etag)
     done: list[CopyRange] = []
     start = 0
     if sum(ref.length for ref in instances) * _GAIN > limit:
@@ -52,46 +73,48 @@ def converted(
             return redirect(request.sign(store.export_key(name)), etag=etag)
         done, start = _chunks(store, name)
     deadline = clock() + CONVERSION_SECONDS
-    small: list[OutPart] = []
+    small: list[Sequence[OutPart]] = []
     size = 0
     for number in range(start, len(instances)):
         if clock() > deadline:
             break
-        data, syntax = convert(request.workspace, instances[number], target)
-        small.append(OutPart(part_type(syntax), data, location(request.root, instances[number])))
-        size += len(data) + HEAD_BYTES
+        parts = make(instances[number], request.root)
+        small.append(parts)
+        size += sum(len(part.content) + HEAD_BYTES for part in parts)
         if size > limit or done:
             break
     if not done and len(small) == len(instances) and size <= limit:
-        body, media_type = write_multipart(small, DICOM)
-        return conditional(Answer(200, {"Content-Type": media_type}, body), etag, None)
-    key = _export(request, instances, target, name, done, start, small, lambda: clock() > deadline)
+        body, header = write_multipart([part for parts in small for part in parts], media_type)
+        return conditional(Answer(200, {"Content-Type": header}, body), etag, None)
+    key = _export(request, instances, make, name, media_type, done, start, small, lambda: clock() > deadline)
     return redirect(request.sign(key), etag=etag)
 
 
 def _export(
     request: Request,
     instances: Sequence[InstanceRef],
-    target: str,
+    make: Callable[[InstanceRef, str], Sequence[OutPart]],
     name: str,
+    part_media_type: str,
     done: list[CopyRange],
     start: int,
-    small: list[OutPart],
+    small: list[Sequence[OutPart]],
     late: Callable[[], bool],
 ) -> str:
     """The key of the finished export; BusyError (and one more chunk) when it is not finished in time."""
     store = request.workspace.store
     boundary = export_boundary(name)
-    media_type = content_type(DICOM, boundary)
+    media_type = content_type(part_media_type, boundary)
     root = f"/dicomweb/{request.workspace.archive_id}"  # an export is for every name that we are called by
     with spool() as file:
-        for offset, part in enumerate(small):
-            _write(file, boundary, part, location(root, instances[start + offset]))
+        for parts in small:
+            for part in parts:
+                _write(file, boundary, part, part.location.replace(request.root, root, 1))
         end = start + len(small)
         small.clear()
         while end < len(instances) and not late():
-            data, syntax = convert(request.workspace, instances[end], target)
-            _write(file, boundary, OutPart(part_type(syntax), data), location(root, instances[end]))
+            for part in make(instances[end], root):
+                _write(file, boundary, part, part.location)
             end += 1
         finished = end == len(instances)
         if finished and not done:

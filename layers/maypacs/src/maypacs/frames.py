@@ -185,7 +185,7 @@ def _options(choices: Sequence[Choice], ref: InstanceRef) -> list[tuple[Choice, 
         elif not octets and choice.media_type == stored.frame_media_type and syntax in {None, "*", stored.uid}:
             options.append((choice, None))
         else:
-            target = syntax if syntax not in {None, "*"} else _DEFAULTS.get(choice.media_type)
+            target = syntax if syntax not in {None, "*"} else DEFAULT_SYNTAXES.get(choice.media_type)
             if (
                 target
                 and possible(target)
@@ -202,7 +202,7 @@ def _options(choices: Sequence[Choice], ref: InstanceRef) -> list[tuple[Choice, 
 
 
 #: The syntax that a media type means when it says none (Table 8.7.3-5), of those that we can make.
-_DEFAULTS = {
+DEFAULT_SYNTAXES = {
     "image/jpeg": "1.2.840.10008.1.2.4.70",
     "image/dicom-rle": transfer_syntaxes.RLE_LOSSLESS,
     "image/jls": "1.2.840.10008.1.2.4.80",

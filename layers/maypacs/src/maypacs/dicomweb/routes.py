@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from maypacs.access.principals import Action
+from maypacs.bulk_resources import retrieve_all
 from maypacs.bulkdata import retrieve_bulkdata
 from maypacs.dicomweb.capabilities import retrieve_description
 from maypacs.dicomweb.request import Request
@@ -82,13 +83,13 @@ ROUTES: Mapping[str, Mapping[str, Operation]] = {
     STUDY + "/thumbnail": {"GET": _read(retrieve_thumbnail)},
     SERIES + "/thumbnail": {"GET": _read(retrieve_thumbnail)},
     INSTANCE + "/thumbnail": {"GET": _read(retrieve_thumbnail)},
-    STUDY + "/bulkdata": {"GET": _read(not_yet("all bulk data of a study"))},
-    SERIES + "/bulkdata": {"GET": _read(not_yet("all bulk data of a series"))},
-    INSTANCE + "/bulkdata": {"GET": _read(not_yet("all bulk data of an instance"))},
+    STUDY + "/bulkdata": {"GET": _read(retrieve_all("bulkdata"))},
+    SERIES + "/bulkdata": {"GET": _read(retrieve_all("bulkdata"))},
+    INSTANCE + "/bulkdata": {"GET": _read(retrieve_all("bulkdata"))},
     INSTANCE + "/bulkdata/{path+}": {"GET": _read(retrieve_bulkdata)},
-    STUDY + "/pixeldata": {"GET": _read(not_yet("the pixel data of a study"))},
-    SERIES + "/pixeldata": {"GET": _read(not_yet("the pixel data of a series"))},
-    INSTANCE + "/pixeldata": {"GET": _read(not_yet("the pixel data of an instance"))},
+    STUDY + "/pixeldata": {"GET": _read(retrieve_all("pixeldata"))},
+    SERIES + "/pixeldata": {"GET": _read(retrieve_all("pixeldata"))},
+    INSTANCE + "/pixeldata": {"GET": _read(retrieve_all("pixeldata"))},
     "/wado": {"GET": _read(retrieve_wado_uri)},
     "/workitems": {
         "GET": Operation(Action.SEARCH, not_yet("UPS-RS")),

@@ -1,0 +1,156 @@
+"""Bulk data and pixel data of whole resources (PS3.18 Tables 10.4.1-5, 10.4.1-6), and octets of instances."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+from pydicom.dataset import Dataset
+from pydicom.uid import RLELossless
+from tests.conftest import OWN_SAMPLES
+from tests.functional.dicomweb import make
+from tests.functional.dicomweb.client import HOST, Client, Reply
+
+from maypacs import conversion
+from maypacs.access.principals import Action
+from maypacs.bulk_resources import retrieve_all
+from maypacs.dicomweb.routes import ROUTES, Operation
+from maypacs.http.multipart import read_multipart
+from maypacs.pixels.whole import WholeInstance
+
+OCTETS = 'multipart/related; type="application/octet-stream"'
+EXPLICIT = "1.2.840.10008.1.2.1"
+LUT = bytes(range(256)) * 8
+
+
+def _dataset(number: int, **changes: object) -> Dataset:
+    """With a private value in a sequence beside its pixels, both above the threshold."""
+    item = Dataset()
+    item.add_new(0x00282000, "OB", LUT)
+    ds = make.dataset(number, size=32, **changes)
+    ds.ReferencedImageSequence = [item]
+    return ds
+
+
+def _located(reply: Reply) -> dict[str, tuple[str, bytes]]:
+    """Content-Location -> (Content-Type, content)."""
+    boundary = reply.headers["content-type"].rpartition("boundary=")[2]
+    found = {}
+    for part in read_multipart(reply.body, boundary):
+        found[part.headers["content-location"]] = (part.headers["content-type"], bytes(part.content))
+    return found
+
+
+@pytest.fixture
+def two(client: Client) -> list[Dataset]:
+    """One native, one RLE."""
+    sets = [_dataset(1), _dataset(2)]
+    client.stow(make.part10(sets[0]), make.part10(_dataset(2), RLELossless))
+    return sets
+
+
+@pytest.mark.parametrize("level", ["study", "series", "instance"])
+def test_all_bulk_data_of_a_resource_come_under_the_uris_of_the_metadata(
+    client: Client, two: list[Dataset], level: str
+) -> None:
+    """Each value that metadata name by URI, pixel data uncompressed; the same by octets of the instances."""
+    path = {"study": f"/studies/{make.STUDY}", "series": make.url(), "instance": make.url(2)}[level]
+    chosen = two[1:] if level == "instance" else two
+    expected = {}
+    for ds in chosen:
+        base = f"https://{HOST}/dicomweb/{client.archive}{make.url(int(ds.InstanceNumber))}/bulkdata/"
+        expected[base + "00081140/0/00282000"] = LUT
+        expected[base + "7FE00010"] = ds.PixelData
+    for where in (f"{path}/bulkdata", path):
+        reply = client.get(where, OCTETS)
+        assert reply.status == 200, reply.body
+        assert {place: content for place, (_, content) in _located(reply).items()} == expected
+    (metadata, *_) = client.metadata(path)
+    assert metadata["7FE00010"]["BulkDataURI"] in expected
+
+
+@pytest.mark.parametrize("level", ["study", "series", "instance"])
+def test_pixel_data_of_a_resource_come_alone(client: Client, two: list[Dataset], level: str) -> None:
+    """Uncompressed by default; as stored: native as octets, compressed ones a part a frame with their own type."""
+    path = {"study": f"/studies/{make.STUDY}", "series": make.url(), "instance": make.url(2)}[level]
+    chosen = two[1:] if level == "instance" else two
+    for accept in (None, "*/*", OCTETS):
+        parts = client.get(f"{path}/pixeldata", accept).parts()
+        assert [content for _, content in parts] == [ds.PixelData for ds in chosen]
+        assert {kind.replace('"', "") for kind, _ in parts} == {f"application/octet-stream; transfer-syntax={EXPLICIT}"}
+    stored = _located(client.get(f"{path}/pixeldata", f"{OCTETS}; transfer-syntax=*"))
+    kinds = [kind.partition(";")[0] for kind, _ in stored.values()]
+    assert kinds == ["application/octet-stream", "image/dicom-rle"][-len(chosen) :]
+    assert list(stored)[-1].endswith(f"{make.url(2)}/frames/1")
+
+
+def test_pixel_data_come_in_the_media_type_that_is_named(client: Client, two: list[Dataset]) -> None:
+    """A part a frame, made where it is not stored so; what cannot be made is 406."""
+    parts = client.get(f"{make.url()}/pixeldata", 'multipart/related; type="image/dicom-rle"').parts()
+    assert [kind.partition(";")[0] for kind, _ in parts] == ["image/dicom-rle"] * 2
+    for accept in ('multipart/related; type="image/jphc"', f"{OCTETS}; transfer-syntax=1.2.3", "image/png"):
+        assert client.get(f"{make.url()}/pixeldata", accept).status == 406, accept
+
+
+def test_frames_are_one_part_uncompressed_and_a_part_each_compressed(client: Client) -> None:
+    """8.7.3.3: multi-frame, RLE."""
+    values = np.arange(3 * 1024, dtype="<u2")
+    client.stow(make.part10(make.dataset(1, size=32, NumberOfFrames=3, PixelData=values.tobytes()), RLELossless))
+    ((_, content),) = client.get(f"{make.url(1)}/pixeldata").parts()
+    assert content == values.tobytes()
+    located = _located(client.get(f"{make.url(1)}/pixeldata", f"{OCTETS}; transfer-syntax=*"))
+    assert [place.rpartition("/frames/")[2] for place in located] == ["1", "2", "3"]
+
+
+def test_lossy_pixels_and_pixels_no_decoder_reads(client: Client) -> None:
+    """Lossy ones are decoded as frames are; what is no picture stays as stored under the default, 406 when named."""
+    lossy = (OWN_SAMPLES / "files" / "SC_rgb_jpeg_dcmtk.dcm").read_bytes()
+    url = client.stow(lossy).json()["00081199"]["Value"][0]["00081190"]["Value"][0]
+    ((_, content),) = client.get(f"{url}/pixeldata").parts()
+    assert content == WholeInstance(lossy).native_frame(1)[0]
+    ds = make.dataset(7)
+    from pydicom.encaps import encapsulate
+
+    ds.PixelData = encapsulate([b"\x00\x00\x00\x18ftypmp42" * 4])
+    ds["PixelData"].is_undefined_length = True
+    client.stow(make.part10(ds, "1.2.840.10008.1.2.4.57"))
+    ((kind, _),) = client.get(f"{make.url(7)}/pixeldata").parts()
+    assert kind.startswith("image/jpeg")
+    assert client.get(f"{make.url(7)}/pixeldata", f"{OCTETS}; transfer-syntax={EXPLICIT}").status == 406
+
+
+def test_what_has_none_is_not_found(client: Client) -> None:
+    """A report has no pixels; small values are in the metadata and are no bulk data; wrong UIDs are 404."""
+    ds = make.dataset(1)
+    del ds.PixelData
+    client.stow(make.part10(ds))
+    for below in ("bulkdata", "pixeldata"):
+        assert client.get(f"{make.url(1)}/{below}").status == 404
+        assert client.get(f"/studies/1.2.3/{below}").status == 404
+    assert client.get(make.url(1), OCTETS).status == 404
+
+
+def test_large_bulk_data_are_made_in_steps_and_redirected_to(
+    make_client: Callable[..., Client], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """503 while it goes on, then 307; the same question finds the same export, and 304 with its ETag."""
+    client = make_client(inline_limit=3000, limits="none")
+    sets = [_dataset(number) for number in range(1, 6)]
+    client.stow(*(make.part10(ds) for ds in sets))
+    ticks = itertools.count()
+    answer = retrieve_all("pixeldata", clock=lambda: float(next(ticks)))
+    monkeypatch.setattr(conversion, "CONVERSION_SECONDS", 2.5)
+    monkeypatch.setitem(ROUTES["/studies/{study}/series/{series}/pixeldata"], "GET", Operation(Action.READ, answer))  # type: ignore[arg-type]
+    path = f"{make.url()}/pixeldata"
+    replies = [client.send("GET", path, follow=False)]
+    while replies[-1].status == 503:
+        assert replies[-1].headers["retry-after"] == "1"
+        replies.append(client.send("GET", path, follow=False))
+    assert len(replies) > 1
+    assert replies[-1].status == 307
+    assert [content for _, content in client.blob(replies[-1]).parts()] == [ds.PixelData for ds in sets]
+    again = client.send("GET", path, follow=False)
+    assert again.headers["location"].partition("?")[0] == replies[-1].headers["location"].partition("?")[0]
+    assert client.get(path, If_None_Match=again.headers["etag"]).status == 304
