@@ -43,6 +43,8 @@ async function byWadoRs({ root, token, url, frame }) {
     headers: { Accept: 'application/dicom+json', Authorization: `Bearer ${token}` },
   });
   const [dataset] = await answer.json();
+  // Without a modality (some samples have none) the loader's provider of metadata throws, and nobody is told.
+  dataset['00080060'] ??= { vr: 'CS', Value: ['OT'] };
   const imageId = `wadors:${root}${url}/frames/${frame}`;
   imageLoader.wadors.metaDataManager.add(imageId, await withPalettes(dataset));
   return imageId;
