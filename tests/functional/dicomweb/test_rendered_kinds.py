@@ -191,6 +191,7 @@ def test_several_frames_as_a_gif_are_a_cine_at_their_own_speed(client: Client) -
 def test_a_cine_that_is_too_long_is_406(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     """And the text says what to ask for instead."""
     client.stow(make.instance(NumberOfFrames=4, PixelData=bytes(16 * 16 * 2 * 4)))
+    assert client.get(f"{make.url(1)}/rendered?viewport=9000,9000", "image/gif").status == 406
     monkeypatch.setattr("maypacs.rendered.MAX_CINE_FRAMES", 3)
     reply = client.get(f"{make.url(1)}/rendered", "image/gif")
     assert reply.status == 406
@@ -389,6 +390,15 @@ def test_a_presentation_lut_and_a_displayed_area_are_applied(client: Client) -> 
     expected = 255 - np.arange(256).reshape(16, 16)[2:4, 4:8]
     assert found.shape == (2, 4)
     assert np.abs(found - expected).max() <= 3
+
+
+def test_other_kinds_of_presentation_states_are_not_shown_wrongly(client: Client) -> None:
+    """Pseudo-colour and blending are more than this: 501 with words, and no part in a rendered study."""
+    client.stow(make.instance(), _state(SOPClassUID="1.2.840.10008.5.1.4.1.1.11.4"))
+    reply = client.get(f"{make.url(9, series=make.SERIES + '.9')}/rendered")
+    assert reply.status == 501
+    assert "grayscale" in reply.json()["detail"]
+    assert len(client.get(f"/studies/{make.STUDY}/rendered").parts()) == 1
 
 
 def test_a_presentation_state_without_its_image_is_not_found(client: Client) -> None:

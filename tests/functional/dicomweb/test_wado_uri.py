@@ -96,6 +96,12 @@ def test_several_frames_are_dicom_by_default_and_a_frame_number_makes_a_picture(
     assert client.get(f"{ASK}&frameNumber=2&contentType=application/dicom").status == 400
 
 
+def test_frame_one_of_a_single_frame_is_its_picture(ramp: Client) -> None:
+    """A declared deviation from 9.5.2: clients name the frame always. Another one is 400."""
+    assert ramp.get(f"{ASK}&frameNumber=1").body == ramp.get(ASK).body
+    assert ramp.get(f"{ASK}&frameNumber=2").status == 400
+
+
 @pytest.mark.parametrize("absent", ["requestType", "studyUID", "seriesUID", "objectUID"])
 def test_what_is_required_is_required(ramp: Client, absent: str) -> None:
     """Table 9.1.2-1: 400 that names the parameter; empty is absent, and twice is not once."""

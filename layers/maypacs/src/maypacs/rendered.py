@@ -18,6 +18,7 @@ from maypacs.errors import (
     FrameNotFoundError,
     NotAcceptableError,
     NotFoundError,
+    NotSupportedError,
 )
 from maypacs.exports import exists, export_bytes, export_name
 from maypacs.frames import attributes_of, frame_list, stored_frames, whole_instance
@@ -26,7 +27,7 @@ from maypacs.http.media_types import rendered_choice
 from maypacs.index.contents import InstanceRef
 from maypacs.pixels import image as images
 from maypacs.pixels.picture import Rendering
-from maypacs.pixels.presentation import Presentation, referenced
+from maypacs.pixels.presentation import APPLIED, Presentation, referenced
 from maypacs.rendering_parameters import parse_rendering, unknown_annotations
 from maypacs.resource_kinds import Kind, available_types, kind_of
 from maypacs.selection import read_instance, select
@@ -38,7 +39,7 @@ if TYPE_CHECKING:
 
 #: Changes when pictures of the same request do, so that what clients have kept is not confirmed.
 RENDERER = "2"
-#: A GIF of more is no answer of seconds: source pixels of all frames, and frames.
+#: A GIF of more is no answer of seconds: pixels of all frames, as they are stored or drawn, and frames.
 MAX_CINE_PIXELS, MAX_CINE_FRAMES = 100_000_000, 600
 
 
@@ -100,6 +101,7 @@ def rendered_body(request: Request, ref: InstanceRef, media_type: str) -> tuple[
 def _shown(request: Request, ref: InstanceRef, frame: int) -> Shown:
     """The image itself; of a presentation state, the first image that it is for and that is here."""
     if kind_of(ref) is Kind.PRESENTATION:
+        _check_state(ref)
         for series, instance, first in referenced(attributes_of(request.workspace, ref)):
             with contextlib.suppress(NotFoundError, BadRequestError):
                 found = select(request.workspace, request.study, uid(series), uid(instance)).instances[0]
@@ -111,9 +113,15 @@ def _shown(request: Request, ref: InstanceRef, frame: int) -> Shown:
     state = select(request.workspace, request.study, uid(names[0]), uid(names[1])).instances[0]
     if kind_of(state) is not Kind.PRESENTATION:
         raise BadRequestError("presentationUID names no presentation state")
+    _check_state(state)
     if not any(found[1] == ref.sop_instance_uid for found in referenced(attributes_of(request.workspace, state))):
         raise BadRequestError("the presentation state is for other images")
     return Shown(ref, state, frame)
+
+
+def _check_state(state: InstanceRef) -> None:
+    if state.sop_class_uid not in APPLIED:
+        raise NotSupportedError("of presentation states the grayscale and colour softcopy ones are shown")
 
 
 def _picture(request: Request, shown: Shown, media_type: str, *, cine: bool) -> Answer:
@@ -198,7 +206,8 @@ def _cine(workspace: Workspace, ref: InstanceRef, rendering: Rendering) -> bytes
         raise NotFoundError("the instance has no picture")
     pixel = images.image_pixel(attributes)
     count = ref.number_of_frames
-    if count > MAX_CINE_FRAMES or count * pixel.rows * pixel.columns > MAX_CINE_PIXELS:
+    drawn = rendering.viewport.width * rendering.viewport.height if rendering.viewport else 0
+    if count > MAX_CINE_FRAMES or count * max(drawn, pixel.rows * pixel.columns) > MAX_CINE_PIXELS:
         raise NotAcceptableError("too many frames for one GIF: ask for single frames")
     numbers = list(range(1, count + 1))
     whole = whole_instance(workspace, ref) if ref.frame_table is None else None

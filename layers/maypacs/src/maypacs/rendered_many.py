@@ -15,7 +15,7 @@ from dataclasses import replace
 from maypacs.archive.objects import CopyRange
 from maypacs.archive.store import ArchiveStore
 from maypacs.dicomweb.request import Request
-from maypacs.errors import BusyError, NotAcceptableError, NotFoundError, PixelError, TooLargeError
+from maypacs.errors import BusyError, NotAcceptableError, NotFoundError, NotSupportedError, PixelError, TooLargeError
 from maypacs.exports import exists, export_boundary, export_name, spool
 from maypacs.http.answers import Answer, conditional, not_modified, redirect
 from maypacs.http.media_types import part_choice, rendered_part_types
@@ -138,7 +138,7 @@ def _part(request: Request, ref: InstanceRef, media_type: str) -> OutPart | None
     }
     try:
         body, full_type = rendered_body(replace(request, path=path), ref, media_type)
-    except (PixelError, NotFoundError, NotAcceptableError, TooLargeError):
+    except (PixelError, NotFoundError, NotAcceptableError, NotSupportedError, TooLargeError):
         return None
     return OutPart(full_type, body, _location(request.root, ref))
 

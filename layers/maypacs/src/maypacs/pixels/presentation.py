@@ -1,12 +1,13 @@
 """A softcopy presentation state, as far as it is applied to one image (PS3.3 A.33.1, C.11; PS3.4 N).
 
 Applied: modality LUT, VOI LUT and window (those that name the image and frame, or all), presentation LUT and its
-shape, overlay activation, rotation and flip, displayed area. Graphic annotations and shutters are not drawn.
+shape, shutters, overlay activation, graphic annotations in units of the image (`graphics.py`), displayed area, rotation
+and flip. Not applied: mask subtraction, annotations in units of the display, bitmap shutters.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -16,6 +17,8 @@ from maypacs.pixels.image import Attributes
 if TYPE_CHECKING:
     from PIL.Image import Image
 
+#: Grayscale and colour softcopy presentation states; the others (pseudo-colour, blending, volumes) are more than this.
+APPLIED = frozenset({"1.2.840.10008.5.1.4.1.1.11.1", "1.2.840.10008.5.1.4.1.1.11.2"})
 #: Of the image, replaced as a whole by what the presentation state says or does not say (PS3.4 N.2).
 _MODALITY = ("00283000", "00281052", "00281053", "00281054")
 _VOI = ("00283010", "00281050", "00281051", "00281056")
@@ -37,7 +40,7 @@ class Presentation:
         for tag in (*_MODALITY, *_SHAPE):
             if tag in self.state:
                 shown[tag] = self.state[tag]
-        for item in self._mine("00283110"):
+        for item in self.items_for("00283110"):
             shown |= {tag: item[tag] for tag in _VOI if tag in item}
             break
         shown |= {tag: element for tag, element in self.state.items() if "60000000" <= tag <= "60FFFFFF"}
@@ -47,7 +50,7 @@ class Presentation:
         """Displayed area, then rotation and flip (PS3.3 C.10.6, C.10.4): the flip comes after the rotation."""
         from PIL import Image as PilImage
 
-        area = next(self._mine("0070005A"), None)
+        area = next(self.items_for("0070005A"), None)
         if area is not None:
             corners = [images.numbers(area, tag) for tag in ("00700052", "00700053")]
             if all(len(corner) == 2 for corner in corners):
@@ -63,7 +66,7 @@ class Presentation:
             picture = picture.transpose(PilImage.Transpose.FLIP_LEFT_RIGHT)
         return picture
 
-    def _mine(self, sequence: str) -> Iterator[Attributes]:
+    def items_for(self, sequence: str) -> Iterator[Attributes]:
         """Items of a sequence that are for this image and frame: those that name it, and those that name none."""
         for item in images.items(self.state, sequence):
             named = images.items(item, _REFERENCED_IMAGES)
@@ -86,7 +89,3 @@ def referenced(state: Attributes) -> Iterator[tuple[str, str, int]]:
                 images.text(reference, "00081155"),
                 int(frames[0]) if frames else 1,
             )
-
-
-def is_presentation(attributes: Mapping[str, object]) -> bool:
-    return _REFERENCED_SERIES in attributes

@@ -78,7 +78,9 @@ def draw_frame(
         eight = overlays.draw(eight, attributes, shown, frame, resolve, presentation)
     picture = PilImage.fromarray(eight)
     if presentation is not None:
-        picture = presentation.geometry(picture)
+        from maypacs.pixels import graphics
+
+        picture = presentation.geometry(graphics.draw(picture, presentation))
     if rendering.viewport is not None:
         picture = fit(picture, rendering.viewport)
     if rendering.annotation & {"patient", "technique"}:
