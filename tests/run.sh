@@ -22,7 +22,7 @@ run() { # run NAME COMMAND...
   echo "── $name: $((SECONDS - start)) s"
 }
 
-run "unit, functional, contract" .venv/bin/pytest -q -n 2 --dist loadgroup tests/unit tests/functional tests/contract
+run "unit, functional, contract" .venv/bin/pytest -q -n 2 --dist loadgroup tests/unit tests/fuzz tests/functional tests/contract
 run "front end" npm --prefix frontend run --silent test
 have storescu dcmtk "tests/e2e (the edge)" && have_orthanc && run "e2e" .venv/bin/pytest -q -n 2 --dist loadfile -m "not browser" tests/e2e
 have chromium chromium "tests/e2e/browser" && run "browser" .venv/bin/pytest -q -m browser tests/e2e

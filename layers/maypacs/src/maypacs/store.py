@@ -76,6 +76,8 @@ def store(request: Request) -> Answer:
             f"bodies above {limit} bytes go by an upload grant: POST /api/archives/{archive}/uploads, then PUT the "
             "same body to the URL that it gives"
         )
+    if request.headers.get("content-encoding", "identity").strip().lower() not in {"", "identity"}:
+        raise UnsupportedMediaTypeError("a compressed body is not taken (Content-Encoding)")  # RFC 9110 8.4
     expected = request.study if "study" in request.has else None
     sent = read_instances(request.headers.get("content-type", ""), request.body)
     from maypacs.ingest import store_instances

@@ -52,13 +52,34 @@ class _BulkPart:
     content: memoryview
 
 
+class BulkParts:
+    """By location. Each is used once: a small request that names one part a million times must not fill the memory."""
+
+    def __init__(self) -> None:
+        self._parts: dict[str, list[_BulkPart]] = {}
+        self._taken: set[str] = set()
+
+    def add(self, location: str, part: _BulkPart) -> None:
+        self._parts.setdefault(location, []).append(part)
+
+    def look(self, location: object) -> Sequence[_BulkPart]:
+        return self._parts.get(location, ()) if isinstance(location, str) else ()
+
+    def take(self, location: str) -> Sequence[_BulkPart]:
+        """Raises KeyError: not sent, or used already."""
+        if location in self._taken:
+            raise KeyError
+        self._taken.add(location)
+        return self._parts[location]
+
+
 def build_instances(parts: Sequence[BodyPart], root_type: str = DICOM_JSON) -> list[Built]:
     """Of the parts of a request: metadata (JSON: an array of data sets; XML: one a part) and bulk data.
 
     Raises BadRequestError.
     """
     models: list[Mapping[str, Any]] = []
-    bulk: dict[str, list[_BulkPart]] = {}
+    bulk = BulkParts()
     for number, part in enumerate(parts):
         media = parse_media_type(part.headers.get("content-type") or (root_type if number == 0 else "*/*"))
         if media.name in {DICOM_JSON, JSON}:
@@ -66,7 +87,7 @@ def build_instances(parts: Sequence[BodyPart], root_type: str = DICOM_JSON) -> l
         elif media.name == DICOM_XML:
             models.append(from_xml(bytes(part.content)))
         elif location := part.headers.get("content-location"):
-            bulk.setdefault(location, []).append(_BulkPart(media, part.content))
+            bulk.add(location, _BulkPart(media, part.content))
         else:
             raise BadRequestError("a part of bulk data has no Content-Location")
     if not models:
@@ -87,13 +108,13 @@ def _models(content: memoryview) -> list[Mapping[str, Any]]:
     return found
 
 
-def build(model: Mapping[str, Any], bulk: Mapping[str, Sequence[_BulkPart]]) -> Built:
+def build(model: Mapping[str, Any], bulk: BulkParts) -> Built:
     """One instance of the DICOM JSON model."""
     sop_class, sop_instance = _uid(model, "00080016"), _uid(model, "00080018")
     notes = Notes()
     try:
         syntax, pixels = _pixels(model, bulk)
-        dataset = write_dataset(model, lambda uri: bytes(bulk[uri][0].content), notes, pixels)
+        dataset = write_dataset(model, lambda uri: bytes(bulk.take(uri)[0].content), notes, pixels)
     except HeaderError:
         return Built(b"", sop_class, sop_instance, notes)
     mismatch = pixels is None and not _pixels_fit(model, bulk)
@@ -121,11 +142,11 @@ def _number(model: Mapping[str, Any], tag: str, default: int = 0) -> int:
         return default
 
 
-def _pixels(model: Mapping[str, Any], bulk: Mapping[str, Sequence[_BulkPart]]) -> tuple[str, bytes | None]:
+def _pixels(model: Mapping[str, Any], bulk: BulkParts) -> tuple[str, bytes | None]:
     """The transfer syntax, and the encapsulated element (None: native, written like any other)."""
     element = model.get(_PIXELS)
     uri = element.get("BulkDataURI") if isinstance(element, Mapping) else None
-    frames = bulk.get(uri, ()) if isinstance(uri, str) else ()
+    frames = bulk.look(uri)
     syntax = _syntax(frames[0]) if frames else transfer_syntaxes.EXPLICIT_VR_LITTLE_ENDIAN
     known = transfer_syntaxes.info(syntax)
     if not known.encapsulated:
@@ -134,7 +155,10 @@ def _pixels(model: Mapping[str, Any], bulk: Mapping[str, Sequence[_BulkPart]]) -
         return syntax, None
     if not known.video and len(frames) != _number(model, "00280008", 1):
         raise HeaderError("compressed pixel data are one part a frame")
-    return syntax, b"".join(encapsulated([frame.content for frame in frames]))
+    try:
+        return syntax, b"".join(encapsulated([frame.content for frame in bulk.take(str(uri))]))
+    except KeyError:
+        raise HeaderError("bulk data are the pixels of two instances") from None
 
 
 def _syntax(part: _BulkPart) -> str:
@@ -158,15 +182,16 @@ def _jpeg_syntax(stream: bytes) -> str:
     raise HeaderError("a JPEG stream of a process that is not known here")
 
 
-def _pixels_fit(model: Mapping[str, Any], bulk: Mapping[str, Sequence[_BulkPart]]) -> bool:
+def _pixels_fit(model: Mapping[str, Any], bulk: BulkParts) -> bool:
     """Are native pixel data as long as rows, columns, samples and frames say? Yes, where nothing can be said."""
     element = model.get(_PIXELS)
     uri = element.get("BulkDataURI") if isinstance(element, Mapping) else None
-    if not isinstance(uri, str) or uri not in bulk:
+    sent = bulk.look(uri)
+    if not sent:
         return True
     bits = _number(model, "00280100")
     for tag in ("00280010", "00280011"):
         bits *= _number(model, tag)
     bits *= _number(model, "00280002", 1) * _number(model, "00280008", 1)
     wanted = -(-bits // 8)
-    return len(bulk[uri][0].content) in (wanted, wanted + wanted % 2)
+    return len(sent[0].content) in (wanted, wanted + wanted % 2)
