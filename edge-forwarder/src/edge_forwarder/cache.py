@@ -7,21 +7,26 @@ was asked for last stays longest. Its folders are readable by their owner alone.
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
 import re
 import secrets
 import threading
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
+
+from edge_forwarder.spool import free_bytes
 
 _UID: Final = re.compile(r"(?=.*[0-9])[0-9.]{1,64}")
 _LISTING: Final = "listing.json"
 #: Enough is dropped at once that the next images find room.
 _TRIM_TO: Final = 0.9
+_IN_USE_SECONDS: Final = 60.0
+_TRIM_SECONDS: Final = 60.0
 
 STORED, EXPLICIT = "stored", "explicit"
 """The kinds: as the archive has it, or in Explicit VR Little Endian."""
@@ -44,9 +49,21 @@ class Instance:
 class Cache:
     """Threads may share it."""
 
-    def __init__(self, folder: Path, *, max_bytes: int, max_age: float) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        max_bytes: int,
+        max_age: float,
+        min_free_bytes: int = 0,
+        free: Callable[[Path], int] = free_bytes,
+    ) -> None:
+        """``min_free_bytes``: what must stay free on the disk, for the spool comes first."""
         self._folder, self._max_bytes, self._max_age = folder, max_bytes, max_age
+        self._min_free, self._free = min_free_bytes, free
         self._lock = threading.Lock()
+        self._look, self._stopping = threading.Event(), False
+        self._thread = threading.Thread(target=self._run, name="cache", daemon=True)
 
     def open(self) -> None:
         """Drop what an earlier process left half-written, and what is too old. Raises OSError."""
@@ -54,6 +71,26 @@ class Cache:
         for half in self._folder.rglob("*.part"):
             half.unlink(missing_ok=True)
         self.trim()
+
+    def start(self) -> None:
+        """Trim it now and then."""
+        self._thread.start()
+
+    def stop(self, seconds: float = 2.0) -> None:
+        self._stopping = True
+        self._look.set()
+        self._thread.join(seconds)
+
+    def make_room(self) -> None:
+        """The spool has too little: look now. Does not block."""
+        self._look.set()
+
+    def _run(self) -> None:
+        while not self._stopping:
+            self._look.wait(_TRIM_SECONDS)
+            self._look.clear()
+            with contextlib.suppress(OSError):
+                self.trim()
 
     def path(self, instance: Instance, kind: str = STORED) -> Path:
         return self._folder / instance.study / instance.series / f"{instance.sop}~{kind}.dcm"
@@ -71,6 +108,10 @@ class Cache:
         """Write these bytes beside the file of an instance, to be renamed to `path`. Raises OSError, and what reading
         the pieces raises; then nothing is kept.
         """
+        if self._free(self._folder) < self._min_free:
+            self.trim()
+            if self._free(self._folder) < self._min_free:
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         folder = self.path(beside).parent
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         draft = folder / f"{secrets.token_hex(8)}.part"
@@ -85,6 +126,8 @@ class Cache:
 
     def adopt(self, instance: Instance, file: Path) -> bool:
         """Keep a file of the spool that goes: by a second name, or not at all."""
+        if self._free(self._folder) < self._min_free:
+            return False
         path = self.path(instance)
         try:
             path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -116,7 +159,9 @@ class Cache:
         return instances if all(self.path(i).is_file() for i in instances) else None
 
     def trim(self) -> None:
-        """Drop what is too old; then the longest unused, while there is too much."""
+        """Drop what is too old; then the longest unused, while there is too much. What was used in the last minute
+        may be on its way to somebody, and stays.
+        """
         with self._lock:
             found = []
             for path in self._folder.rglob("*"):
@@ -126,9 +171,11 @@ class Cache:
                         found.append((stat.st_mtime, stat.st_size, path))
             found.sort()
             total, oldest = sum(size for _, size, _ in found), time.time() - self._max_age
-            goal = self._max_bytes if total <= self._max_bytes else int(self._max_bytes * _TRIM_TO)
+            most = min(self._max_bytes, max(0, total + self._free(self._folder) - self._min_free))
+            goal = most if total <= most else int(most * _TRIM_TO)
+            in_use = time.time() - _IN_USE_SECONDS
             for used, size, path in found:
-                if used >= oldest and total <= goal:
+                if used >= oldest and (total <= goal or used >= in_use):
                     break
                 with contextlib.suppress(OSError):
                     path.unlink()

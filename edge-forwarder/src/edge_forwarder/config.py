@@ -147,6 +147,8 @@ class RetrieveConfig:
     """Folder of the images fetched last, relative to the configuration file."""
     cache_mib: int = 10240
     """The cache's size; 0: none is kept."""
+    keep_uploaded: bool = True
+    """Whether what was uploaded goes there, too, when any device may retrieve."""
     cache_hours: float = 72.0
     """How long an image stays in the cache after it was last asked for."""
 

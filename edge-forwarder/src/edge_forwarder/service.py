@@ -9,7 +9,7 @@ import time
 from contextlib import suppress
 
 from edge_forwarder import __version__, tls
-from edge_forwarder.cache import Cache
+from edge_forwarder.cache import Cache, Instance
 from edge_forwarder.cloud import Cloud
 from edge_forwarder.commitment import Commitments
 from edge_forwarder.config import MIB, Config, load_credentials
@@ -17,12 +17,13 @@ from edge_forwarder.dicomweb import DicomWeb
 from edge_forwarder.evidence import Evidence
 from edge_forwarder.fetch import Fetcher
 from edge_forwarder.find import Find
-from edge_forwarder.journal import Journal
+from edge_forwarder.journal import InstanceRow, Journal
 from edge_forwarder.keeper import Keeper
 from edge_forwarder.ledger import Ledger
 from edge_forwarder.line import Line
 from edge_forwarder.listener import Listener
 from edge_forwarder.logs import Log
+from edge_forwarder.negotiation import RETRIEVE
 from edge_forwarder.planner import Limits, Planner
 from edge_forwarder.receive import Receiver
 from edge_forwarder.retrieve import Retrieve
@@ -96,6 +97,7 @@ class Service:
         self.uploader.start()
         self.keeper.start()
         self.commitments.start()
+        self.cache.start()
         self.listener.start()
         self._log.info("started", version=__version__, host=self.listener.host, port=self.listener.port)
 
@@ -105,6 +107,7 @@ class Service:
         """
         self.listener.stop(seconds=6.0)
         self.commitments.stop(seconds=2.0)
+        self.cache.stop(seconds=1.0)
         self.keeper.stop(seconds=4.0)
         self.uploader.stop(seconds=4.0)
         self.watcher.stop(seconds=2.0)
@@ -118,15 +121,28 @@ class Service:
     def _readers(self) -> dict[int, ServiceOfCommand]:
         """Query and retrieve. Raises OSError when there can be no cache."""
         limits = self._config.retrieve
-        cache = Cache(
-            self._config.folder / limits.cache, max_bytes=limits.cache_mib * MIB, max_age=limits.cache_hours * 3600
+        self.cache = cache = Cache(
+            self._config.folder / limits.cache,
+            max_bytes=limits.cache_mib * MIB,
+            max_age=limits.cache_hours * 3600,
+            min_free_bytes=2 * self._config.spool.min_free_mib * MIB,
         )
         cache.open()
+        granted = (self._config.dimse.rights, *(device.rights for device in self._config.devices))
+        if limits.keep_uploaded and limits.cache_mib and any(RETRIEVE in rights for rights in granted):
+            self.watcher.keep = self._keep
         slots = threading.BoundedSemaphore(limits.parallel)
         fetcher = Fetcher(self.archive, cache, limits.max_instances, self._log)
         retrieve = Retrieve(self.archive, fetcher, self._peer, slots, limits.max_studies, self._log)
         find = Find(self._config, self.archive, slots, self._log)
         return {Command.C_FIND_RQ: find, Command.C_MOVE_RQ: retrieve, Command.C_GET_RQ: retrieve}
+
+    def _keep(self, member: InstanceRow) -> None:
+        """An uploaded instance goes to the cache: by a second name of its file, which costs nothing."""
+        if member.identity is not None:
+            i = member.identity
+            instance = Instance(i.study_instance_uid, i.series_instance_uid, i.sop_instance_uid, i.sop_class_uid)
+            self.cache.adopt(instance, self.spool.path(member.name))
 
     def _is_spooled(self, name: str) -> bool:
         return self.spool.path(name).is_file()
@@ -150,6 +166,7 @@ class Service:
         with suppress(sqlite3.Error):  # the disk may be too full for the journal, too
             self.journal.count("refused")
             self.journal.set_fact("last_refused_at", time.time())
+        self.cache.make_room()
 
 
 def _limits(config: Config) -> Limits:

@@ -60,6 +60,8 @@ class Watcher:
         self._thread = threading.Thread(target=self._run, name="watcher", daemon=True)
         self.settled: Callable[[], None] = lambda: None
         """Told when the fate of instances is known; set by the composition."""
+        self.keep: Callable[[InstanceRow], None] = lambda member: None
+        """Told of each indexed file before it is deleted; set by the composition."""
         self.upload_again: Callable[[str], None] = lambda pack: None
         """Told of a pack that has to be uploaded again; set by the composition."""
 
@@ -166,6 +168,7 @@ class Watcher:
                 self._journal.count("set_aside", len(aside))
         for member in members:
             if member not in aside:
+                self.keep(member)
                 self._spool.remove(member.name)
         self._journal.forget_pack(pack)
         self.settled()

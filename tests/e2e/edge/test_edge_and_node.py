@@ -35,6 +35,8 @@ def test_what_a_modality_stores_is_promised_found_and_fetched_from_the_real_clou
     with Node(tmp_path / "node") as node, CommitmentSCU(0) as scu, orthanc:
         node.archive()
         edge = Edge(tmp_path / "edge", node, ae_title=AET)
+        text = edge.config.read_text()
+        edge.config.write_text(text.replace("# keep_uploaded = true", "keep_uploaded = false"))
         with edge.config.open("a") as config:
             config.write(scu.device + 'rights = ["store", "query", "retrieve"]\n')
             config.write(device("ORTHANC", orthanc.dicom_port, '"store", "query", "retrieve"'))

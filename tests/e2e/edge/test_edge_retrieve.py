@@ -77,7 +77,9 @@ ae_title = "NOWHERE"
 host = "127.0.0.1"
 port = {free_port()}
 """
-    with StubEdge(tmp_path / "edge", cloud, extra="connect_timeout_seconds = 1.0", devices=devices) as edge:
+    with StubEdge(
+        tmp_path / "edge", cloud, extra="connect_timeout_seconds = 1.0\nkeep_uploaded = false", devices=devices
+    ) as edge:
         files = write_series(tmp_path / "in" / "a", 5)
         files += write_series(tmp_path / "in" / "b", 2, study="2.25.2", series="2.25.21")
         other = write_ct(tmp_path / "in" / "c.dcm", study="2.25.3", series="2.25.31", sop="2.25.31.1")
@@ -225,3 +227,19 @@ def test_compressed_images_arrive_compressed_or_decompressed_as_the_peer_can(
     assert kept == {"2.25.41.1~stored.dcm", "2.25.41.1~explicit.dcm"}
     cloud.fail("dicomweb", Fault(500))
     assert "0xa701" in readers.get("QueryRetrieveLevel=STUDY", "StudyInstanceUID=2.25.3")[1].lower()
+
+
+def test_what_was_uploaded_here_is_read_from_here(tmp_path: Path, cloud: StubCloud) -> None:
+    """The cloud says what there is; the images themselves need not come back."""
+    devices = '\n[[device]]\nae_title = "WS1"\nrights = ["retrieve"]\n'
+    with StubEdge(tmp_path / "edge", cloud, devices=devices) as edge:
+        files = write_series(tmp_path / "in", 4)
+        assert edge.storescu(*files).returncode == 0
+        wait_until(lambda: not edge.spooled(), what="an empty spool")
+        sent = {str(pydicom.dcmread(p).SOPInstanceUID): p for p in files}
+        got, text = Readers(edge, tmp_path, sent).get("QueryRetrieveLevel=STUDY", "StudyInstanceUID=2.25.1")
+        assert set(got) == set(sent), text
+        assert {uid: dataset_bytes(p.read_bytes()) for uid, p in got.items()} == {
+            uid: sent_dataset(p) for uid, p in sent.items()
+        }
+        assert cloud.seen("dicomweb") == 2, "the series of the study, and the instances of the series"

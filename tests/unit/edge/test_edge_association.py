@@ -15,10 +15,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edge_forwarder import config as configuration
-from edge_forwarder import dimse, part10, pdu
+from edge_forwarder import dimse, negotiation, part10, pdu
 from edge_forwarder.errors import WireError
 from edge_forwarder.logs import Log
 from edge_forwarder.receive import Association, Receiver
+from edge_forwarder.services import NOTHING, Dialogue, Offer
 from edge_forwarder.spool import Spool, SpooledFile
 from edge_forwarder.statuses import Status
 
@@ -124,7 +125,7 @@ def pdata(*values: tuple[int, int, bytes]) -> bytes:
 RELEASE = struct.pack(">BxI4x", 5, 4)
 
 
-def start(tmp_path: Path, free: int = 10**9, **dimse_settings: object) -> Peer:
+def start(tmp_path: Path, free: int = 10**9, offer: Offer = NOTHING, **dimse_settings: object) -> Peer:
     ours, theirs = socket.socketpair()
     theirs.settimeout(10)
     config = configuration.parse({"cloud": {"url": "https://x"}, "dimse": dimse_settings}, tmp_path)
@@ -138,6 +139,7 @@ def start(tmp_path: Path, free: int = 10**9, **dimse_settings: object) -> Peer:
         lambda file, _: peer.stored.append(file),
         lambda _: peer.ended.set(),
         lambda: peer.refused.append(1),
+        offer,
     )
     peer.thread = threading.Thread(target=Association(receiver, ours, "127.0.0.1", 1, congested=False).run)
     peer.thread.start()
@@ -343,7 +345,7 @@ def test_garbage_ends_an_association_and_nothing_else(tmp_path_factory: pytest.T
 @given(st.binary(max_size=400))
 def test_decoding_garbage_raises_wire_errors_alone(data: bytes) -> None:
     """Both decoders are bounds-checked."""
-    for decode in (pdu.decode_associate_request, dimse.decode):
+    for decode in (pdu.decode_associate_request, pdu.decode_associate_accept, dimse.decode):
         try:
             decode(data)
         except WireError:
@@ -365,3 +367,121 @@ def test_a_response_is_cut_to_what_the_peer_takes(max_pdu: int) -> None:
         wire = wire[6 + length :]
         assert control == (1 if wire else 3)
     assert pieces == whole
+
+
+class Slow:
+    """A service that answers until it is cancelled, and notes what it was given."""
+
+    def __init__(self) -> None:
+        self.data_sets: list[bytes | None] = []
+
+    def __call__(self, dialogue: Dialogue) -> None:
+        self.data_sets.append(dialogue.data_set)
+        if dialogue.data_set == b"break":
+            raise RuntimeError("a service that breaks")
+        dialogue.respond(Status.PENDING, data_set=b"ab")
+        while not dialogue.is_cancelled():
+            threading.Event().wait(0.01)
+        dialogue.respond(Status.CANCEL)
+
+
+FIND = "1.2.840.10008.5.1.4.1.2.2.1"
+
+
+@pytest.fixture
+def served(tmp_path: Path) -> Iterator[tuple[Peer, Slow]]:
+    service = Slow()
+    peer = start(tmp_path, offer=Offer({0x0020: service}), rights=["store", "query"])
+    yield peer, service
+    finish(peer)
+
+
+def cancel(message_id: int) -> bytes:
+    body = b"".join(
+        struct.pack("<HHIH", 0, e, 2, v) for e, v in ((0x0100, 0x0FFF), (0x0120, message_id), (0x0800, 0x0101))
+    )
+    return struct.pack("<HHII", 0, 0, 4, len(body)) + body
+
+
+def test_a_service_has_the_data_set_and_ends_when_it_is_cancelled(served: tuple[Peer, Slow]) -> None:
+    """C-CANCEL of another message does not count (PS3.7 9.3.2.3); afterwards the association goes on."""
+    peer, service = served
+    assert peer.associate((1, FIND, (EXPLICIT,)), (3, VERIFICATION, (EXPLICIT,)))[0] == 2
+    peer.send(pdata((1, 3, command(0x20, sop_class=FIND)), (1, 0, b"key"), (1, 2, b"s!")))
+    assert peer.status() == Status.PENDING
+    assert peer.read()[1][6:] == b"ab"
+    peer.send(pdata((1, 3, cancel(1))))
+    peer.send(pdata((1, 3, cancel(77))))
+    assert peer.status() == Status.CANCEL
+    assert service.data_sets == [b"keys!"]
+    peer.send(pdata((3, 3, command(0x30, data_set=False, sop_class=VERIFICATION))))
+    assert peer.status() == 0
+
+
+def test_a_service_that_breaks_aborts_its_association_alone(served: tuple[Peer, Slow]) -> None:
+    """A-ABORT by the service user; nothing hangs."""
+    peer, _ = served
+    peer.associate((1, FIND, (EXPLICIT,)))
+    peer.send(pdata((1, 3, command(0x20, sop_class=FIND)), (1, 2, b"break")))
+    assert peer.read() == (7, b"\0\0\0\0")
+
+
+def test_a_request_in_the_midst_of_another_is_an_abort(served: tuple[Peer, Slow]) -> None:
+    """Asynchronous operations were not negotiated (PS3.7 D.3.3.3)."""
+    peer, _ = served
+    peer.associate((1, FIND, (EXPLICIT,)))
+    peer.send(pdata((1, 3, command(0x20, sop_class=FIND)), (1, 2, b"keys")))
+    assert peer.status() == Status.PENDING
+    peer.read()
+    peer.send(pdata((1, 3, command(0x20, sop_class=FIND, data_set=False))))
+    assert peer.read()[0] == 7
+
+
+@pytest.mark.parametrize(
+    ("rights", "results"),
+    [
+        pytest.param(["store"], [0, 1, 0], id="store alone"),
+        pytest.param(["query"], [1, 0, 0], id="query alone"),
+        pytest.param(["query", "store"], [0, 0, 0], id="both"),
+    ],
+)
+def test_contexts_are_accepted_by_right(tmp_path: Path, rights: list[str], results: list[int]) -> None:
+    """A service without the right is a user rejection (PS3.8 table 9-18); C-ECHO is everybody's."""
+    peer = start(tmp_path, offer=Offer({0x0020: Slow()}), rights=rights)
+    _, body = peer.associate((1, CT, (EXPLICIT,)), (3, FIND, (EXPLICIT,)), (5, VERIFICATION, (EXPLICIT,)))
+    assert [c.result for c in pdu.decode_associate_accept(body).contexts] == results
+    finish(peer)
+
+
+def test_who_may_retrieve_takes_images_uncompressed_and_who_may_not_does_not() -> None:
+    """Role selection (PS3.7 D.3.3.4): granted with the right and the service, else as if it had not been asked for."""
+    request = pdu.AssociateRequest(
+        1, "X", "Y", "", (pdu.ProposedContext(1, CT, ("1.2.840.10008.1.2.4.70", EXPLICIT)),), 0, b"",
+        (pdu.Role(CT, scu=False, scp=True),),
+    )  # fmt: skip
+    wishes = ("lossless", EXPLICIT)
+    may = negotiation.agree(request, wishes, frozenset({"retrieve"}), {0x0010})
+    assert may.roles == (pdu.Role(CT, scu=False, scp=True),)
+    assert (may.contexts[1].transfer_syntax, may.contexts[1].peer_is_scp) == (EXPLICIT, True)
+    may_not = negotiation.agree(request, wishes, frozenset({"store"}), {0x0010})
+    assert (may_not.roles, may_not.contexts[1].peer_is_scp) == ((), False)
+
+
+@given(
+    titles=st.lists(st.text("ABC1", min_size=1, max_size=16), min_size=2, max_size=2),
+    contexts=st.lists(
+        st.tuples(st.sampled_from([CT, FIND]), st.sampled_from([EXPLICIT, "1.2.840.10008.1.2"])), max_size=5
+    ),
+    max_pdu=st.integers(0, 2**32 - 1),
+    scp=st.booleans(),
+)
+def test_a_request_is_read_as_it_was_written(
+    titles: list[str], contexts: list[tuple[str, str]], max_pdu: int, scp: bool
+) -> None:
+    """Both sides of A-ASSOCIATE-RQ are ours: they agree."""
+    proposed = [pdu.ProposedContext(2 * n + 1, a, (s,)) for n, (a, s) in enumerate(contexts)]
+    roles = (pdu.Role(CT, scu=not scp, scp=scp),)
+    sent = pdu.encode_associate_request(titles[0], titles[1], proposed, max_pdu, roles)
+    found = pdu.decode_associate_request(sent[6:])
+    assert (found.called_ae_title, found.calling_ae_title) == tuple(titles)
+    assert (found.contexts, found.max_pdu, found.roles) == (tuple(proposed), max_pdu, roles)

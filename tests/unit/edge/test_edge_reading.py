@@ -248,6 +248,39 @@ def test_the_cache_keeps_to_its_size_and_age_and_drops_the_longest_unused_first(
     assert (tmp_path / "cache").stat().st_mode & 0o077 == 0
 
 
+def test_the_cache_gives_way_to_the_spool(tmp_path: Path) -> None:
+    """Too little free: the longest unused go, and nothing is fetched while that is not enough."""
+    free = [10**9]
+    cache = Cache(tmp_path, max_bytes=10**6, max_age=1000, min_free_bytes=500, free=lambda _: free[0])
+    cache.open()
+    paths = [keep(cache, instance(n), 100, age=300 - n) for n in range(3)]
+    free[0] = 350
+    cache.trim()
+    assert [path.exists() for path in paths] == [False, False, True]
+    with pytest.raises(OSError, match="No space"):
+        cache.draft(instance(4), [b"x"])
+
+
+def test_what_may_be_on_its_way_to_somebody_stays_for_a_moment(tmp_path: Path) -> None:
+    """Even in a cache that keeps nothing."""
+    cache = Cache(tmp_path, max_bytes=0, max_age=1000)
+    fresh, old = keep(cache, instance(1), 100), keep(cache, instance(2), 100, age=100)
+    cache.trim()
+    assert (fresh.exists(), old.exists()) == (True, False)
+
+
+def test_a_file_of_the_spool_is_adopted_by_a_second_name(tmp_path: Path) -> None:
+    """It stays when the spool lets go."""
+    cache = Cache(tmp_path / "cache", max_bytes=1000, max_age=1000)
+    cache.open()
+    spooled = tmp_path / "spooled.dcm"
+    spooled.write_bytes(b"image")
+    assert cache.adopt(instance(1), spooled)
+    spooled.unlink()
+    assert (cache.get(instance(1)) or spooled).read_bytes() == b"image"
+    assert not cache.adopt(instance(2), tmp_path / "none")
+
+
 def test_a_study_is_remembered_only_while_all_of_it_is_there(tmp_path: Path) -> None:
     """Half a study would look like a whole one."""
     cache = Cache(tmp_path, max_bytes=10**6, max_age=1000)
