@@ -12,6 +12,7 @@ import io
 import math
 import warnings
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,8 +25,9 @@ from pydicom.pixels import apply_color_lut, apply_modality_lut, apply_voi, pixel
 from tests.conftest import SHARED_SAMPLES, sample_files, sample_id
 
 from maypacs.errors import MayPACSError
+from maypacs.pixels import overlays
 from maypacs.pixels.picture import Rendering
-from maypacs.pixels.whole import WholeInstance
+from maypacs.pixels.whole import WholeInstance, resolve_bulk
 
 TOLERANCE = 3
 #: Frames of a file that are compared: the first, one in the middle, the last.
@@ -193,3 +195,35 @@ def test_enough_was_compared() -> None:
     assert share > 0.8
     if SHARED_SAMPLES.is_dir() and len(_compared) > 50:
         assert sum(count > 0 for count in _compared.values()) > 250
+
+
+def _with_overlays() -> list[Path]:
+    found = []
+    for path in sample_files():
+        try:
+            ds = pydicom.dcmread(path, force=True, stop_before_pixels=True)
+            if 0x60003000 in ds and int(ds[0x60000010].value) > 0:
+                found.append(path)
+        except Exception:
+            continue
+    return found
+
+
+@pytest.mark.parametrize("path", _with_overlays(), ids=sample_id)
+def test_overlay_planes_are_those_that_pydicom_unpacks(path: Path) -> None:
+    """White where pydicom's plane has a bit, at the plane's origin; the rest of the picture is left alone."""
+    data = path.read_bytes()
+    ds = pydicom.dcmread(io.BytesIO(data), force=True)
+    whole = WholeInstance(data)
+    grey = np.zeros((whole.pixel.rows, whole.pixel.columns), np.uint8)
+    drawn = overlays.draw(grey, whole.attributes, whole.attributes, 1, partial(resolve_bulk, whole.data), None)
+    expected = np.zeros_like(grey)
+    for group in range(0x6000, 0x6020, 2):
+        if (group, 0x3000) not in ds:
+            continue
+        plane = ds.overlay_array(group)
+        plane = plane[0] if plane.ndim == 3 else plane
+        top, left = (int(v) - 1 for v in ds[group, 0x0050].value)
+        area = expected[top : top + plane.shape[0], left : left + plane.shape[1]]
+        area[plane[: area.shape[0], : area.shape[1]] > 0] = 255
+    assert (drawn == expected).all()
