@@ -8,17 +8,20 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 from pydicom.dataset import Dataset
-from pydicom.uid import RLELossless
+from pydicom.encaps import encapsulate
+from pydicom.uid import MPEG4HP41, RLELossless
 from tests.conftest import OWN_SAMPLES
 from tests.functional.dicomweb import make
 from tests.functional.dicomweb.client import HOST, Client, Reply
 
-from maypacs import conversion
+from maypacs import bulkdata, conversion
 from maypacs.access.principals import Action
 from maypacs.bulk_resources import retrieve_all
 from maypacs.dicomweb.routes import ROUTES, Operation
 from maypacs.http.multipart import read_multipart
+from maypacs.index.contents import InstanceRef
 from maypacs.pixels.whole import WholeInstance
+from maypacs.workspace import Workspace
 
 OCTETS = 'multipart/related; type="application/octet-stream"'
 EXPLICIT = "1.2.840.10008.1.2.1"
@@ -111,8 +114,6 @@ def test_lossy_pixels_and_pixels_no_decoder_reads(client: Client) -> None:
     ((_, content),) = client.get(f"{url}/pixeldata").parts()
     assert content == WholeInstance(lossy).native_frame(1)[0]
     ds = make.dataset(7)
-    from pydicom.encaps import encapsulate
-
     ds.PixelData = encapsulate([b"\x00\x00\x00\x18ftypmp42" * 4])
     ds["PixelData"].is_undefined_length = True
     client.stow(make.part10(ds, "1.2.840.10008.1.2.4.57"))
@@ -154,3 +155,85 @@ def test_large_bulk_data_are_made_in_steps_and_redirected_to(
     again = client.send("GET", path, follow=False)
     assert again.headers["location"].partition("?")[0] == replies[-1].headers["location"].partition("?")[0]
     assert client.get(path, If_None_Match=again.headers["etag"]).status == 304
+
+
+# -- one value --------------------------------------------------------------------------------------------------------
+
+
+def test_the_uri_of_compressed_pixel_data_gives_frames_not_fragments(client: Client, two: list[Dataset]) -> None:
+    """8.7.3.3.2: without delimiters; uncompressed as octets, also as one part and by range."""
+    uri = client.metadata(make.url(2))[0]["7FE00010"]["BulkDataURI"]
+    pixels = two[1].PixelData
+    assert client.get(uri).parts()[0][1] == pixels
+    ((kind, frame),) = client.get(uri, f"{OCTETS}; transfer-syntax=*").parts()
+    assert kind.startswith("image/dicom-rle")
+    assert frame == WholeInstance(make.part10(_dataset(2), RLELossless)).stored_frame(1)
+    single = client.get(uri, "application/octet-stream")
+    assert (single.body, single.headers["content-location"]) == (pixels, uri)
+    part = client.get(uri, "application/octet-stream", Range="bytes=10-19")
+    assert (part.status, part.body) == (206, pixels[10:20])
+
+
+@pytest.fixture
+def large(make_client: Callable[..., Client], monkeypatch: pytest.MonkeyPatch) -> tuple[Client, str, bytes]:
+    """Every instance counts as large, and the gateway as narrow."""
+    client = make_client(inline_limit=1500, limits="none")
+    client.stow(make.part10(_dataset(1)))
+    monkeypatch.setattr(bulkdata, "_WHOLE", 100)
+    monkeypatch.setattr(bulkdata, "_PREFIX", 3000)
+    monkeypatch.setattr(bulkdata, "read_instance", None)
+    return client, f"{make.url(1)}/bulkdata/00081140/0/00282000", LUT
+
+
+def test_large_bulk_data_are_copied_by_storage(
+    large: tuple[Client, str, bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One part and multipart; of the pack only the header is read."""
+    client, path, value = large
+    read: list[int] = []
+    read_range = bulkdata.read_range
+
+    def counted(workspace: Workspace, ref: InstanceRef, offset: int, length: int) -> bytes:
+        read.append(offset + length)
+        return read_range(workspace, ref, offset, length)
+
+    monkeypatch.setattr(bulkdata, "read_range", counted)
+    for accept in ("application/octet-stream", OCTETS):
+        reply = client.send("GET", path, {"Accept": accept}, follow=False)
+        assert reply.status == 307
+        blob = client.blob(reply)
+        assert (blob.body if accept == "application/octet-stream" else blob.parts()[0][1]) == value
+    assert max(read) <= 3000
+
+
+def test_a_range_of_large_bulk_data_reads_that_range_alone(
+    large: tuple[Client, str, bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And never more than the gateway carries."""
+    client, path, value = large
+    octets = "application/octet-stream"
+    for asked, expected in (("bytes=2-5", value[2:6]), ("bytes=-3", value[-3:]), ("bytes=0-", value[:1500])):
+        reply = client.get(path, octets, Range=asked)
+        assert (reply.status, reply.body) == (206, expected)
+        assert reply.headers["content-range"].endswith(f"/{len(value)}")
+    assert client.get(path, octets, Range="bytes=99999-").status == 416
+
+
+def test_a_video_comes_as_its_stream_and_by_range(client: Client) -> None:
+    """In two fragments: what a player gets has no delimiters."""
+    stream = b"\0\0\0\x18ftypmp42" + bytes(range(200))
+    ds = make.dataset(3, NumberOfFrames=5, BitsAllocated=8, BitsStored=8, HighBit=7)
+    ds.PixelData = encapsulate([stream], fragments_per_frame=2, has_bot=False)
+    ds["PixelData"].is_undefined_length = True
+    client.stow(make.part10(ds, MPEG4HP41))
+    uri = f"{make.url(3)}/bulkdata/7FE00010"
+    for accept in ("application/octet-stream", "video/mp4"):
+        reply = client.get(uri, accept)
+        assert (reply.status, reply.headers["content-type"]) == (200, "video/mp4")
+        assert reply.body.startswith(stream)
+        assert client.get(uri, accept, Range="bytes=4-7").body == b"ftyp"
+    ((kind, content),) = client.get(uri, 'multipart/related; type="video/mp4"').parts()
+    assert kind.startswith("video/mp4")
+    assert content.startswith(stream)
+    for accept in ("image/jpeg", 'multipart/related; type="image/jls"; transfer-syntax=*'):
+        assert client.get(uri, accept).status == 406

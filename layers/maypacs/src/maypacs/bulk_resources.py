@@ -11,13 +11,14 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Literal
 
-from maypacs.bulkdata import read_bulk
+from maypacs import passing
+from maypacs.bulkdata import read_bulk, retrieve_bulkdata
 from maypacs.conversion import in_steps, location, possible
 from maypacs.dicom import transfer_syntaxes
 from maypacs.dicom.frames import FrameTable
 from maypacs.dicomweb.request import Request
 from maypacs.errors import MayPACSError, NotAcceptableError, NotFoundError, PixelError
-from maypacs.exports import export_name
+from maypacs.exports import export_bytes, export_name
 from maypacs.frames import (
     DEFAULT_SYNTAXES,
     EXPLICIT,
@@ -27,9 +28,10 @@ from maypacs.frames import (
     stored_frames,
     whole_instance,
 )
-from maypacs.http.answers import Answer, conditional, not_modified
+from maypacs.http.answers import Answer, conditional, not_modified, redirect
 from maypacs.http.media_types import OCTETS, Choice, frame_choices
 from maypacs.http.multipart import OutPart
+from maypacs.http.ranges import ranged
 from maypacs.index.contents import InstanceRef
 from maypacs.selection import Selection, first_of, select
 from maypacs.workspace import Workspace
@@ -59,6 +61,54 @@ def retrieve_all(kind: Kind, *, clock: Callable[[], float] = time.monotonic) -> 
         raise reasons[0]
 
     return answer
+
+
+def retrieve_value(request: Request) -> Answer:
+    """GET …/instances/{i}/bulkdata/{path}. Raises NotFoundError, NotAcceptableError, PixelError.
+
+    Encapsulated pixel data are no value of plain octets: they come as frames do, a video as its stream.
+    """
+    path = request.path["path"]
+    if path not in _PIXELS:
+        return retrieve_bulkdata(request)
+    selection = select(request.workspace, request.study, request.series, request.instance)
+    ref = selection.instances[0]
+    stored = transfer_syntaxes.info(ref.transfer_syntax_uid)
+    if not stored.encapsulated or path not in attributes_of(request.workspace, ref):
+        return retrieve_bulkdata(request)
+    choices = frame_choices(request.accept, single_allowed=True)
+    reasons: list[MayPACSError] = []
+    for choice in choices:
+        try:
+            if choice.multipart:
+                return bulk_of(request, selection, choice, "pixeldata", time.monotonic)
+            return _single(request, ref, choice)
+        except NotAcceptableError as error:
+            reasons.append(error)
+    raise reasons[0]
+
+
+def _single(request: Request, ref: InstanceRef, choice: Choice) -> Answer:
+    """Encapsulated pixel data as one part: a video's stream, or all frames uncompressed. Raises NotAcceptableError."""
+    stored = transfer_syntaxes.info(ref.transfer_syntax_uid)
+    if stored.video and choice.media_type in {OCTETS, stored.frame_media_type}:
+        return passing.video(request, ref, stored.frame_media_type)
+    if stored.video or _target(choice) != EXPLICIT:
+        raise NotAcceptableError("compressed frames are parts of a multipart, or asked for one by one")
+    name = export_name(request.workspace.store, "bulk-native", ref.digest.hex())
+    etag = name.rpartition("-")[2]
+    if not_modified(request.if_none_match, etag):
+        return conditional(Answer(200), etag, request.if_none_match)
+    numbers = range(1, _count(request.workspace, ref) + 1)
+    octets = b"".join(native_frames(request.workspace, ref, numbers))
+    where = f"{location(request.root, ref)}/bulkdata/{request.path['path']}"
+    headers = {"Content-Type": OCTETS, "Content-Location": where, "Accept-Ranges": "bytes"}
+    limit = request.settings.inline_limit
+    if request.headers.get("range"):
+        return ranged(octets, request.headers["range"], headers, limit)
+    if len(octets) > limit:
+        return redirect(request.sign(export_bytes(request.workspace.store, name, octets, OCTETS)), etag=etag)
+    return conditional(Answer(200, headers, octets), etag, None)
 
 
 def bulk_of(request: Request, selection: Selection, choice: Choice, kind: Kind, clock: Callable[[], float]) -> Answer:
@@ -93,7 +143,7 @@ def bulk_of(request: Request, selection: Selection, choice: Choice, kind: Kind, 
 def _target(choice: Choice) -> str | None:
     """The syntax of pixel data: None as stored. Raises NotAcceptableError."""
     syntax = choice.transfer_syntax
-    if syntax == "*":
+    if syntax == "*" or choice.media_type.startswith("video/"):
         return None
     if choice.media_type == OCTETS and syntax in {None, EXPLICIT}:
         return EXPLICIT
@@ -127,6 +177,8 @@ def _pixel_parts(
     """Raises NotAcceptableError when they cannot become what was named."""
     stored = transfer_syntaxes.info(ref.transfer_syntax_uid)
     same_type = choice.media_type == stored.frame_media_type and choice.transfer_syntax in {None, stored.uid}
+    if target is None and choice.media_type not in {OCTETS, stored.frame_media_type}:
+        raise NotAcceptableError(f"stored as {stored.frame_media_type}")
     if (not stored.encapsulated and target in {None, EXPLICIT}) or (stored.video and target in {None, EXPLICIT}):
         media_type = stored.frame_media_type if stored.video else f"{OCTETS}; transfer-syntax={EXPLICIT}"
         value = stored_frames(workspace, ref, [1])[0] if stored.video else read_bulk(workspace, ref, path)

@@ -1,22 +1,27 @@
-"""Retrieve of bulk data by its URI (PS3.18 10.4, Table 10.4.1-5): the bytes that metadata put elsewhere."""
+"""Retrieve of bulk data by its URI (PS3.18 10.4, Table 10.4.1-5): the bytes that metadata put elsewhere.
+
+Of a large instance its header is read, then the value or the range of it that is asked for; what is above the limit is
+copied by storage.
+"""
 
 from __future__ import annotations
 
 import re
 
+from maypacs.archive.objects import CopyRange
 from maypacs.dicom import transfer_syntaxes
-from maypacs.dicom.header import PrefixTooShortError, locate_bulk, parse_header
+from maypacs.dicom.header import BulkValue, PrefixTooShortError, locate_bulk, parse_header
 from maypacs.dicom.values import swap_words
 from maypacs.dicomweb.request import Request
 from maypacs.errors import BadRequestError, NotFoundError, TooLargeError
-from maypacs.exports import export_boundary, export_bytes, export_name, export_stream
+from maypacs.exports import export_boundary, export_join, export_name
 from maypacs.http.answers import Answer, conditional, not_modified, redirect
 from maypacs.http.media_types import OCTETS, frame_choices
-from maypacs.http.multipart import OutPart, content_type, write_multipart, write_parts
-from maypacs.http.ranges import ranged
+from maypacs.http.multipart import OutPart, content_type, part_close, part_head, write_multipart
+from maypacs.http.ranges import partial, span, unsatisfied
 from maypacs.http.urls import instance_url
 from maypacs.index.contents import InstanceRef
-from maypacs.selection import WHOLE_LIMIT, read_instance, read_range, select
+from maypacs.selection import WHOLE_LIMIT, pack_key, read_instance, read_range, select
 from maypacs.workspace import Workspace
 
 _PATH = re.compile(r"[0-9A-Fa-f]{8}(?:/[0-9]{1,6}/[0-9A-Fa-f]{8}){0,64}\Z")
@@ -36,25 +41,39 @@ def retrieve_bulkdata(request: Request) -> Answer:
     etag = name.rpartition("-")[2]
     if not_modified(request.if_none_match, etag):
         return conditional(Answer(200), etag, request.if_none_match)
-    value = read_bulk(request.workspace, ref, path)
+    found = find_bulk(request.workspace, ref, path)
+    value = read_bulk(request.workspace, ref, path) if found is None else b""
+    length = len(value) if found is None else found.length
     base = instance_url(request.root, ref.study_instance_uid, ref.series_instance_uid, ref.sop_instance_uid)
     location = f"{base}/bulkdata/{path}"
     limit = request.settings.inline_limit
+
+    def content(start: int = 0, end: int = length) -> bytes:
+        return (
+            value[start:end] if found is None else read_range(request.workspace, ref, found.offset + start, end - start)
+        )
+
+    def pieces() -> CopyRange | bytes:
+        return (
+            value if found is None else CopyRange(pack_key(request.workspace, ref), ref.offset + found.offset, length)
+        )
+
     if not choice.multipart:
         headers = {"Content-Type": OCTETS, "Content-Location": location, "Accept-Ranges": "bytes"}
         if request.headers.get("range"):
-            return ranged(value, request.headers["range"], headers, limit)
-        if len(value) > limit:
-            return redirect(request.sign(export_bytes(store, name, value, OCTETS)), etag=etag)
-        return conditional(Answer(200, headers, value), etag, None)
-    if len(value) + 1024 <= limit:
-        body, header = write_multipart([OutPart(OCTETS, value, location)], OCTETS)
+            wanted = span(request.headers["range"], length, limit)
+            return unsatisfied(length) if wanted is None else partial(content(*wanted), wanted[0], length, headers)
+        if length > limit:
+            return redirect(request.sign(export_join(store, name, lambda: [pieces()], OCTETS)), etag=etag)
+        return conditional(Answer(200, headers, content()), etag, None)
+    if length + 1024 <= limit:
+        body, header = write_multipart([OutPart(OCTETS, content(), location)], OCTETS)
         return conditional(Answer(200, {"Content-Type": header}, body), etag, None)
     boundary = export_boundary(name)
     root = f"/dicomweb/{request.workspace.archive_id}"  # an export is for every name that we are called by
-    part = OutPart(OCTETS, value, location.replace(request.root, root, 1))
-    key = export_stream(store, name, lambda: write_parts([part], boundary), content_type(OCTETS, boundary))
-    return redirect(request.sign(key), etag=etag)
+    head = part_head(boundary, OCTETS, length, location.replace(request.root, root, 1))
+    whole = [head, pieces(), b"\r\n", part_close(boundary)]
+    return redirect(request.sign(export_join(store, name, lambda: whole, content_type(OCTETS, boundary))), etag=etag)
 
 
 def read_bulk(workspace: Workspace, ref: InstanceRef, path: str) -> bytes:
@@ -62,8 +81,29 @@ def read_bulk(workspace: Workspace, ref: InstanceRef, path: str) -> bytes:
 
     Raises NotFoundError, TooLargeError.
     """
-    if ref.length <= _WHOLE or transfer_syntaxes.info(ref.transfer_syntax_uid).deflated:
+    if _read_whole(ref):
         return locate_bulk(read_instance(workspace, ref), path)
+    found = _find(workspace, ref, path)
+    if found.length > WHOLE_LIMIT:
+        raise TooLargeError("the value is too large to be read as a whole: ask for frames")
+    value = read_range(workspace, ref, found.offset, found.length)
+    return swap_words(value, found.word) if found.word > 1 else value
+
+
+def find_bulk(workspace: Workspace, ref: InstanceRef, path: str) -> BulkValue | None:
+    """Where a value of a large instance lies, when its bytes there are what is answered; None: `read_bulk` it.
+
+    Raises NotFoundError, TooLargeError.
+    """
+    found = None if _read_whole(ref) else _find(workspace, ref, path)
+    return found if found is not None and found.word <= 1 else None
+
+
+def _read_whole(ref: InstanceRef) -> bool:
+    return ref.length <= _WHOLE or transfer_syntaxes.info(ref.transfer_syntax_uid).deflated
+
+
+def _find(workspace: Workspace, ref: InstanceRef, path: str) -> BulkValue:
     size = _PREFIX
     while True:
         prefix = read_range(workspace, ref, 0, min(size, ref.length))
@@ -77,7 +117,4 @@ def read_bulk(workspace: Workspace, ref: InstanceRef, path: str) -> bytes:
     found = header.bulk.get(path.upper())
     if found is None:
         raise NotFoundError("no bulk data of that path")
-    if found.length > WHOLE_LIMIT:
-        raise TooLargeError("the value is too large to be read as a whole: ask for frames")
-    value = read_range(workspace, ref, found.offset, found.length)
-    return swap_words(value, found.word) if found.word > 1 else value
+    return found

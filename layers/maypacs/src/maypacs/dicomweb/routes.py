@@ -9,8 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from maypacs.access.principals import Action
-from maypacs.bulk_resources import retrieve_all
-from maypacs.bulkdata import retrieve_bulkdata
+from maypacs.bulk_resources import retrieve_all, retrieve_value
 from maypacs.dicomweb.capabilities import retrieve_description
 from maypacs.dicomweb.request import Request
 from maypacs.dicomweb.transactions import delete, not_yet, restore, searching
@@ -86,7 +85,7 @@ ROUTES: Mapping[str, Mapping[str, Operation]] = {
     STUDY + "/bulkdata": {"GET": _read(retrieve_all("bulkdata"))},
     SERIES + "/bulkdata": {"GET": _read(retrieve_all("bulkdata"))},
     INSTANCE + "/bulkdata": {"GET": _read(retrieve_all("bulkdata"))},
-    INSTANCE + "/bulkdata/{path+}": {"GET": _read(retrieve_bulkdata)},
+    INSTANCE + "/bulkdata/{path+}": {"GET": _read(retrieve_value)},
     STUDY + "/pixeldata": {"GET": _read(retrieve_all("pixeldata"))},
     SERIES + "/pixeldata": {"GET": _read(retrieve_all("pixeldata"))},
     INSTANCE + "/pixeldata": {"GET": _read(retrieve_all("pixeldata"))},
