@@ -77,7 +77,8 @@ def part10(data: bytes) -> None:
     read = incoming.read(data)
     assert isinstance(read, (Incoming, Outcome))
     if isinstance(read, Incoming):
-        assert all(set(uid) <= set("0123456789.") for uid in (read.study, read.series, read.instance))
+        named = (read.study, read.series, read.instance, read.transfer_syntax)
+        assert all(set(uid) <= set("0123456789.") for uid in named)
 
 
 def stow(kind: str) -> Callable[[bytes], None]:

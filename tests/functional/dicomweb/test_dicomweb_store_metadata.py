@@ -114,9 +114,10 @@ def test_what_is_stored_otherwise_than_it_was_sent_is_a_warning(client: Client) 
 def test_each_instance_of_several_has_its_own_result(client: Client) -> None:
     """Stored, bulk data not sent (C000, named by its UID), a UID missing (C001): 202."""
     good, lost, unnamed = make.dataset(1), make.dataset(2), make.dataset(3)
-    models = [model_of(good), model_of(lost, "bulk/lost"), model_of(unnamed)]
+    models = [model_of(good), model_of(lost, "bulk/lost"), model_of(unnamed, "bulk/3")]
     del models[2]["00080018"]
-    reply = stow(client, models, ("bulk/1", "application/octet-stream", good.PixelData))
+    octets = "application/octet-stream"
+    reply = stow(client, models, ("bulk/1", octets, good.PixelData), ("bulk/3", octets, unnamed.PixelData))
     assert reply.status == 202
     assert [item["00081155"]["Value"] for item in items(reply, "00081199")] == [[make.sop(1)]]
     failed = items(reply, "00081198")

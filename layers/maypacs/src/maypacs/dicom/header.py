@@ -6,6 +6,7 @@ Read with our own walker in every transfer syntax, and proven equal to pydicom o
 
 from __future__ import annotations
 
+import re
 import struct
 import zlib
 from collections.abc import Mapping
@@ -37,6 +38,7 @@ BULK_THRESHOLD = 1024
 #: What a deflated data set may become: a bomb of 1 MB makes a gigabyte.
 MAX_INFLATED = 256 << 20
 _PREAMBLE = 132
+_SYNTAX = re.compile(r"[0-9.]{1,64}\Z")
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +88,8 @@ def parse_header(
     """
     walked = walk(data, bulk_threshold=bulk_threshold, total_size=total_size)
     meta, dataset = walked.meta, walked.dataset
+    if not _SYNTAX.match(meta.transfer_syntax_uid):
+        raise HeaderError("the transfer syntax is not a UID")  # it would go into the headers of parts
     study = _uid(dataset, "0020000D", "Study Instance UID")
     series = _uid(dataset, "0020000E", "Series Instance UID")
     instance = _uid(dataset, "00080018", "SOP Instance UID")
