@@ -126,10 +126,10 @@ class Cache:
 
     def adopt(self, instance: Instance, file: Path) -> bool:
         """Keep a file of the spool that goes: by a second name, or not at all."""
-        if self._free(self._folder) < self._min_free:
-            return False
         path = self.path(instance)
         try:
+            if self._free(self._folder) < self._min_free:
+                return False
             path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
             path.unlink(missing_ok=True)
             os.link(file, path)

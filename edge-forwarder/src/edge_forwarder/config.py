@@ -143,8 +143,8 @@ class RetrieveConfig:
     """Longest wait for a connection to the cloud before the caller is told."""
     read_timeout_seconds: float = 30.0
     """Longest silence of the cloud before the caller is told."""
-    cache: str = "cache"
-    """Folder of the images fetched last, relative to the configuration file."""
+    cache: str = ""
+    """Folder of the images fetched last, relative to the configuration file; empty: `cache` in the spool."""
     cache_mib: int = 10240
     """The cache's size; 0: none is kept."""
     keep_uploaded: bool = True
@@ -204,6 +204,10 @@ class Config:
     @property
     def spool_folder(self) -> Path:
         return self.folder / self.edge.spool
+
+    @property
+    def cache_folder(self) -> Path:
+        return self.folder / self.retrieve.cache if self.retrieve.cache else self.spool_folder / "cache"
 
     @property
     def credentials_file(self) -> Path:

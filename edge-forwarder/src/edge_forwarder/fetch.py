@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
@@ -147,7 +148,8 @@ class Fetcher:
 
     def done(self) -> None:
         """After each retrieve: keep to the cache's caps."""
-        self._cache.trim()
+        with suppress(OSError):
+            self._cache.trim()
 
 
 def part_10(path: Path) -> tuple[str, int]:

@@ -167,8 +167,9 @@ class Journal:
     def names(self) -> set[str]:
         return {row["name"] for row in self._rows("select name from instances")}
 
-    def knows(self, name: str) -> bool:
-        return bool(self._rows("select 1 from instances where name = ?", name))
+    def instance(self, name: str) -> InstanceRow | None:
+        rows = self._rows("select * from instances where name = ?", name)
+        return _instance(rows[0]) if rows else None
 
     def waiting_for_pack(self) -> list[InstanceRow]:
         return [_instance(row) for row in self._rows("select * from instances where pack is null order by name")]

@@ -112,7 +112,7 @@ class Keeper:
         """Do it in one transaction. If the journal or the disk fails, the files stay: begin again from them, later."""
         try:
             # The ledger is committed first: what the journal knows, the ledger knows.
-            ledger = self._ledger.transaction() if self._ledger is not None else contextlib.nullcontext()
+            ledger = self._ledger.transaction(synced=False) if self._ledger is not None else contextlib.nullcontext()
             with self._journal.transaction(), ledger:
                 work()
         except Exception as error:
@@ -199,7 +199,10 @@ class Keeper:
 
     def _take(self, event: _Stored) -> None:
         file, journal = event.file, self._journal
-        if journal.knows(file.name):
+        known = journal.instance(file.name)
+        if known is not None:
+            if self._ledger is not None and known.identity is not None:
+                self._ledger.add(file.name, file.calling_ae_title, known.identity)
             return
         identity: Identity | None = None
         try:

@@ -1,8 +1,8 @@
 """The ledger: what each device sent and what became of it, and the storage commitments that are asked for.
 
-It cannot be rebuilt, so it is a file of its own, ``ledger.sqlite``, synced at each commit. An instance's row is
-written by the keeper (which finishes it after a crash, from the spool's file), its digest by the uploader, its outcome
-by the watcher.
+It cannot be rebuilt, so it is a file of its own, ``ledger.sqlite``; promises and outcomes are synced. An instance's row
+is written by the keeper (and again after a crash, from the spool's file), its digest by the uploader, its outcome by
+the watcher.
 
 A commitment is *open* until its outcome is known, *due* until the device has taken the report, then *done*; *dead*
 when the device took none for too long.
@@ -32,7 +32,6 @@ create table sent (
 ) without rowid;
 create index sent_by_sop on sent (sop);
 create index sent_by_file on sent (file);
-create index sent_by_time on sent (at);
 create table commitments (
   id integer primary key, ae text not null, uid text not null, wanted text not null, state text not null,
   outcome text, created_at real not null, next_at real not null, attempts integer not null default 0, error text,
@@ -103,6 +102,7 @@ class Ledger:
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
         self._lock = threading.RLock()
+        self._synced = True
 
     @classmethod
     def open(cls, path: Path) -> Ledger:
@@ -129,12 +129,17 @@ class Ledger:
             self._connection.close()
 
     @contextlib.contextmanager
-    def transaction(self) -> Iterator[None]:
-        """All of it or nothing; calls inside join it."""
+    def transaction(self, *, synced: bool = True) -> Iterator[None]:
+        """All of it or nothing; calls inside join it. Not ``synced``: a power cut may undo it, for what can be had
+        again from the spool.
+        """
         with self._lock:
             if self._connection.in_transaction:
                 yield
                 return
+            if synced != self._synced:
+                self._connection.execute(f"pragma synchronous = {'full' if synced else 'normal'}")
+                self._synced = synced
             self._connection.execute("begin immediate")
             try:
                 yield
@@ -148,7 +153,7 @@ class Ledger:
             return self._connection.execute(sql, values).fetchall()
 
     def _do(self, sql: str, *values: Any) -> int:
-        with self._lock:
+        with self.transaction():
             return self._connection.execute(sql, values).rowcount
 
     # What was sent
@@ -174,7 +179,7 @@ class Ledger:
 
     def digests(self, digests: Mapping[str, str]) -> None:
         """SHA-256 of data sets, by file."""
-        with self.transaction():
+        with self.transaction(synced=False):
             for file, digest in digests.items():
                 self._do("update sent set digest = ? where file = ?", digest, file)
 

@@ -119,15 +119,18 @@ class Service:
         self._log.info("stopped")
 
     def _readers(self) -> dict[int, ServiceOfCommand]:
-        """Query and retrieve. Raises OSError when there can be no cache."""
+        """Query and retrieve."""
         limits = self._config.retrieve
         self.cache = cache = Cache(
-            self._config.folder / limits.cache,
+            self._config.cache_folder,
             max_bytes=limits.cache_mib * MIB,
             max_age=limits.cache_hours * 3600,
             min_free_bytes=2 * self._config.spool.min_free_mib * MIB,
         )
-        cache.open()
+        try:
+            cache.open()
+        except OSError as error:  # images are taken and sent all the same
+            self._log.error("the cache of images cannot be used", why=error.strerror or type(error).__name__)
         granted = (self._config.dimse.rights, *(device.rights for device in self._config.devices))
         if limits.keep_uploaded and limits.cache_mib and any(RETRIEVE in rights for rights in granted):
             self.watcher.keep = self._keep
@@ -141,8 +144,9 @@ class Service:
         """An uploaded instance goes to the cache: by a second name of its file, which costs nothing."""
         if member.identity is not None:
             i = member.identity
-            instance = Instance(i.study_instance_uid, i.series_instance_uid, i.sop_instance_uid, i.sop_class_uid)
-            self.cache.adopt(instance, self.spool.path(member.name))
+            with suppress(ValueError):
+                instance = Instance(i.study_instance_uid, i.series_instance_uid, i.sop_instance_uid, i.sop_class_uid)
+                self.cache.adopt(instance, self.spool.path(member.name))
 
     def _is_spooled(self, name: str) -> bool:
         return self.spool.path(name).is_file()

@@ -223,7 +223,7 @@ def test_compressed_images_arrive_compressed_or_decompressed_as_the_peer_can(
     found = pydicom.dcmread(path)
     assert found.file_meta.TransferSyntaxUID == ExplicitVRLittleEndian, text
     assert found.PixelData == ds.PixelData
-    kept = {path.name for path in (readers.edge.folder / "cache" / "2.25.4" / "2.25.41").iterdir()}
+    kept = {path.name for path in (readers.edge.folder / "spool" / "cache" / "2.25.4" / "2.25.41").iterdir()}
     assert kept == {"2.25.41.1~stored.dcm", "2.25.41.1~explicit.dcm"}
     cloud.fail("dicomweb", Fault(500))
     assert "0xa701" in readers.get("QueryRetrieveLevel=STUDY", "StudyInstanceUID=2.25.3")[1].lower()
@@ -243,3 +243,18 @@ def test_what_was_uploaded_here_is_read_from_here(tmp_path: Path, cloud: StubClo
             uid: sent_dataset(p) for uid, p in sent.items()
         }
         assert cloud.seen("dicomweb") == 2, "the series of the study, and the instances of the series"
+
+
+def test_an_edge_without_a_place_for_its_cache_takes_and_sends_images_all_the_same(
+    tmp_path: Path, cloud: StubCloud
+) -> None:
+    """Storing must never depend on reading: after an upgrade the folder may be one that cannot be written."""
+    (tmp_path / "file").write_text("not a folder")
+    devices = '\n[[device]]\nae_title = "WS1"\nrights = ["store", "query", "retrieve"]\n'
+    extra = f'cache = "{tmp_path / "file" / "cache"}"'
+    with StubEdge(tmp_path / "edge", cloud, extra=extra, devices=devices) as edge:
+        assert edge.storescu(*write_series(tmp_path / "in", 2)).returncode == 0
+        wait_until(lambda: not edge.spooled(), what="an empty spool")
+        got, text = Readers(edge, tmp_path, {}).get("QueryRetrieveLevel=STUDY", "StudyInstanceUID=2.25.1")
+        assert got == {}
+        assert "0xa702" in text.lower()
