@@ -1,0 +1,144 @@
+"""A client that costs little: what is measured is the server, though both share the machine. Linux for the usage."""
+
+from __future__ import annotations
+
+import http.client
+import os
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Self
+from urllib.parse import urlsplit
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    status: int
+    size: int
+    redirected: bool
+
+
+class Client:
+    """One kept connection to one server; bodies are read and dropped."""
+
+    def __init__(self, root: str, headers: dict[str, str]) -> None:
+        parts = urlsplit(root)
+        self._connection = http.client.HTTPConnection(parts.netloc, timeout=120)
+        self._path, self._headers = parts.path, headers
+        self._buffer = bytearray(1 << 20)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._connection.close()
+
+    def request(self, method: str, path: str, headers: dict[str, str], body: bytes | None = None) -> Answer:
+        self._connection.request(method, self._path + path, body, {**self._headers, **headers})
+        answer = self._connection.getresponse()
+        size = self._drop(answer)
+        redirected = answer.status in (302, 307)
+        if redirected:
+            self._connection.request(method, answer.headers["Location"])
+            answer = self._connection.getresponse()
+            size = self._drop(answer)
+        return Answer(answer.status, size, redirected)
+
+    def get(self, path: str, accept: str) -> Answer:
+        """Raises RuntimeError for another status than 200."""
+        answer = self.request("GET", path, {"Accept": accept})
+        if answer.status != 200:
+            raise RuntimeError(f"{answer.status} for a GET as {accept}")
+        return answer
+
+    def _drop(self, answer: http.client.HTTPResponse) -> int:
+        size = 0
+        while count := answer.readinto(self._buffer):
+            size += count
+        return size
+
+
+@dataclass
+class Server:
+    """A DICOMweb server under test, and the process that all its processes descend from."""
+
+    name: str
+    root: str
+    pid: int
+    headers: dict[str, str] = field(default_factory=dict)
+
+    def client(self) -> Client:
+        return Client(self.root, self.headers)
+
+    def cpu_seconds(self) -> float:
+        """User and system seconds of all its processes."""
+        return sum(seconds for seconds, _ in usage(self.pid).values())
+
+
+def usage(root: int) -> dict[str, tuple[float, float]]:
+    """CPU seconds and peak memory (MB) of a process and all that descend from it, by kind of process."""
+    ticks = os.sysconf("SC_CLK_TCK")
+    parents: dict[int, int] = {}
+    seconds: dict[int, float] = {}
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        with suppress(OSError):
+            fields = stat.read_text().rpartition(")")[2].split()
+            pid = int(stat.parent.name)
+            parents[pid], seconds[pid] = int(fields[1]), (int(fields[11]) + int(fields[12])) / ticks
+    found: dict[str, tuple[float, float]] = {}
+    for pid in parents:
+        ancestor: int | None = pid
+        while ancestor and ancestor != root:
+            ancestor = parents.get(ancestor)
+        if ancestor == root:
+            with suppress(OSError):
+                kind, peak = _kind(pid), _peak(pid)
+                before = found.get(kind, (0.0, 0.0))
+                found[kind] = (before[0] + seconds[pid], before[1] + peak)
+    return found
+
+
+def _kind(pid: int) -> str:
+    words = Path(f"/proc/{pid}/cmdline").read_bytes().decode().split("\0")
+    if module := next((word for word in words if word.startswith(("maypacs_node.", "maypacs."))), ""):
+        return module.rpartition(".")[2]
+    return {"weed": "store"}.get(Path(words[0]).name) or ("supervisor" if "up" in words else Path(words[0]).name)
+
+
+def _peak(pid: int) -> float:
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    return sum(int(line.split()[1]) / 1024 for line in lines if line.startswith("VmHWM"))
+
+
+def repeated(server: Server, call: Callable[[], Answer], *, times: int) -> tuple[list[float], float, bool]:
+    """Seconds of each call after one to warm up, CPU milliseconds a call, and whether the answer was a redirect."""
+    call()
+    taken, before, redirected = [], server.cpu_seconds(), False
+    for _ in range(times):
+        start = time.perf_counter()
+        redirected = call().redirected
+        taken.append(time.perf_counter() - start)
+    return sorted(taken), (server.cpu_seconds() - before) / times * 1000, redirected
+
+
+def rate(server: Server, paths: list[str], accept: str, *, clients: int, seconds: float = 5) -> tuple[float, float]:
+    """Answers a second of so many clients, each on a connection of its own; CPU milliseconds an answer."""
+    with server.client() as client:
+        client.get(paths[0], accept)
+    before, start = server.cpu_seconds(), time.perf_counter()
+    deadline = start + seconds
+
+    def work(number: int) -> int:
+        count = 0
+        with server.client() as client:
+            while time.perf_counter() < deadline:
+                client.get(paths[(number * 37 + count) % len(paths)], accept)
+                count += 1
+        return count
+
+    with ThreadPoolExecutor(clients) as pool:
+        done = sum(pool.map(work, range(clients)))
+    return done / (time.perf_counter() - start), (server.cpu_seconds() - before) / done * 1000
