@@ -45,6 +45,8 @@ def here(tmp_path: Path) -> Iterator[Path]:
         ("GET", "/dicomweb/a/studies/1/series/2/instances/3/rendered", "", "heavy"),
         ("GET", "/dicomweb/a/studies/1/thumbnail", "", "heavy"),
         ("GET", "/dicomweb/a/wado", "requestType=WADO&contentType=image/jpeg", "heavy"),
+        ("GET", "/dicomweb/a/wado", "requestType=WADO", "heavy"),
+        ("GET", "/dicomweb/a/wado", "requestType=WADO&contentType=application%2Fdicom", "light"),
         ("POST", "/dicomweb/a/studies", "", "heavy"),
         ("DELETE", "/dicomweb/a/studies/1", "", "heavy"),
         ("POST", "/api/login", "", "light"),

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import socket
 import struct
 from collections.abc import Iterator
@@ -71,7 +72,9 @@ def lane_of(method: str, path: str, query: str) -> Lane:
     name = path.rstrip("/").rpartition("/")[2]
     if name in {"rendered", "thumbnail"} or (method in {"POST", "DELETE"} and path.startswith("/dicomweb/")):
         return "heavy"
-    return "heavy" if "contentType=image" in query else "light"
+    if name == "wado":  # a picture, unless DICOM is asked for
+        return "light" if re.search(r"contentType=application(/|%2[Ff])dicom", query) else "heavy"
+    return "light"
 
 
 @contextmanager
