@@ -5,11 +5,13 @@ from __future__ import annotations
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 
 import boto3
 import pytest
 
+from maypacs_node import upkeep
 from maypacs_node.seaweed import ARCHIVE_BUCKET, REGION, SeaweedFS
 
 
@@ -81,3 +83,17 @@ def test_what_was_stored_is_there_after_a_restart_with_other_keys(tmp_path: Path
             if known:
                 assert s3.get_object(Bucket=ARCHIVE_BUCKET, Key="blobs/x")["Body"].read() == known
             s3.put_object(Bucket=ARCHIVE_BUCKET, Key="blobs/x", Body=b"kept")
+
+
+def test_uploads_that_nobody_ends_are_given_up(store: SeaweedFS, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A process was killed in the middle of a large object; its parts would lie there for ever."""
+    buckets = {"MAYPACS_INBOX_BUCKET": "inbox", "MAYPACS_ARCHIVE_BUCKET": "archive"}
+    for name, value in {**store.environment, **buckets}.items():
+        monkeypatch.setenv(name, value)
+    s3 = boto3.client("s3", endpoint_url=store.endpoint)
+    upload = s3.create_multipart_upload(Bucket="archive", Key="blobs/packs/half")["UploadId"]
+    s3.upload_part(Bucket="archive", Key="blobs/packs/half", UploadId=upload, PartNumber=1, Body=bytes(1000))
+    upkeep.abort_old_uploads()
+    assert len(s3.list_multipart_uploads(Bucket="archive").get("Uploads", [])) == 1
+    upkeep.abort_old_uploads(timedelta(seconds=-60))
+    assert s3.list_multipart_uploads(Bucket="archive").get("Uploads", []) == []

@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from maypacs_node import backups, notifications, processes
+from maypacs_node import notifications, processes, upkeep
 from maypacs_node.handlers import Functions
 from maypacs_node.logs import log_fault
 from maypacs_node.room import Room
@@ -256,24 +256,10 @@ def chores(functions: Functions, thumbnails: Path) -> None:
         if time.monotonic() >= next_housekeeping:
             deliver(functions, "housekeeper", notifications.schedule_event("housekeeper"), seconds=BULK_SECONDS)
             next_housekeeping = time.monotonic() + every
+            upkeep.abort_old_uploads()
         if time.monotonic() >= next_backup:
-            next_backup = time.monotonic() + back_up()
+            next_backup = time.monotonic() + upkeep.back_up()
         nudges.wait(POLL_SECONDS)
-
-
-def back_up() -> float:
-    """Backs up the accounts when it is time; seconds until the next look. Never raises."""
-    from maypacs.runtime import Runtime
-
-    try:
-        objects = Runtime.from_environment().archive_objects
-        table = Path(os.environ["MAYPACS_ACCOUNTS_TABLE"].removeprefix("sqlite:"))
-        if table.exists() and not backups.due(objects):
-            backups.take(table, objects)
-        return min(HOUSEKEEPER_SECONDS, backups.due(objects))
-    except Exception as error:  # the store restarts, the disk is full: again in a while
-        log_fault(error, doing="backing up the accounts")
-        return HOUSEKEEPER_SECONDS
 
 
 def main() -> None:

@@ -11,6 +11,7 @@ The kernel ends every child when the supervisor dies, however it dies; a start s
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -32,6 +33,7 @@ _SETTLED_SECONDS = 10.0
 _LONGEST_PAUSE = 15.0
 _READY_SECONDS = 60.0
 _TRIM_SECONDS = 60.0
+_LEFTOVER_SECONDS = 600.0
 #: API Gateway waits 29 s for a function. A node need not be that strict.
 _SECONDS = {"gateway": 29, "none": 300}
 
@@ -104,6 +106,10 @@ class Supervisor:
         for pid_file in self.home.run.glob("*.pid"):
             marker = str(self.home.objects) if pid_file.stem == "seaweedfs" else "maypacs_node."
             processes.stop_leftover(pid_file, marker, seconds=3)
+        # What they were writing when they were killed.
+        for leftover in (*self.home.folder.glob("backup-*"), *self.home.run.glob("phantom-*")):
+            if leftover.stat().st_mtime < time.time() - _LEFTOVER_SECONDS:  # the demo draws while we start
+                shutil.rmtree(leftover, ignore_errors=True)
 
     def _choose_port(self) -> int:
         wanted, host = self.options.port, self.options.host

@@ -1,0 +1,45 @@
+"""What a node does by the clock beside the housekeeper: backups, and what lifecycle rules do on AWS."""
+
+from __future__ import annotations
+
+import os
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from maypacs_node import backups
+from maypacs_node.logs import log_fault
+
+#: A large object takes minutes, not days.
+UPLOAD_AGE = timedelta(days=2)
+LOOK_SECONDS = 300.0
+
+
+def abort_old_uploads(older_than: timedelta = UPLOAD_AGE) -> None:
+    """Multipart uploads that a killed process left (a lifecycle rule does this on AWS). Never raises."""
+    import boto3
+
+    try:
+        s3 = boto3.client("s3", endpoint_url=os.environ["MAYPACS_S3_ENDPOINT"])
+        before = datetime.now(UTC) - older_than
+        for bucket in (os.environ["MAYPACS_INBOX_BUCKET"], os.environ["MAYPACS_ARCHIVE_BUCKET"]):
+            for page in s3.get_paginator("list_multipart_uploads").paginate(Bucket=bucket):
+                for upload in page.get("Uploads", []):
+                    if upload["Initiated"] < before:
+                        s3.abort_multipart_upload(Bucket=bucket, Key=upload["Key"], UploadId=upload["UploadId"])
+    except Exception as error:  # again the next time
+        log_fault(error, doing="aborting old uploads")
+
+
+def back_up() -> float:
+    """Backs up the accounts when it is time; seconds until the next look. Never raises."""
+    from maypacs.runtime import Runtime
+
+    try:
+        objects = Runtime.from_environment().archive_objects
+        table = Path(os.environ["MAYPACS_ACCOUNTS_TABLE"].removeprefix("sqlite:"))
+        if table.exists() and not backups.due(objects):
+            backups.take(table, objects)
+        return min(LOOK_SECONDS, backups.due(objects))
+    except Exception as error:  # the store restarts, the disk is full: again in a while
+        log_fault(error, doing="backing up the accounts")
+        return LOOK_SECONDS
