@@ -7,9 +7,12 @@ from typing import Any
 
 import numpy as np
 from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.sequence import Sequence
 from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian, RLELossless
 
 CT = "1.2.840.10008.5.1.4.1.1.2"
+H264 = "1.2.840.10008.1.2.4.102"
+PDF = b"%PDF-1.4\n1 0 obj<</Type/Catalog>>endobj\ntrailer<</Root 1 0 R>>\n%%EOF"
 STUDY, SERIES = "1.2.826.0.1.3680043.8.498.1", "1.2.826.0.1.3680043.8.498.2"
 
 
@@ -58,3 +61,56 @@ def url(number: int | None = None, *, study: str = STUDY, series: str = SERIES) 
     """Path of the series, or of one instance, below the archive's root."""
     path = f"/studies/{study}/series/{series}"
     return path if number is None else f"{path}/instances/{sop(number, series)}"
+
+
+# -- what has no picture, or a moving one ---
+
+
+def without_pixels(sop_class: str, **attributes: Any) -> Dataset:
+    ds = dataset(**attributes)
+    ds.SOPClassUID = sop_class
+    for keyword in ("PixelData", "Rows", "Columns", "BitsAllocated", "BitsStored", "HighBit", "PixelRepresentation"):
+        delattr(ds, keyword)
+    return ds
+
+
+def pdf(content: bytes = PDF, **attributes: Any) -> bytes:
+    padded = content + b"\0" * (len(content) % 2)
+    ds = without_pixels("1.2.840.10008.5.1.4.1.1.104.1", Modality="DOC", **attributes)
+    ds.MIMETypeOfEncapsulatedDocument, ds.EncapsulatedDocument = "application/pdf", padded
+    ds.EncapsulatedDocumentLength = len(content)
+    return part10(ds)
+
+
+def code(meaning: str) -> Sequence:
+    code = Dataset()
+    code.CodeValue, code.CodingSchemeDesignator, code.CodeMeaning = "1", "99TEST", meaning
+    return Sequence([code])
+
+
+def content_item(kind: str, concept: str, **attributes: Any) -> Dataset:
+    item = Dataset()
+    item.RelationshipType, item.ValueType, item.ConceptNameCodeSequence = "CONTAINS", kind, code(concept)
+    for keyword, value in attributes.items():
+        setattr(item, keyword, value)
+    return item
+
+
+def report(*content: Dataset, **attributes: Any) -> bytes:
+    ds = without_pixels("1.2.840.10008.5.1.4.1.1.88.11", Modality="SR", **attributes)
+    ds.ValueType, ds.ConceptNameCodeSequence = "CONTAINER", code("Radiology report")
+    ds.CompletionFlag, ds.VerificationFlag, ds.ContentSequence = "COMPLETE", "VERIFIED", Sequence(content)
+    return part10(ds)
+
+
+def video(stream: bytes, fragments: int = 1, **attributes: Any) -> bytes:
+    ds = dataset(SOPClassUID="1.2.840.10008.5.1.4.1.1.77.1.1.1", NumberOfFrames=3, Modality="ES", **attributes)
+    step = -(-len(stream) // fragments)
+    pieces = b"".join(
+        b"\xfe\xff\x00\xe0" + len(part).to_bytes(4, "little") + part
+        for part in (stream[at : at + step] for at in range(0, len(stream), step))
+    )
+    ds.PixelData = b"\xfe\xff\x00\xe0\0\0\0\0" + pieces + b"\xfe\xff\xdd\xe0\0\0\0\0"
+    ds["PixelData"].VR = "OB"
+    ds["PixelData"].is_undefined_length = True
+    return part10(ds, H264)

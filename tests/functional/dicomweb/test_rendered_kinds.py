@@ -20,63 +20,11 @@ from tests.functional.dicomweb.client import Client, Reply
 
 from maypacs import rendered_many
 
-PDF = b"%PDF-1.4\n1 0 obj<</Type/Catalog>>endobj\ntrailer<</Root 1 0 R>>\n%%EOF"
-H264 = "1.2.840.10008.1.2.4.102"
 ANY = 'multipart/related; type="*/*"'
 
 
 def _image(body: bytes) -> Image.Image:
     return Image.open(io.BytesIO(body))
-
-
-def _without_pixels(sop_class: str, **attributes: Any) -> Dataset:
-    ds = make.dataset(**attributes)
-    ds.SOPClassUID = sop_class
-    for keyword in ("PixelData", "Rows", "Columns", "BitsAllocated", "BitsStored", "HighBit", "PixelRepresentation"):
-        delattr(ds, keyword)
-    return ds
-
-
-def _pdf(content: bytes = PDF, **attributes: Any) -> bytes:
-    padded = content + b"\0" * (len(content) % 2)
-    ds = _without_pixels("1.2.840.10008.5.1.4.1.1.104.1", Modality="DOC", **attributes)
-    ds.MIMETypeOfEncapsulatedDocument, ds.EncapsulatedDocument = "application/pdf", padded
-    ds.EncapsulatedDocumentLength = len(content)
-    return make.part10(ds)
-
-
-def _code(meaning: str) -> Sequence:
-    code = Dataset()
-    code.CodeValue, code.CodingSchemeDesignator, code.CodeMeaning = "1", "99TEST", meaning
-    return Sequence([code])
-
-
-def _item(kind: str, concept: str, **attributes: Any) -> Dataset:
-    item = Dataset()
-    item.RelationshipType, item.ValueType, item.ConceptNameCodeSequence = "CONTAINS", kind, _code(concept)
-    for keyword, value in attributes.items():
-        setattr(item, keyword, value)
-    return item
-
-
-def _report(*content: Dataset, **attributes: Any) -> bytes:
-    ds = _without_pixels("1.2.840.10008.5.1.4.1.1.88.11", Modality="SR", **attributes)
-    ds.ValueType, ds.ConceptNameCodeSequence = "CONTAINER", _code("Radiology report")
-    ds.CompletionFlag, ds.VerificationFlag, ds.ContentSequence = "COMPLETE", "VERIFIED", Sequence(content)
-    return make.part10(ds)
-
-
-def _video(stream: bytes, fragments: int = 1) -> bytes:
-    ds = make.dataset(SOPClassUID="1.2.840.10008.5.1.4.1.1.77.1.1.1", NumberOfFrames=3, Modality="ES")
-    step = -(-len(stream) // fragments)
-    pieces = b"".join(
-        b"\xfe\xff\x00\xe0" + len(part).to_bytes(4, "little") + part
-        for part in (stream[at : at + step] for at in range(0, len(stream), step))
-    )
-    ds.PixelData = b"\xfe\xff\x00\xe0\0\0\0\0" + pieces + b"\xfe\xff\xdd\xe0\0\0\0\0"
-    ds["PixelData"].VR = "OB"
-    ds["PixelData"].is_undefined_length = True
-    return make.part10(ds, H264)
 
 
 # -- studies and series -----------------------------------------------------------------------------------------------
@@ -115,8 +63,8 @@ def test_of_a_mixed_study_each_instance_is_what_it_can_be(client: Client) -> Non
     """Pictures, a report and a document under */*; under image/png what is no picture has no part, and is counted."""
     client.stow(
         make.instance(1),
-        _report(_item("TEXT", "Finding", TextValue="none"), number=2, series=make.SERIES + ".7"),
-        _pdf(number=3, series=make.SERIES + ".8"),
+        make.report(make.content_item("TEXT", "Finding", TextValue="none"), number=2, series=make.SERIES + ".7"),
+        make.pdf(number=3, series=make.SERIES + ".8"),
     )
     reply = client.get(f"/studies/{make.STUDY}/rendered")
     assert sorted(kind.replace('"', "") for kind, _ in reply.parts()) == [
@@ -205,7 +153,7 @@ def test_a_cine_that_is_too_long_is_406(client: Client, monkeypatch: pytest.Monk
 def test_a_video_is_given_as_it_is_with_ranges(client: Client, fragments: int) -> None:
     """video/mp4; fragments are joined; no single frame of it is given."""
     stream = b"\0\0\0\x18ftypmp42" + bytes(range(256)) * 8
-    client.stow(_video(stream, fragments))
+    client.stow(make.video(stream, fragments))
     reply = client.get(f"{make.url(1)}/rendered")
     assert (reply.status, reply.headers["content-type"], reply.body) == (200, "video/mp4", stream)
     assert reply.headers["accept-ranges"] == "bytes"
@@ -223,7 +171,7 @@ def test_a_large_video_is_a_redirect_to_an_object_of_its_own(
     """Put together by storage, so that storage answers ranges of it."""
     client = make_client(inline_limit=1000, limits="none")
     stream = b"\0\0\0\x18ftypmp42" + hashlib.sha256(b"x").digest() * 1000
-    client.stow(_video(stream, fragments))
+    client.stow(make.video(stream, fragments))
     replies = [client.send("GET", f"{make.url(1)}/rendered", follow=False) for _ in range(2)]
     assert [reply.status for reply in replies] == [307, 307]
     blob = client.blob(replies[1])
@@ -231,10 +179,10 @@ def test_a_large_video_is_a_redirect_to_an_object_of_its_own(
 
 
 def test_a_pdf_is_given_as_it_is(make_client: Callable[..., Client]) -> None:
-    """To the byte: the padding is not part of it; ranges; a redirect when large; something else is not called PDF."""
+    """To the byte: the padding is not part of it; ranges; a redirect when large; something else is no PDF."""
     client = make_client()
-    odd = PDF + (b"\n" if len(PDF) % 2 == 0 else b"")
-    client.stow(_pdf(odd), _pdf(b"<script>alert(1)</script>", number=2))
+    odd = make.PDF + (b"\n" if len(make.PDF) % 2 == 0 else b"")
+    client.stow(make.pdf(odd), make.pdf(b"<script>alert(1)</script>", number=2))
     reply = client.get(f"{make.url(1)}/rendered", "application/pdf")
     assert (reply.status, reply.headers["content-type"], reply.body) == (200, "application/pdf", odd)
     assert reply.headers["x-content-type-options"] == "nosniff"
@@ -256,15 +204,17 @@ def _measurement() -> Dataset:
     unit = Dataset()
     unit.CodeValue, unit.CodingSchemeDesignator, unit.CodeMeaning = "mm", "UCUM", "millimeter"
     measured.MeasurementUnitsCodeSequence = Sequence([unit])
-    return _item("NUM", "Diameter", MeasuredValueSequence=Sequence([measured]))
+    return make.content_item("NUM", "Diameter", MeasuredValueSequence=Sequence([measured]))
 
 
 def test_a_report_is_html_by_default_and_plain_text_when_asked(client: Client) -> None:
     """Title, patient, the tree with its values; UTF-8."""
-    nested = _item("CONTAINER", "Findings", ContentSequence=Sequence([_measurement()]))
-    name = _item("PNAME", "Observer", PersonName="Trần^Thị Mẫu")
-    code = _item("CODE", "Procedure", ConceptCodeSequence=_code("Chest CT"))
-    client.stow(_report(_item("TEXT", "Conclusion", TextValue="Bình thường\nTwo lines"), nested, name, code))
+    nested = make.content_item("CONTAINER", "Findings", ContentSequence=Sequence([_measurement()]))
+    name = make.content_item("PNAME", "Observer", PersonName="Trần^Thị Mẫu")
+    code = make.content_item("CODE", "Procedure", ConceptCodeSequence=make.code("Chest CT"))
+    client.stow(
+        make.report(make.content_item("TEXT", "Conclusion", TextValue="Bình thường\nTwo lines"), nested, name, code)
+    )
     html = client.get(f"{make.url(1)}/rendered")
     assert html.headers["content-type"] == "text/html; charset=utf-8"
     for text in ("Radiology report", "Nguyễn Văn Thử", "Bình thường", "12.5 mm", "Trần Thị Mẫu", "Chest CT"):
@@ -282,8 +232,8 @@ def test_a_report_is_html_by_default_and_plain_text_when_asked(client: Client) -
 def test_hostile_text_of_a_report_is_text(client: Client) -> None:
     """Escaped wherever it stands, and a policy that lets nothing act if it were not."""
     evil = "<script>alert(1)</script><img src=x onerror=alert(2)>\"'&"
-    item = _item("TEXT", evil, TextValue=evil, RelationshipType="HAS OBS CONTEXT")
-    client.stow(_report(item, PatientName=evil.replace("\\", ""), PatientID="<b>1</b>"))
+    item = make.content_item("TEXT", evil, TextValue=evil, RelationshipType="HAS OBS CONTEXT")
+    client.stow(make.report(item, PatientName=evil.replace("\\", ""), PatientID="<b>1</b>"))
     reply = client.get(f"{make.url(1)}/rendered")
     body = reply.body.decode()
     assert "<script" not in body
@@ -315,7 +265,7 @@ def test_reports_of_others_are_well_formed(client: Client, path: Path) -> None:
 
 def _state(**attributes: Any) -> bytes:
     """A grayscale softcopy presentation state for instance 1."""
-    ds = _without_pixels("1.2.840.10008.5.1.4.1.1.11.1", number=9, series=make.SERIES + ".9", Modality="PR")
+    ds = make.without_pixels("1.2.840.10008.5.1.4.1.1.11.1", number=9, series=make.SERIES + ".9", Modality="PR")
     for keyword in ("RescaleSlope", "RescaleIntercept", "WindowCenter", "WindowWidth", "PhotometricInterpretation"):
         if keyword in ds:
             delattr(ds, keyword)
