@@ -20,9 +20,13 @@ IMPLICIT: Final = "1.2.840.10008.1.2"
 
 
 def decode(data: bytes, transfer_syntax: str) -> Dataset:
-    """Raises UnreadableError."""
+    """Raises UnreadableError. Who does not say which character set it writes is taken at its bytes: UTF-8, of which
+    ASCII is a part.
+    """
     try:
         dataset = read_dataset(BytesIO(data), transfer_syntax == IMPLICIT, True)
+        if not dataset.get("SpecificCharacterSet"):
+            dataset.set_original_encoding(transfer_syntax == IMPLICIT, True, ["utf8"])
         for element in dataset.iterall():  # values are read when they are touched: touch them here
             _ = element.value
     except Exception as error:  # pydicom raises nearly anything on bytes that are not DICOM

@@ -91,7 +91,9 @@ class Wire:
         finally:
             with contextlib.suppress(OSError):
                 self.socket.settimeout(before)
-        return bool(select.select([self.socket], [], [], seconds)[0])
+        poll = select.poll()  # select() knows no descriptor above 1023
+        poll.register(self.socket, select.POLLIN)
+        return bool(poll.poll(seconds * 1000))
 
     def next_data(self, *, first: bool) -> bool:
         """Read the header of the next P-DATA-TF; False when a release was asked for (``first``: between messages)."""

@@ -58,6 +58,7 @@ def test_what_is_indexed_is_committed_and_the_rest_fails_for_its_own_reason(
     assert status == 0
     event, committed, failed, way = scu.wait(uid)
     assert (event, committed, way) == (2, ["2.25.11.1"], "new")
+    wait_until(lambda: committer.status()["commitments"]["done"] == 1, what="a report that was taken")
     assert failed == {"2.25.11.2": DUPLICATE, "2.25.11.3": CLASS_CONFLICT, "2.25.11.4": UNKNOWN, "2.25.404": UNKNOWN}
 
 

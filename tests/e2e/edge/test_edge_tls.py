@@ -12,7 +12,7 @@ import pytest
 from tests.support import raw_scu
 from tests.support.certificates import Authority, Leaf
 from tests.support.commitment_scu import CT, CommitmentSCU
-from tests.support.processes import QUICK_TCP, free_port, wait_until
+from tests.support.processes import BIN, QUICK_TCP, free_port, wait_until
 from tests.support.stub_cloud import StubCloud
 from tests.support.stub_edge import AET, StubEdge, dataset_bytes, sent_dataset, write_series
 
@@ -87,6 +87,9 @@ def test_mutual_tls_lets_in_whom_its_authority_knows(secure: TlsEdge, cloud: Stu
     assert raw_scu.send(secure.port, files[:1]) == {}
     assert len(cloud.parts()) == 3
     assert secure.edge.spooled() == []
+    command = [BIN / "maypacs-edge", "check", "--config", secure.edge.config]
+    checked = subprocess.run(command, capture_output=True, text=True, timeout=30)
+    assert "our certificate is good for 4" in checked.stdout, checked.stdout
     assert secure.edge.status()["tls"] == {"port": secure.port, "certificate_days_left": pytest.approx(45, abs=0.1)}
 
 

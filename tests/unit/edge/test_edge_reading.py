@@ -54,6 +54,13 @@ def test_keys_become_parameters_and_what_is_empty_is_only_asked_for() -> None:
     assert parameters == {"00080020": "20240101-20241231", "00100010": "NGUYỄN*", "0020000D": "1.2,1.3"}
 
 
+def test_a_query_that_names_no_character_set_is_read_as_utf_8() -> None:
+    """Old workstations type Vietnamese and say nothing."""
+    raw = b"\x08\x00\x52\x00\x06\0\0\0STUDY " + b"\x10\x00\x10\x00\x0a\0\0\0" + "NGUYỄN* ".encode()
+    asked = query.question(values.decode(raw, IMPLICIT_LE), FIND_S)
+    assert ("00100010", "NGUYỄN*") in asked.parameters
+
+
 def test_lower_levels_ask_below_their_study() -> None:
     """Unique keys above the level make the path (PS3.4 C.4.1.2.1); several studies are several questions."""
     series = query.question(identifier(QueryRetrieveLevel="SERIES", StudyInstanceUID=["1.2", "1.3"]), FIND_S)
