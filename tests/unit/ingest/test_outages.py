@@ -36,7 +36,12 @@ class FullDisk:
 
 def delivery(bench: Bench, key: str, receives: int, workspace: Workspace | None = None) -> Receipt | None:
     created = Created("inbox", key, None)
-    return deliveries.deliver(created, receives=receives, open_workspace=lambda _: workspace or bench.workspace())
+    return deliveries.deliver(
+        created,
+        receives=receives,
+        open_workspace=lambda _: workspace or bench.workspace(),
+        archive_exists=lambda _: True,
+    )
 
 
 def test_what_waited_through_a_full_disk_is_taken_in_when_there_is_room(tmp_path: Path) -> None:

@@ -21,8 +21,8 @@ from maypacs.index.removals import Removals, read_removals
 from maypacs.index.rows import study_pk
 from maypacs.large import LargeSource, first_part, store_large
 from maypacs.pack import grammar
-from maypacs.pack_writer import CopySource
-from maypacs.packing import store_series
+from maypacs.pack_writer import CopySource, write_to_trash
+from maypacs.packing import split, store_series
 from maypacs.receipts import Outcome, Receipt, read_receipt
 from maypacs.uids import Uid
 from maypacs.workspace import Workspace
@@ -135,6 +135,8 @@ def take(
         gone = [(index, read) for index, read in numbered if removals[study].hit(arrival, each, [read.instance])]
         if gone:
             outcomes.update((index, read.outcome("ignored", receipts.DELETED)) for index, read in gone)
+            for lot in split(sorted((read for _, read in gone), key=lambda read: read.order)):
+                write_to_trash(workspace, arrival, study, each, lot)  # nobody else has it any more
             sweep(workspace, study, each, effects=effects)  # what an earlier try may have left
             numbered = [pair for pair in numbered if pair not in gone]
         if not numbered:

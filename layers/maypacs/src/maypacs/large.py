@@ -18,7 +18,7 @@ from maypacs import incoming, receipts
 from maypacs.archive.objects import CopyRange, ObjectHead, Objects
 from maypacs.archive.store import PackLocation
 from maypacs.dicom.header import Header, PrefixTooShortError, parse_header
-from maypacs.errors import DicomError, StorageError
+from maypacs.errors import DicomError, ObjectNotFoundError, StorageError
 from maypacs.incoming import Incoming
 from maypacs.index.removals import read_removals
 from maypacs.index.rows import study_pk
@@ -61,6 +61,7 @@ def store_large(workspace: Workspace, arrival: str, source: LargeSource, part: s
     scan = _scan(source, header, boundary)
     each = incoming.of_header(header, scan.digest, scan.frames, b"", part, length=source.length)
     if removals.hit(arrival, each.series, [each.instance]):
+        _write_to_trash(workspace, arrival, source, each, boundary, joinable=not scan.holds_boundary)
         return each.outcome("ignored", receipts.DELETED)
     work = sort(workspace, arrival, [each])
     if work.new or work.conflicting:
@@ -192,7 +193,32 @@ class _Trace:
 def _write(
     workspace: Workspace, arrival: str, source: LargeSource, each: Incoming, boundary: str, *, joinable: bool
 ) -> None:
+    written, parts = _planned(workspace, source, each, boundary, joinable=joinable)
+    key = workspace.store.pack_key(each.study, each.series, written.pack_id)
+
+    def put(_: bool) -> None:
+        _join(workspace, arrival, written, parts, key)
+
+    held = resume(workspace, arrival, each.study, each.series, [each.instance], key, put)
+    index_pack(workspace, held, each.study, each.series, [each], written)
+
+
+def _write_to_trash(
+    workspace: Workspace, arrival: str, source: LargeSource, each: Incoming, boundary: str, *, joinable: bool
+) -> None:
+    """As `pack_writer.write_to_trash` does."""
+    written, parts = _planned(workspace, source, each, boundary, joinable=joinable)
     store = workspace.store
+    key = store.trash_key(store.pack_key(each.study, each.series, written.pack_id))
+    try:
+        store.objects.head(key)
+    except ObjectNotFoundError:
+        _join(workspace, arrival, written, parts, key)
+
+
+def _planned(
+    workspace: Workspace, source: LargeSource, each: Incoming, boundary: str, *, joinable: bool
+) -> tuple[WrittenPack, list[CopyRange | bytes]]:
     if not joinable:
         boundary = hashlib.sha256(boundary.encode() + each.digest).hexdigest()[:40]
     location = grammar.content_location(workspace.archive_id, each.study, each.series, each.instance)
@@ -204,18 +230,12 @@ def _write(
     name.update(closing)
     pack_id = name.hexdigest()[:32]
     written = WrittenPack(pack_id, len(head) + source.length + len(closing), boundary, joinable, (len(head),))
-    key = store.pack_key(each.study, each.series, pack_id)
+    return written, [head, CopyRange(source.key, source.offset, source.length, source.objects.bucket), closing]
 
-    def put(_: bool) -> None:
-        store.objects.join(
-            [head, CopyRange(source.key, source.offset, source.length, source.objects.bucket), closing],
-            key,
-            content_type=grammar.CONTENT_TYPE.format(boundary),
-            metadata=metadata_of(arrival, written),
-        )
 
-    held = resume(workspace, arrival, each.study, each.series, [each.instance], key, put)
-    index_pack(workspace, held, each.study, each.series, [each], written)
+def _join(workspace: Workspace, arrival: str, written: WrittenPack, parts: list[CopyRange | bytes], key: str) -> None:
+    content_type = grammar.CONTENT_TYPE.format(written.boundary)
+    workspace.store.objects.join(parts, key, content_type=content_type, metadata=metadata_of(arrival, written))
 
 
 def _bytes(source: LargeSource) -> Iterator[bytes]:

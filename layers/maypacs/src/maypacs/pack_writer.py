@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -45,12 +46,28 @@ class WrittenPack:
 
 
 def write(workspace: Workspace, arrival: str, study: Uid, series: Uid, group: Sequence[Incoming]) -> None:
+    finish(workspace, arrival, study, series, group, *_planned(workspace, study, series, group))
+
+
+def write_to_trash(workspace: Workspace, arrival: str, study: Uid, series: Uid, group: Sequence[Incoming]) -> None:
+    """What arrived late, of something that was removed: where the rest of it is, so that a restore finds all of it."""
+    written, body = _planned(workspace, study, series, group)
+    store = workspace.store
+    with suppress(PreconditionFailedError):  # an earlier delivery did it, or it was there before it was removed
+        store.objects.put(
+            store.trash_key(store.pack_key(study, series, written.pack_id)),
+            body,
+            content_type=grammar.CONTENT_TYPE.format(written.boundary),
+            metadata=metadata_of(arrival, written),
+            only_if_absent=True,
+        )
+
+
+def _planned(workspace: Workspace, study: Uid, series: Uid, group: Sequence[Incoming]) -> tuple[WrittenPack, bytes]:
     instances = [grammar.Instance(each.data, each.transfer_syntax, study, series, each.instance) for each in group]
     plan = grammar.plan_pack(instances, archive_id=workspace.archive_id, secret=workspace.store.pack_secret)
-    written = WrittenPack(
-        plan.digest_id(), plan.size, plan.boundary, plan.joinable, tuple(part.offset for part in plan.parts)
-    )
-    finish(workspace, arrival, study, series, group, written, b"".join(plan.chunks))
+    offsets = tuple(part.offset for part in plan.parts)
+    return WrittenPack(plan.digest_id(), plan.size, plan.boundary, plan.joinable, offsets), b"".join(plan.chunks)
 
 
 def finish(
