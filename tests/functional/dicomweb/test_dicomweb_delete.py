@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 from tests.functional.dicomweb import make
 from tests.functional.dicomweb.client import STORED, Client
@@ -147,3 +149,25 @@ def test_what_was_stored_meanwhile_stays_current_when_the_deleted_comes_back(cli
     client.stow(newer)
     assert client.send("POST", f"{make.url(1)}/restore").status == 204
     assert bytes_of(client, make.url(1)) == {newer}
+
+
+@pytest.mark.parametrize("target", [make.url(2), make.url(), f"/studies/{make.STUDY}"])
+def test_an_export_that_holds_what_was_deleted_is_neither_served_afresh_nor_left(
+    make_client: Callable[..., Client], target: str
+) -> None:
+    """Composed answers of before: other names for what is left, and nothing below blobs/ has the bytes any more."""
+    client = make_client()
+    client.stow(*(make.instance(number) for number in (1, 2, 3)))
+    client.stow(make.instance(1, series=OTHER))
+    client = make_client(archive=client.archive, inline_limit=900)
+    for path in (f"/studies/{make.STUDY}", make.url(), make.url(2)):
+        for accept in (STORED, None):
+            assert client.send("GET", path, {"Accept": accept} if accept else {}, follow=False).status == 307
+    assert client.send("DELETE", target).status == 204
+    if target != f"/studies/{make.STUDY}":
+        for accept in (STORED, None):
+            parts = client.get(f"/studies/{make.STUDY}", accept).parts()
+            assert not [content for _, content in parts if make.sop(2).encode() in content]
+    left = b"".join(client.runtime.archive_objects.get(key) for key in objects(client, "blobs/packs"))
+    left += b"".join(client.runtime.archive_objects.get(key) for key in objects(client, "blobs/exports"))
+    assert make.sop(2).encode() not in left
