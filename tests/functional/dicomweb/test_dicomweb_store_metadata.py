@@ -98,7 +98,7 @@ def test_compressed_pixel_data_are_stored_in_the_syntax_of_their_parts(client: C
 
 def test_what_is_stored_otherwise_than_it_was_sent_is_a_warning(client: Client) -> None:
     """B000 coerced, B006 left out, B007 pixels of another length: 202, and the instance is there."""
-    cases = {
+    cases: dict[int, dict[str, Any]] = {
         0xB000: {"00100020": {"Value": ["P-9"]}},
         0xB006: {"00101020": {"vr": "DS", "Value": [{"no": "number"}]}, "x": 1},
         0xB007: {"00280010": {"vr": "US", "Value": [17]}},
@@ -142,7 +142,8 @@ def test_hostile_metadata_fail_by_themselves(client: Client) -> None:
     for _ in range(200):
         deep = {"00081115": {"vr": "SQ", "Value": [deep]}}
     whole = model_of(make.dataset(1, size=2))
-    for value in (deep["00081115"], {"vr": "PN", "Value": [7]}, {"vr": "SQ", "Value": ["x"]}, [], 3, None):
+    wrong: list[Any] = [deep["00081115"], {"vr": "PN", "Value": [7]}, {"vr": "SQ", "Value": ["x"]}, [], 3, None]
+    for value in wrong:
         assert stow(client, [whole | {"00081115": value}]).status in {202, 409}
     for uri in ("http://127.0.0.1:1/x", "file:///etc/passwd", "../../x", "\r\nX: y", 5):
         broken = whole | {"7FE00010": {"vr": "OW", "BulkDataURI": uri}}
