@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable
 from typing import Final, Protocol
 
 from pydicom.dataset import Dataset
+from pydicom.sequence import Sequence
 
 from edge_forwarder import dimse, retry, values
 from edge_forwarder.config import Config
@@ -281,9 +282,10 @@ class Commitments:
 def _read(information: Dataset) -> tuple[str, list[Reference]]:
     """Transaction UID and what it asks for. Raises UnreadableError."""
     uid = values.text(information, "TransactionUID")
+    items = information.get("ReferencedSOPSequence")
     wanted = [
         Reference(values.text(item, "ReferencedSOPClassUID"), values.text(item, "ReferencedSOPInstanceUID"))
-        for item in information.get("ReferencedSOPSequence") or ()
+        for item in (items if isinstance(items, Sequence) else ())
     ]
     if not uid or not wanted or not all(r.sop_class_uid and r.sop_instance_uid for r in wanted):
         raise UnreadableError("transaction UID or referenced instances are missing")

@@ -7,7 +7,7 @@ import threading
 from edge_forwarder import query, values
 from edge_forwarder.config import Config
 from edge_forwarder.dicomweb import DicomWeb, Item
-from edge_forwarder.errors import CloudError, QueryError, RefusedError, UnreadableError
+from edge_forwarder.errors import CloudError, QueryError, RefusedError, UnreadableError, WireError
 from edge_forwarder.logs import Log
 from edge_forwarder.services import Dialogue
 from edge_forwarder.statuses import Status
@@ -25,6 +25,11 @@ class Find:
             return
         try:
             status, comment, matches = self._answer(dialogue)
+        except WireError:
+            raise
+        except Exception as error:  # a match that cannot be written as an identifier, for one
+            self._log.error("a query broke", why=type(error).__name__)
+            status, comment, matches = Status.UNABLE_TO_PROCESS, "the query broke here", 0
         finally:
             self._slots.release()
         calling = dialogue.caller.ae_title

@@ -9,6 +9,8 @@ from typing import Any, Final
 
 from pydicom.dataelem import DataElement
 from pydicom.dataset import Dataset
+from pydicom.multival import MultiValue
+from pydicom.sequence import Sequence
 from pydicom.tag import BaseTag, Tag
 
 from edge_forwarder import values
@@ -57,7 +59,7 @@ def level_of(identifier: Dataset, sop_class: str) -> str:
 def uids(identifier: Dataset, keyword: str) -> tuple[str, ...]:
     """A UID, a list of them, or none (universal). Raises QueryError for what is no UID."""
     held = identifier.get(keyword)
-    listed = [held] if isinstance(held, str) else list(held or ())
+    listed = list(held) if isinstance(held, MultiValue) else [held or ""]
     found = tuple(str(uid).strip(" \0") for uid in listed if str(uid).strip(" \0"))
     if not all(_UID.fullmatch(uid) for uid in found):
         raise QueryError(f"{keyword} is not a UID")
@@ -97,12 +99,12 @@ def question(identifier: Dataset, sop_class: str) -> Question:
 
 def _parameters(key: DataElement, above: str = "") -> list[tuple[str, str]]:
     name = f"{above}{key.tag:08X}"
-    if key.VR == "SQ":
-        return [pair for item in key.value or () for inner in item for pair in _parameters(inner, f"{name}.")]
+    if isinstance(key.value, Sequence):
+        return [pair for item in key.value for inner in item for pair in _parameters(inner, f"{name}.")]
     held = key.value
-    if held is None or held == "":
+    if held is None or held == "" or isinstance(held, bytes):
         return []
-    listed = [held] if isinstance(held, str) or not isinstance(held, Iterable) or key.VR == "PN" else list(held)
+    listed = list(held) if isinstance(held, MultiValue) else [held]
     text = ("," if key.VR == "UI" else "\\").join(str(part).strip(" \0") for part in listed)
     return [(name, text)] if text.strip("*") else []
 

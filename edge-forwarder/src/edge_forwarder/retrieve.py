@@ -96,6 +96,11 @@ class Retrieve:
             return
         try:
             self._answer(dialogue)
+        except WireError:
+            raise
+        except Exception as error:
+            self._log.error("a retrieve broke", why=type(error).__name__)
+            dialogue.respond(Status.UNABLE_TO_PROCESS, "the retrieve broke here")
         finally:
             self._slots.release()
             self._fetcher.done()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import struct
 import time
 from io import BytesIO
 from pathlib import Path
@@ -16,7 +17,7 @@ from pydicom.sequence import Sequence
 from pydicom.uid import ExplicitVRLittleEndian
 from tests.conftest import sample_files
 
-from edge_forwarder import query, rewrite, values
+from edge_forwarder import commitment, query, rewrite, values
 from edge_forwarder.cache import EXPLICIT, Cache, Instance
 from edge_forwarder.errors import CloudAwayError, QueryError, UnreadableError
 from edge_forwarder.multipart import Parts
@@ -95,6 +96,41 @@ def test_what_is_no_identifier_of_its_model_is_refused(keys: dict[str, object], 
     """PS3.4 C.4.1.2.1; nothing that is no UID gets into a path."""
     with pytest.raises(QueryError):
         query.question(identifier(**keys), model)
+
+
+@given(
+    elements=st.lists(
+        st.tuples(
+            st.sampled_from(
+                [(8, 0x52), (8, 0x20), (8, 0x1199), (8, 0x1195), (0x20, 0xD), (0x20, 0xE), (0x10, 0x10), (9, 1)]
+            ),
+            st.sampled_from([b"CS", b"UI", b"PN", b"DA", b"UN", b"OB", b"SQ", b"IS", b"US"]),
+            st.sampled_from(
+                [b"", b"STUDY ", b"SERIES", b"1.2\\1.3 ", b"\xff\xfe\xe0\x01", b"*", b"\xfe\xff\0\xe0\0\0\0\0"]
+            ),
+        ),
+        max_size=6,
+    ),
+    syntax=st.sampled_from([EXPLICIT_LE, IMPLICIT_LE]),
+)
+def test_whatever_an_identifier_holds_it_is_understood_or_refused(
+    elements: list[tuple[tuple[int, int], bytes, bytes]], syntax: str
+) -> None:
+    """Wrong VRs, wrong lengths, bytes for text: a QueryError or an UnreadableError, and nothing else."""
+    data = b""
+    for (group, number), vr, value in sorted(elements):
+        long = vr in (b"UN", b"OB", b"SQ")
+        head = struct.pack("<2sHI", vr, 0, len(value)) if long else struct.pack("<2sH", vr, len(value))
+        data += (
+            struct.pack("<HH", group, number)
+            + (head if syntax == EXPLICIT_LE else struct.pack("<I", len(value)))
+            + value
+        )
+    for use in (lambda ds: query.question(ds, FIND_P), commitment._read):
+        try:
+            use(values.decode(data, syntax))
+        except (QueryError, UnreadableError):
+            pass
 
 
 def test_an_answer_has_every_key_that_was_asked_for_and_no_other() -> None:
