@@ -28,8 +28,9 @@ PAGE: Final = 1000
 #: Its last page begins here.
 _LAST_OFFSET: Final = 10_000
 _REDIRECTS: Final = 4
-#: However long a conversion takes the cloud, a caller waits so long (seconds).
-_PATIENCE: Final = 60.0
+#: A cloud that is busy is asked again for so long (seconds): a search is to be answered at once, a conversion takes time.
+_SEARCH_PATIENCE: Final = 5.0
+_RETRIEVE_PATIENCE: Final = 60.0
 #: An answer to a search is no longer (bytes).
 _MAX_JSON: Final = 64 * 1024 * 1024
 
@@ -74,7 +75,7 @@ class DicomWeb:
 
     def _page(self, path: str, query: Sequence[tuple[str, str]]) -> tuple[list[Item], bool]:
         url = f"{self._root}{path}?{urlencode(query, quote_via=quote)}"
-        with self._get(url, "application/dicom+json") as response:
+        with self._get(url, "application/dicom+json", _SEARCH_PATIENCE) as response:
             warning = "Warning" in response.headers
             if response.status == 204:
                 return [], warning
@@ -91,12 +92,13 @@ class DicomWeb:
     def retrieve(self, path: str, *, as_stored: bool) -> Iterator[Parts]:
         """The instances below a path, as they are stored or in Explicit VR Little Endian. Raises CloudError."""
         accept = 'multipart/related; type="application/dicom"'
-        with self._get(self._root + path, accept + ("; transfer-syntax=*" if as_stored else "")) as response:
+        accept += "; transfer-syntax=*" if as_stored else ""
+        with self._get(self._root + path, accept, _RETRIEVE_PATIENCE) as response:
             yield Parts.of(response)
 
     @contextmanager
-    def _get(self, url: str, accept: str) -> Iterator[urllib3.BaseHTTPResponse]:
-        deadline = time.monotonic() + _PATIENCE
+    def _get(self, url: str, accept: str, patience: float) -> Iterator[urllib3.BaseHTTPResponse]:
+        deadline = time.monotonic() + patience
         here = urlsplit(url).netloc
         redirects = 0
         while True:
