@@ -28,7 +28,7 @@ PAGE: Final = 1000
 #: Its last page begins here.
 _LAST_OFFSET: Final = 10_000
 _REDIRECTS: Final = 4
-#: A cloud that is busy is asked again for so long (seconds): a search is to be answered at once, a conversion takes time.
+#: A cloud that is busy is asked again for so long (seconds): who searches waits, and a conversion takes time.
 _SEARCH_PATIENCE: Final = 5.0
 _RETRIEVE_PATIENCE: Final = 60.0
 #: An answer to a search is no longer (bytes).
