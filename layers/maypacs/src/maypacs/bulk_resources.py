@@ -95,7 +95,7 @@ def _single(request: Request, ref: InstanceRef, choice: Choice) -> Answer:
         return passing.video(request, ref, stored.frame_media_type)
     if stored.video or _target(choice) != EXPLICIT:
         raise NotAcceptableError("compressed frames are parts of a multipart, or asked for one by one")
-    name = export_name(request.workspace.store, "bulk-native", ref.digest.hex())
+    name = export_name(request.workspace.store, "bulk-native", ref.digest.hex(), study=ref.study_instance_uid)
     etag = name.rpartition("-")[2]
     if not_modified(request.if_none_match, etag):
         return conditional(Answer(200), etag, request.if_none_match)
@@ -115,7 +115,7 @@ def bulk_of(request: Request, selection: Selection, choice: Choice, kind: Kind, 
     """The bulk data of what is selected, as one choice has them. Raises NotFoundError, NotAcceptableError, BusyError"""
     target = _target(choice)
     facts = (selection.version, kind, choice.media_type, target or "stored")
-    name = export_name(request.workspace.store, "bulk-all", *facts)
+    name = export_name(request.workspace.store, "bulk-all", *facts, study=request.study)
     etag = name.rpartition("-")[2]
     if not_modified(request.if_none_match, etag):
         return conditional(Answer(200), etag, request.if_none_match)

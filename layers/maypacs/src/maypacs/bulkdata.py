@@ -37,7 +37,8 @@ def retrieve_bulkdata(request: Request) -> Answer:
     choice = frame_choices(request.accept, single_allowed=True)[0]
     ref = select(request.workspace, request.study, request.series, request.instance).instances[0]
     store = request.workspace.store
-    name = export_name(store, "bulk", ref.digest.hex(), path.upper(), str(choice.multipart))
+    facts = (ref.digest.hex(), path.upper(), str(choice.multipart))
+    name = export_name(store, "bulk", *facts, study=request.study)
     etag = name.rpartition("-")[2]
     if not_modified(request.if_none_match, etag):
         return conditional(Answer(200), etag, request.if_none_match)

@@ -48,7 +48,7 @@ def converted(
         data, syntax = convert(request.workspace, ref, target)
         return [OutPart(part_type(syntax), data, location(root, ref))]
 
-    name = export_name(request.workspace.store, "converted", etag)
+    name = export_name(request.workspace.store, "converted", etag, study=request.study)
     return in_steps(request, instances, make, name, etag, DICOM, clock)
 
 
@@ -135,7 +135,7 @@ def _export(
 def converted_one(request: Request, ref: InstanceRef, target: str, etag: str) -> Answer:
     """One instance as a single part. Raises NotAcceptableError when it cannot become what was named."""
     store, limit = request.workspace.store, request.settings.inline_limit
-    name = export_name(store, "converted-one", etag)
+    name = export_name(store, "converted-one", etag, study=request.study)
     if ref.length * _GAIN > limit and exists(store, name):
         return redirect(request.sign(store.export_key(name)), etag=etag)
     data, syntax = convert(request.workspace, ref, target)

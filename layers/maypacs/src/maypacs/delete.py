@@ -13,6 +13,7 @@ from functools import partial
 from maypacs import arrivals, decisions
 from maypacs.archive import sidecar
 from maypacs.errors import ConditionFailedError, GoneError, NotFoundError, ObjectNotFoundError
+from maypacs.exports import drop_exports
 from maypacs.index import cascade, series_rows
 from maypacs.index.cascade import DEFAULT_EFFECTS, Effects
 from maypacs.index.pack_rows import PackHead, choice_prefix
@@ -63,12 +64,14 @@ def _delete(
         if not removals.held(series, instance):
             raise NotFoundError("there is no such thing to delete")
         sweep(workspace, study, series, effects=effects)
+        drop_exports(workspace.store, study)
         raise GoneError("this was deleted")
     now = effects.clock()
     # A clock of another machine may be ahead: what is seen is removed, whatever its arrival.
     until = max(arrivals.ulid_at(now), *(head.arrival for head in living))
     decisions.decide_removal(workspace, study, until, by=principal, now=now, series=series, instance=instance)
     sweep(workspace, study, series, effects=effects)
+    drop_exports(workspace.store, study)
 
 
 def _heads(workspace: Workspace, study: Uid, series: Uid | None) -> list[PackHead]:

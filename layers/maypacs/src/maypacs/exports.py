@@ -20,9 +20,16 @@ from maypacs.errors import ObjectNotFoundError
 _SPOOL = 16 << 20
 
 
-def export_name(store: ArchiveStore, kind: str, *facts: str) -> str:
+def export_name(store: ArchiveStore, kind: str, *facts: str, study: str) -> str:
+    """Below its study: a deletion takes what was made of the study along."""
     message = "\n".join((store.archive_id, kind, *facts)).encode()
-    return f"{kind}-{hmac.digest(store.pack_secret, message, 'sha256').hex()[:40]}"
+    return f"{study}/{kind}-{hmac.digest(store.pack_secret, message, 'sha256').hex()[:40]}"
+
+
+def drop_exports(store: ArchiveStore, study: str) -> None:
+    """Takes away every answer that was composed of a study: what it shows may be gone (protocols §4)."""
+    for head in list(store.objects.list(store.export_key(f"{study}/"))):
+        store.objects.delete(head.key)
 
 
 def export_boundary(name: str) -> str:
@@ -59,10 +66,10 @@ def export_join(
 
 
 def export_assembled(
-    store: ArchiveStore, etag: str, pieces: Callable[[], Sequence[CopyRange | bytes]], content_type: str
+    store: ArchiveStore, etag: str, pieces: Callable[[], Sequence[CopyRange | bytes]], content_type: str, *, study: str
 ) -> str:
     """The same without a copy, where the host in front of us streams the pieces (`archive.assembled`)."""
-    name = export_name(store, assembled.KIND, etag)
+    name = export_name(store, assembled.KIND, etag, study=study)
     key = store.export_key(name)
     if not exists(store, name):
         listed = assembled.assembled(content_type, pieces())

@@ -67,7 +67,7 @@ def _answer(request: Request, ref: InstanceRef, numbers: Sequence[int], choice: 
     store = request.workspace.store
     kind = ("stored" if target is None else "native" if target == EXPLICIT else target, str(choice.multipart))
     facts = (ref.transfer_syntax_uid, ref.digest.hex(), ",".join(map(str, numbers)), *kind)
-    name = export_name(store, "frames", *facts)
+    name = export_name(store, "frames", *facts, study=ref.study_instance_uid)
     etag = name.rpartition("-")[2]
     if not_modified(request.if_none_match, etag):
         return conditional(Answer(200), etag, request.if_none_match)

@@ -62,7 +62,7 @@ def retrieve_metadata(request: Request) -> Answer:
         body, coding = gzip.decompress(packed), ""
     if len(body) > request.settings.inline_limit:
         store = request.workspace.store
-        name = export_name(store, "metadata", etag, media_type, coding)
+        name = export_name(store, "metadata", etag, media_type, coding, study=request.study)
         key = export_bytes(store, name, body, media_type, content_encoding=coding or None)
         return redirect(request.sign(key), etag=etag)
     return conditional(Answer(200, headers, body), etag, None)

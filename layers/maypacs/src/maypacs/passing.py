@@ -36,7 +36,7 @@ SANDBOX = {
 def video(request: Request, ref: InstanceRef, media_type: str) -> Answer:
     """The stream of a video instance. Raises PixelError, TooLargeError."""
     store, limit = request.workspace.store, request.settings.inline_limit
-    name = export_name(store, "video", ref.digest.hex())
+    name = export_name(store, "video", ref.digest.hex(), study=ref.study_instance_uid)
     etag = name.rpartition("-")[2]
     if not_modified(request.if_none_match, etag):
         return conditional(Answer(200), etag, request.if_none_match)
@@ -72,7 +72,7 @@ def _pieces(workspace: Workspace, ref: InstanceRef) -> list[CopyRange | bytes]:
 def document(request: Request, ref: InstanceRef, media_type: str) -> Answer:
     """An encapsulated PDF or CDA document (PS3.3 C.24). Raises PixelError when it is none."""
     store, limit = request.workspace.store, request.settings.inline_limit
-    name = export_name(store, "document", ref.digest.hex())
+    name = export_name(store, "document", ref.digest.hex(), study=ref.study_instance_uid)
     etag = name.rpartition("-")[2]
     if not_modified(request.if_none_match, etag):
         return conditional(Answer(200), etag, request.if_none_match)

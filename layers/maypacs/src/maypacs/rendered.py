@@ -23,7 +23,7 @@ from maypacs.errors import (
 from maypacs.exports import exists, export_bytes, export_name
 from maypacs.frames import attributes_of, frame_list, stored_frames, whole_instance
 from maypacs.http.answers import Answer, conditional, not_modified, redirect
-from maypacs.http.media_types import rendered_choice
+from maypacs.http.media_types import part_choice, rendered_choice
 from maypacs.index.contents import InstanceRef
 from maypacs.pixels import image as images
 from maypacs.pixels.picture import Rendering
@@ -58,18 +58,20 @@ def retrieve_rendered(request: Request) -> Answer:
     Raises BadRequestError, NotAcceptableError, NotFoundError, PixelError.
     """
     numbers = frame_list(request.path["frames"]) if "frames" in request.has else None
-    if numbers is not None and len(numbers) != 1:
-        raise BadRequestError("several frames do not fit one picture: ask for them one by one")
     ref = select(request.workspace, request.study, request.series, request.instance).instances[0]
     kind = kind_of(ref)
     if numbers is not None:
         if kind not in {Kind.IMAGE, Kind.VIDEO}:
             raise NotFoundError("the instance has no frames")
-        if ref.number_of_frames and numbers[0] > ref.number_of_frames:
+        if ref.number_of_frames and max(numbers) > ref.number_of_frames:
             raise FrameNotFoundError(f"the instance has {ref.number_of_frames} frames")
         if kind is Kind.VIDEO:
             raise NotAcceptableError("no single frame of a video is given: ask for the rendered instance")
-    media_type = rendered_choice(request.accept, available_types(ref))
+    media_type = _single_type(request, ref, numbers)
+    if media_type is None:
+        from maypacs.rendered_many import rendered_parts
+
+        return rendered_parts(request, ref, numbers)
     if kind is Kind.VIDEO:
         return passing.video(request, ref, media_type)
     if kind in {Kind.PDF, Kind.XML}:
@@ -81,8 +83,21 @@ def retrieve_rendered(request: Request) -> Answer:
     return _picture(request, shown, media_type, cine=cine)
 
 
-def rendered_body(request: Request, ref: InstanceRef, media_type: str) -> tuple[bytes, str]:
-    """The rendering of an instance as one part of many: its bytes and their media type. A cine is no part of these.
+def _single_type(request: Request, ref: InstanceRef, numbers: list[int] | None) -> str | None:
+    """The media type of a single part; None for a multipart: of several frames, or because it is wanted first."""
+    available = available_types(ref)
+    if numbers is not None and len(numbers) > 1:
+        return None
+    for wanted in request.accept:
+        if wanted.multipart and part_choice([wanted.part], available):
+            return None
+        if not wanted.multipart and part_choice([wanted.part], available):
+            break
+    return rendered_choice(request.accept, available)
+
+
+def rendered_body(request: Request, ref: InstanceRef, media_type: str, frame: int = 1) -> tuple[bytes, str]:
+    """The rendering of an instance, or of one of its frames, as one part of many: bytes and media type. No cines.
 
     Raises PixelError, NotFoundError, NotAcceptableError, TooLargeError.
     """
@@ -93,7 +108,7 @@ def rendered_body(request: Request, ref: InstanceRef, media_type: str) -> tuple[
         return passing.read_document(request.workspace, ref), media_type
     if kind is Kind.VIDEO:
         return stored_frames(request.workspace, ref, [1])[0], media_type
-    shown = _shown(request, ref, 1)
+    shown = _shown(request, ref, frame)
     rendering = parse_rendering(request, media_type)
     return render(request.workspace, shown.ref, shown.frame, rendering, shown.state), media_type
 
@@ -130,9 +145,8 @@ def _picture(request: Request, shown: Shown, media_type: str, *, cine: bool) -> 
     ref = shown.ref
     state = shown.state.digest.hex() if shown.state else ""
     place = "all" if cine else str(shown.frame)
-    name = export_name(
-        store, "rendered", RENDERER, ref.transfer_syntax_uid, ref.digest.hex(), state, place, _facts(rendering)
-    )
+    facts = (RENDERER, ref.transfer_syntax_uid, ref.digest.hex(), state, place, _facts(rendering))
+    name = export_name(store, "rendered", *facts, study=ref.study_instance_uid)
     etag = name.rpartition("-")[2]
     if not_modified(request.if_none_match, etag):
         return conditional(Answer(200), etag, request.if_none_match)

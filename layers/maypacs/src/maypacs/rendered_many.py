@@ -1,4 +1,4 @@
-"""Rendered studies and series (PS3.18 10.4.1.1.3, Table 10.4.4-1): a multipart, one part an instance.
+"""Rendered studies, series and lists of frames (PS3.18 10.4.1.1.3, Table 10.4.4-1): a multipart, one part each.
 
 Each part is what …/instances/{i}/rendered gives in the first wanted media type that the instance has; Content-Location
 says whose it is. Instances that have none of the wanted types, or no rendering at all, have no part, and `Warning: 299`
@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from maypacs.archive.objects import CopyRange
 from maypacs.archive.store import ArchiveStore
@@ -32,7 +32,27 @@ SECONDS = 18.0
 _HEAD_BYTES = 512
 _CHUNK = re.compile(r"\.([0-9]{6})-([0-9]{6})\Z")
 
-Plan = Sequence[tuple[InstanceRef, str]]
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """One part that is to be drawn."""
+
+    ref: InstanceRef
+    media_type: str
+    frame: int | None = None  #: None: the instance
+
+    @property
+    def path(self) -> dict[str, str]:
+        ref = self.ref
+        return {"study": ref.study_instance_uid, "series": ref.series_instance_uid, "instance": ref.sop_instance_uid}
+
+    def location(self, root: str) -> str:
+        ref = self.ref
+        base = instance_url(root, ref.study_instance_uid, ref.series_instance_uid, ref.sop_instance_uid)
+        return f"{base}/frames/{self.frame}/rendered" if self.frame else f"{base}/rendered"
+
+
+Plan = Sequence[Planned]
 
 
 def retrieve_rendered_many(request: Request, *, clock: Callable[[], float] = time.monotonic) -> Answer:
@@ -42,18 +62,35 @@ def retrieve_rendered_many(request: Request, *, clock: Callable[[], float] = tim
     selection = select(request.workspace, request.study, series)
     first_of(selection.instances)
     chosen = [(ref, part_choice(wanted, available_types(ref))) for ref in selection.instances]
-    plan = [(ref, media_type) for ref, media_type in chosen if media_type]
+    plan = [Planned(ref, media_type) for ref, media_type in chosen if media_type]
+    return _planned(request, plan, selection.version, clock, len(chosen))
+
+
+def rendered_parts(
+    request: Request,
+    ref: InstanceRef,
+    numbers: Sequence[int] | None,
+    *,
+    clock: Callable[[], float] = time.monotonic,
+) -> Answer:
+    """An instance, or a list of its frames, as a multipart. Raises NotAcceptableError, BusyError."""
+    media_type = part_choice(rendered_part_types(request.accept), available_types(ref))
+    plan = [Planned(ref, media_type, number) for number in numbers or (None,)] if media_type else []
+    return _planned(request, plan, ref.digest.hex(), clock, len(plan))
+
+
+def _planned(request: Request, plan: Plan, version: str, clock: Callable[[], float], asked: int) -> Answer:
     if not plan:
         raise NotAcceptableError("no instance has a rendering of the types that are accepted")
-    for media_type in {each for _, each in plan} & set(IMAGE_TYPES):
+    for media_type in {each.media_type for each in plan} & set(IMAGE_TYPES):
         parse_rendering(request, media_type)  # what makes no sense is a bad request before anything is drawn
     query = sorted((name, *values) for name, values in request.query.items() if name != "accept")
-    facts = (selection.version, RENDERER, repr(query), ",".join(f"{r.position}:{t}" for r, t in plan))
-    name = export_name(request.workspace.store, "rendered-many", *facts)
+    facts = (version, RENDERER, repr(query), ",".join(f"{p.ref.position}:{p.media_type}:{p.frame}" for p in plan))
+    name = export_name(request.workspace.store, "rendered-many", *facts, study=request.study)
     etag = name.rpartition("-")[2]
     if not_modified(request.if_none_match, etag):
         return conditional(Answer(200), etag, request.if_none_match)
-    return _answer(request, plan, name, etag, clock, len(chosen))
+    return _answer(request, plan, name, etag, clock, asked)
 
 
 def _answer(request: Request, plan: Plan, name: str, etag: str, clock: Callable[[], float], asked: int) -> Answer:
@@ -62,13 +99,13 @@ def _answer(request: Request, plan: Plan, name: str, etag: str, clock: Callable[
         return redirect(request.sign(store.export_key(name)), etag=etag)
     done, start = _chunks(store, name)
     deadline = clock() + SECONDS
-    parts: list[tuple[InstanceRef, OutPart]] = []
+    parts: list[tuple[Planned, OutPart]] = []
     size, position = 0, start
     while position < len(plan) and clock() <= deadline and start == 0 and size <= limit:
-        part = _part(request, *plan[position])
+        part = _part(request, plan[position])
         position += 1
         if part is not None:
-            parts.append((plan[position - 1][0], part))
+            parts.append((plan[position - 1], part))
             size += len(part.content) + _HEAD_BYTES
     if start == 0 and position == len(plan) and size <= limit:
         if not parts:
@@ -88,28 +125,28 @@ def _export(
     plan: Plan,
     name: str,
     progress: tuple[list[CopyRange], int, int],
-    parts: list[tuple[InstanceRef, OutPart]],
+    parts: list[tuple[Planned, OutPart]],
     late: Callable[[], bool],
 ) -> str:
     """The key of the finished export; BusyError (and one more chunk) when it is not finished in time."""
     done, start, position = progress
     store, boundary = request.workspace.store, export_boundary(name)
     root = f"/dicomweb/{request.workspace.archive_id}"  # an export is for every name that we are called by
-    media_type = content_type(plan[0][1], boundary)
+    media_type = content_type(plan[0].media_type, boundary)
     with spool() as file:
 
-        def write(ref: InstanceRef, part: OutPart) -> None:
-            file.write(part_head(boundary, part.content_type, len(part.content), _location(root, ref)))
+        def write(planned: Planned, part: OutPart) -> None:
+            file.write(part_head(boundary, part.content_type, len(part.content), planned.location(root)))
             file.write(part.content)
             file.write(b"\r\n")
 
-        for ref, part in parts:
-            write(ref, part)
+        for planned, part in parts:
+            write(planned, part)
         parts.clear()
         while position < len(plan) and not late():
-            made = _part(request, *plan[position])
+            made = _part(request, plan[position])
             if made is not None:
-                write(plan[position][0], made)
+                write(plan[position], made)
             position += 1
         finished = position == len(plan)
         whole = finished and start == 0
@@ -129,22 +166,14 @@ def _export(
     return store.export_key(name)
 
 
-def _part(request: Request, ref: InstanceRef, media_type: str) -> OutPart | None:
+def _part(request: Request, planned: Planned) -> OutPart | None:
     """None when the instance turns out to have no such rendering: no pixels, or none that can be read."""
-    path = {
-        "study": ref.study_instance_uid,
-        "series": ref.series_instance_uid,
-        "instance": ref.sop_instance_uid,
-    }
+    asked = replace(request, path=planned.path)
     try:
-        body, full_type = rendered_body(replace(request, path=path), ref, media_type)
+        body, full_type = rendered_body(asked, planned.ref, planned.media_type, planned.frame or 1)
     except (PixelError, NotFoundError, NotAcceptableError, NotSupportedError, TooLargeError):
         return None
-    return OutPart(full_type, body, _location(request.root, ref))
-
-
-def _location(root: str, ref: InstanceRef) -> str:
-    return instance_url(root, ref.study_instance_uid, ref.series_instance_uid, ref.sop_instance_uid) + "/rendered"
+    return OutPart(full_type, body, planned.location(request.root))
 
 
 def _chunk_key(store: ArchiveStore, name: str, start: int, end: int) -> str:

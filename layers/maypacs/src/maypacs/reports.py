@@ -38,7 +38,8 @@ class Line:
 
 def answer(request: Request, ref: InstanceRef, media_type: str) -> Answer:
     """A report as text/html or text/plain. Raises NotFoundError when the instance holds no content tree."""
-    name = export_name(request.workspace.store, "report", _WRITER, ref.digest.hex(), media_type)
+    facts = (_WRITER, ref.digest.hex(), media_type)
+    name = export_name(request.workspace.store, "report", *facts, study=ref.study_instance_uid)
     etag = name.rpartition("-")[2]
     if not_modified(request.if_none_match, etag):
         return conditional(Answer(200), etag, request.if_none_match)

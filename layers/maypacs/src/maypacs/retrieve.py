@@ -54,7 +54,8 @@ def _answer(
     if target == OCTETS:
         return bulk_of(request, selection, choice, "bulkdata", clock)
     kind = "multi" if choice.multipart else "single"
-    etag = export_name(request.workspace.store, kind, selection.version, target or "stored").rpartition("-")[2]
+    facts = (selection.version, target or "stored")
+    etag = export_name(request.workspace.store, kind, *facts, study=request.study).rpartition("-")[2]
     if not_modified(request.if_none_match, etag):
         return conditional(Answer(200), etag, request.if_none_match)
     if target is not None and choice.multipart:
@@ -107,9 +108,10 @@ def _single_as_stored(request: Request, ref: InstanceRef, etag: str) -> Answer:
     if ref.length > request.settings.inline_limit:
         source = CopyRange(pack_key(request.workspace, ref), ref.offset, ref.length)
         if request.settings.assembles:
-            key = export_assembled(store, etag, lambda: [source], media_type)
+            key = export_assembled(store, etag, lambda: [source], media_type, study=request.study)
         else:
-            key = export_join(store, export_name(store, "instance", etag), lambda: [source], media_type)
+            name = export_name(store, "instance", etag, study=request.study)
+            key = export_join(store, name, lambda: [source], media_type)
         return redirect(request.sign(key), etag=etag)
     body = read_range(request.workspace, ref, 0, ref.length)
     return conditional(Answer(200, {"Content-Type": media_type}, body), etag, None)
@@ -125,7 +127,7 @@ def _as_stored(request: Request, selection: Selection, etag: str) -> Answer:
     if len(packs) == 1:
         return redirect(request.sign(packs[0].key), etag=etag)
     store = workspace.store
-    name = export_name(store, "joined", etag)
+    name = export_name(store, "joined", etag, study=request.study)
     boundary = packs[0].boundary if packs else export_boundary(name)
 
     def pieces() -> Sequence[CopyRange | bytes]:
@@ -135,7 +137,8 @@ def _as_stored(request: Request, selection: Selection, etag: str) -> Answer:
 
     media_type = content_type(DICOM, boundary)
     if request.settings.assembles:
-        return redirect(request.sign(export_assembled(store, etag, pieces, media_type)), etag=etag)
+        key = export_assembled(store, etag, pieces, media_type, study=request.study)
+        return redirect(request.sign(key), etag=etag)
     return redirect(request.sign(export_join(store, name, pieces, media_type)), etag=etag)
 
 

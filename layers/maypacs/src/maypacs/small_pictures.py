@@ -5,12 +5,19 @@ from __future__ import annotations
 import contextlib
 
 from maypacs.dicomweb.request import Request
-from maypacs.errors import BadRequestError, FrameNotFoundError, NotFoundError, ObjectNotFoundError, PixelError
+from maypacs.errors import (
+    BadRequestError,
+    FrameNotFoundError,
+    GoneError,
+    NotFoundError,
+    ObjectNotFoundError,
+    PixelError,
+)
 from maypacs.exports import export_name
 from maypacs.frames import attributes_of, frame_list
 from maypacs.http.answers import Answer, conditional, not_modified
 from maypacs.http.media_types import rendered_choice
-from maypacs.index.contents import InstanceRef, SeriesContents
+from maypacs.index.contents import InstanceRef, SeriesContents, series_contents
 from maypacs.pixels import image as images
 from maypacs.pixels.picture import Rendering, Viewport
 from maypacs.rendered import RENDERER, render
@@ -56,9 +63,8 @@ def retrieve_thumbnail(request: Request) -> Answer:
         ref, version = selection.instances[0], selection.version
     if number is not None and ref.number_of_frames and number > ref.number_of_frames:
         raise FrameNotFoundError(f"the instance has {ref.number_of_frames} frames")
-    etag = export_name(store, "thumb", ref.digest.hex(), version, str(number), repr(viewport), RENDERER).rpartition(
-        "-"
-    )[2]
+    facts = (ref.digest.hex(), version, str(number), repr(viewport), RENDERER)
+    etag = export_name(store, "thumb", *facts, study=ref.study_instance_uid).rpartition("-")[2]
     if not_modified(request.if_none_match, etag):
         return conditional(Answer(200), etag, request.if_none_match)
     key = None
@@ -71,8 +77,22 @@ def retrieve_thumbnail(request: Request) -> Answer:
     if not body:
         body = small_picture(workspace, ref, number, viewport)
         if key:
-            store.objects.put(key, body, content_type="image/jpeg")
+            keep_thumbnail(workspace, ref, body)
     return conditional(Answer(200, {"Content-Type": "image/jpeg"}, body), etag, None)
+
+
+def keep_thumbnail(workspace: Workspace, ref: InstanceRef, picture: bytes) -> None:
+    """Stores the thumbnail of a series, and takes it back when what it shows was removed meanwhile.
+
+    A removal takes the thumbnail that is there; one that was being made at that time would outlive what it shows.
+    """
+    key = workspace.store.thumbnail_key(ref.study_instance_uid, ref.series_instance_uid)
+    workspace.store.objects.put(key, picture, content_type="image/jpeg")
+    with contextlib.suppress(NotFoundError, GoneError):
+        current = series_contents(workspace, ref.study_instance_uid, ref.series_instance_uid)
+        if current.instance(ref.sop_instance_uid).digest == ref.digest:
+            return
+    workspace.store.objects.delete(key)
 
 
 _DEFAULT = Viewport(SIDE, SIDE)

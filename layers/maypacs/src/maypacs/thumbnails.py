@@ -13,7 +13,7 @@ def make_thumbnail(workspace: Workspace, study: Uid, series: Uid) -> bool:
 
     Raises NotFoundError while the series is not in the index yet: to be tried again.
     """
-    from maypacs.small_pictures import small_picture
+    from maypacs.small_pictures import keep_thumbnail, small_picture
 
     store = workspace.store
     key = store.thumbnail_key(study, series)
@@ -26,6 +26,6 @@ def make_thumbnail(workspace: Workspace, study: Uid, series: Uid) -> bool:
         instances = contents.series_contents(workspace, study, series).instances
     except GoneError:
         return False
-    picture = small_picture(workspace, instances[len(instances) // 2], None)
-    store.objects.put(key, picture, content_type="image/jpeg")
+    middle = instances[len(instances) // 2]
+    keep_thumbnail(workspace, middle, small_picture(workspace, middle, None))
     return True
