@@ -8,6 +8,7 @@ import pytest
 from tests.functional.dicomweb import make
 from tests.functional.dicomweb.client import Client
 
+from maypacs import small_pictures
 from maypacs.archive.grants import WINDOW, HmacBlobSigner
 
 ONE = make.url(1)
@@ -110,3 +111,23 @@ def test_a_redirect_repeats_within_its_window(
     now[0] += 1
     assert location() != first
     assert location().partition("?")[0] == first.partition("?")[0]
+
+
+def test_a_thumbnail_made_while_its_series_is_deleted_is_not_kept(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The removal has taken the thumbnails by then: one that comes later would show what is gone."""
+    client.stow(make.instance())
+    original = small_pictures.small_picture
+
+    def slow(*arguments: object) -> bytes:
+        picture = original(*arguments)  # type: ignore[arg-type]
+        assert client.send("DELETE", f"/studies/{make.STUDY}").status == 204
+        return picture
+
+    monkeypatch.setattr(small_pictures, "small_picture", slow)
+    client.get(f"{make.url()}/thumbnail")
+    prefix = f"blobs/thumbs/{client.archive}/"
+    assert [head.key for head in client.runtime.archive_objects.list(prefix)] == []
+    monkeypatch.setattr(small_pictures, "small_picture", original)
+    assert client.get(f"{make.url()}/thumbnail").status == 410

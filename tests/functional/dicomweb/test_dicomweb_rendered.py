@@ -199,8 +199,26 @@ def test_a_colour_profile_is_embedded_when_it_is_asked_for(ramp: Client) -> None
     assert ramp.get(f"{make.url(1)}/rendered?iccprofile=cmyk").status == 400
 
 
-def test_several_frames_do_not_fit_one_picture(client: Client) -> None:
+def test_several_frames_are_a_multipart_of_pictures(client: Client) -> None:
+    """Each part is that frame's own picture; a single part holds one; a multipart of one is had too."""
+    client.stow(make.instance(NumberOfFrames=3, PixelData=bytes(512) + b"\xff\x00" * 256 + b"\x80\x00" * 256))
+    single = [client.get(f"{make.url(1)}/frames/{n}/rendered", "image/png").body for n in (1, 2, 3)]
+    reply = client.get(f"{make.url(1)}/frames/3,1/rendered", 'multipart/related; type="image/png"')
+    assert reply.parts() == [("image/png", single[2]), ("image/png", single[0])]
+    assert f"{make.url(1)}/frames/3/rendered" in str(reply.body)
+    assert [kind for kind, _ in client.get(f"{make.url(1)}/frames/1,2/rendered").parts()] == ["image/jpeg"] * 2
+    one = client.get(f"{make.url(1)}/frames/2/rendered", 'multipart/related; type="image/png"')
+    assert one.parts() == [("image/png", single[1])]
+    whole = client.get(f"{make.url(1)}/rendered", 'multipart/related; type="image/png", image/jpeg;q=0.5')
+    assert whole.parts() == [("image/png", single[0])]
+    assert client.get(f"{make.url(1)}/frames/1,2/rendered", "image/png").status == 406
+    assert client.get(f"{make.url(1)}/frames/1,4/rendered").status == 404
+    etag = reply.headers["etag"]
+    again = client.get(f"{make.url(1)}/frames/3,1/rendered", 'multipart/related; type="image/png"', If_None_Match=etag)
+    assert again.status == 304
+
+
+def test_a_thumbnail_is_of_one_frame(client: Client) -> None:
     """400."""
     client.stow(make.instance())
-    for what in ("rendered", "thumbnail"):
-        assert client.get(f"{make.url(1)}/frames/1,1/{what}").status == 400
+    assert client.get(f"{make.url(1)}/frames/1,1/thumbnail").status == 400

@@ -86,9 +86,12 @@ def test_a_large_rendered_series_is_made_in_steps_and_redirected_to(
     client.stow(*(make.instance(n) for n in range(1, 6)))
     drawn: list[str] = []
     original = rendered_many.rendered_body
-    monkeypatch.setattr(
-        rendered_many, "rendered_body", lambda r, ref, t: drawn.append(ref.sop_instance_uid) or original(r, ref, t)
-    )
+
+    def counted(*arguments: Any) -> tuple[bytes, str]:
+        drawn.append(arguments[1].sop_instance_uid)
+        return original(*arguments)
+
+    monkeypatch.setattr(rendered_many, "rendered_body", counted)
     ticks = itertools.count(0, 8)  # two or three instances a request
     monkeypatch.setattr(rendered_many.retrieve_rendered_many, "__kwdefaults__", {"clock": lambda: next(ticks)})
     replies = []
