@@ -1,7 +1,7 @@
 """Which rows drive a search for studies: the cheapest that the keys allow (protocols: search bounds).
 
-In this order: StudyInstanceUIDs; an accession number or a PatientID; their beginnings and names, whose words are probed
-in parallel, the one that ends drives; a date range; everything. Every plan gives candidates in one order, newest first
+In this order: StudyInstanceUIDs; an accession number or a PatientID; their beginnings; names, whose words are looked at
+in parallel, the rarest drives; a date range; everything. Every plan gives candidates in one order, newest first
 (`terms.study_order` reversed), so that pages of one query fit together whichever plan made them. Candidates passed the
 keys on a hint or on the index's copy of a study row; those that leave here without the row are still to be verified
 against it (`verify`).
@@ -21,11 +21,20 @@ from maypacs.index.matching import (
     is_words,
     matches_all,
     name_matches,
-    name_words,
     text_matches,
 )
 from maypacs.index.moments import date_range, widened
-from maypacs.index.probes import LAST, Probe, beginning, id_on_hint, name_ranges, phrase_range, shortest
+from maypacs.index.probes import (
+    HEAD,
+    LAST,
+    SHORTEST,
+    Probe,
+    WordStream,
+    beginning,
+    id_on_hint,
+    name_words_of,
+    phrase_range,
+)
 from maypacs.index.reading import BoundReachedError, Reader, gather
 from maypacs.index.rows import ABSENT_MONTH, STUDY_SK, Attributes, StudySummary, study_pk
 from maypacs.index.table import BY_DATE, Item
@@ -39,13 +48,11 @@ STUDY_UID, STUDY_DATE, PATIENT_NAME, PATIENT_ID, ACCESSION, MODALITIES = (
     "00080050",
     "00080061",
 )
-#: Rows of a name read before looking elsewhere; then, while a scan by date finds too little, more of them.
+#: Rows of a range read before looking elsewhere; then, while that finds too little, more of them.
 _PROBE, _DEEPER_PROBE = 300, 2_000
-#: Rows that a scan by date examines before the names are probed deeper, unless one row in so many matches.
+#: Rows that a stream examines before the range is read on, unless one row in so many matches.
 _PATIENCE, _DENSE = 500, 20
 _LONGEST_HINT = 256
-_SAMPLE = 250
-_SHORTEST_PROBE = 2
 _ID_KINDS: dict[str, Literal["acc", "pid"]] = {ACCESSION: "acc", PATIENT_ID: "pid"}
 #: Keys that every hint tells, beside the one that drives.
 _TOLD = {(STUDY_DATE,), (PATIENT_NAME,), (MODALITIES,)}
@@ -134,8 +141,6 @@ class _Plan:
         self.first_read = first_read
         self.driver = self._driver()
         self.dates = self._dates()
-        #: Names met by a scan, each from each of its parts on: they tell which word is the rarest.
-        self.sample: list[list[str]] = []
 
     def candidates(self, after: str | None) -> Iterator[Candidate | None]:
         """None for a row that was examined in vain: who waits for a candidate may want to try something else."""
@@ -146,9 +151,9 @@ class _Plan:
             return self._by_uid([uid(value) for value in driver.uids])
         if driver.path == (PATIENT_NAME,) and not driver.wild and not driver.fuzzy and not is_words(driver.value):
             return self._by_whole_name(driver, after)
-        if driver.path == (PATIENT_NAME,) or driver.wild:
-            return self._by_probes(after)
-        return self._by_id(driver, after)
+        if driver.path == (PATIENT_NAME,):
+            return self._by_name(driver, after)
+        return self._by_beginning(driver, after) if driver.wild else self._by_id(driver, after)
 
     def hints_tell_all(self) -> bool:
         """Whether what drives tests every key: then skipping and counting need not read the study rows."""
@@ -165,7 +170,7 @@ class _Plan:
         preferred = [
             *(key for key in keys if key.path == (STUDY_UID,)),
             *(key for key in ids if not key.wild),
-            *(key for key in ids if len(beginning(key)) >= _SHORTEST_PROBE),
+            *(key for key in ids if len(beginning(key)) >= SHORTEST),
             *(key for key in keys if key.path == (PATIENT_NAME,)),
         ]
         return preferred[0] if preferred else None
@@ -206,56 +211,56 @@ class _Plan:
         for hint in self.reader.rows(pk, between=between, reverse=True, chunk=self.first_read):
             yield self._of_hint(hint)
 
-    def _by_token(self, token: str, after: str | None) -> Iterator[Candidate | None]:
+    def _by_name(self, key: Match, after: str | None) -> Iterator[Candidate | None]:
+        """The rarest word of a name drives; the studies that have it are known newest first."""
         between = self._between(after)
         if between[0] > between[1]:
             return
-        pk = terms.term_pk(self.archive_id, token)
-        for hint in self.reader.rows(pk, between=between, reverse=True, chunk=self.first_read):
-            if len(self.sample) < _SAMPLE:
-                self.sample.append([tail for group in hint["names"] for tail in terms.tails(group)])
-            yield self._of_hint(hint)
-
-    def _by_probes(self, after: str | None) -> Iterator[Candidate | None]:
-        """By the beginning of an id, or by names."""
-        key = self.driver
-        assert key is not None
+        words = name_words_of(key)
+        chunk = HEAD if len(words) > 1 else max(HEAD, self.first_read)
+        streams = [WordStream(self.reader, self.archive_id, word, between, chunk) for word in words]
+        steps = [stream.open for stream in streams]
         phrase = None
-        if key.path == (PATIENT_NAME,):
-            name = key
-            ranges = name_ranges(name)
-            probes = [Probe(self.reader, terms.names_pk(self.archive_id, low), (low, high)) for low, high in ranges]
-            if len(probes) > 1:
-                low, high = phrase_range(name)
-                phrase = Probe(self.reader, terms.names_pk(self.archive_id, low), (low, high))
+        if len(words) > 1:
+            low, high = phrase_range(key)
+            phrase = Probe(self.reader, terms.names_pk(self.archive_id, low), (low, high))
+            steps.append(lambda: phrase.read(_PROBE))
+        gather(self.reader.table, steps)
+        rarest = min((stream for stream in streams if stream.is_open), key=lambda each: each.rarity, default=None)
+        if rarest is None:
+            yield from self._by_date(after)
+        elif phrase is not None and phrase.ended and key.wild and not key.fuzzy:  # all that begin so
+            yield from _newest_first(map(self._of_hint, phrase.rows))
         else:
-            start = beginning(key)
-            pk = terms.id_pk(self.archive_id, _ID_KINDS[key.path[0]], start)
-            probes = [Probe(self.reader, pk, (start, start + LAST), lambda row: id_on_hint(row, key))]
-        tries = [*probes, phrase] if phrase else probes
-        gather(self.reader.table, [lambda each=each: each.read(_PROBE) for each in tries])  # type: ignore[misc]
-        driver = shortest(probes)
-        if driver is not None:
-            yield from _newest_first(map(self._of_hint, driver.rows))
-            return
-        # Every word is a common one: then the newest studies hold enough of them, or else the rarest is read on.
-        if key.path == (PATIENT_NAME,) and is_words(key.value) and not key.wild and not key.fuzzy:
-            stream = self._by_token(max(name_words(key.value), key=len), after)
+            yield from self._watched(map(self._of_hint, rarest.rows()), phrase, after, drives=False)
+
+    def _by_beginning(self, key: Match, after: str | None) -> Iterator[Candidate | None]:
+        """Ids that begin so, when they are few; else the newest studies hold enough of them."""
+        start = beginning(key)
+        pk = terms.id_pk(self.archive_id, _ID_KINDS[key.path[0]], start)
+        probe = Probe(self.reader, pk, (start, start + LAST), lambda row: id_on_hint(row, key))
+        probe.read(_PROBE)
+        if probe.ended:
+            yield from _newest_first(map(self._of_hint, probe.rows))
         else:
-            stream = self._by_date(after)
-        before, matched = self.reader.left, 0
+            yield from self._watched(self._by_date(after), probe, after, drives=True)
+
+    def _watched(
+        self, stream: Iterator[Candidate | None], probe: Probe | None, after: str | None, *, drives: bool
+    ) -> Iterator[Candidate | None]:
+        """A stream; where it finds little the probe is read on, and gives what lies beyond the bound, or all the rest
+        when it holds every match (``drives``)."""
+        before, matched, patient = self.reader.left, 0, probe is not None
         last = after
         try:
             while True:
                 examined = before - self.reader.left
-                if probes and examined > _PATIENCE and matched * _DENSE < examined:
-                    rarest, probes = min(probes, key=self._frequency), []
-                    rarest.read(_DEEPER_PROBE)
-                    if rarest.ended:
-                        yield from _below(last, map(self._of_hint, rarest.rows))
+                if probe is not None and patient and examined > _PATIENCE and matched * _DENSE < examined:
+                    patient = False
+                    probe.read(_DEEPER_PROBE if drives else _DEEPER_PROBE // 2)
+                    if probe.ended and drives:
+                        yield from _below(last, map(self._of_hint, probe.rows))
                         return
-                    if phrase is not None:
-                        phrase.read(_DEEPER_PROBE // 2)
                 candidate = next(stream)
                 if candidate is not None:
                     last = candidate.order
@@ -265,13 +270,9 @@ class _Plan:
             return
         except BoundReachedError:
             # Older studies with just these words side by side are few, and known.
-            if phrase is not None and phrase.ended:
-                yield from _below(last, map(self._of_hint, phrase.rows))
+            if probe is not None and probe.ended:
+                yield from _below(last, map(self._of_hint, probe.rows))
             raise
-
-    def _frequency(self, probe: Probe) -> int:
-        start = probe.between[0].rstrip(" #")
-        return sum(any(tail.startswith(start) for tail in tails) for tails in self.sample)
 
     def _by_date(self, after: str | None) -> Iterator[Candidate | None]:
         between = self._between(after)
@@ -293,9 +294,6 @@ class _Plan:
                 if not filtered:  # of keys alone
                     yield _of_key(row)
                     continue
-                if len(self.sample) < _SAMPLE:
-                    names = [group for pn in row["patient_names"] for group in terms.name_groups(pn)]
-                    self.sample.append([tail for group in names for tail in terms.tails(group)])
                 if not all(_ON_ROW[key.path](row, key) for key in hints):
                     yield None
                 else:

@@ -1,15 +1,24 @@
-"""Ranges of name and id rows that hold all a key may match, read up to a budget: the one that ends drives a search."""
+"""What drives a search by names and by beginnings of ids: streams of words, ranges of ids read up to a budget."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from heapq import merge
+from itertools import islice
 
 from maypacs.index import terms
-from maypacs.index.matching import Match, fold_pattern, is_words, name_words, text_matches
+from maypacs.index.matching import Match, fold_pattern, name_words, text_matches
 from maypacs.index.reading import Reader
 from maypacs.index.table import Item, StartKey
+from maypacs.uids import ArchiveId
 
 LAST = "\U0010ffff"
+#: Rows of a word by which it is compared with others; words of one beginning that are read together.
+HEAD, MOST_WORDS = 100, 12
+#: Letters that a beginning needs to be looked up: the partitions of names and ids have two.
+SHORTEST = 2
 
 
 class Probe:
@@ -38,27 +47,85 @@ class Probe:
             self._start, self.ended = page.next, page.next is None
 
 
-def name_ranges(name: Match) -> list[tuple[str, str]]:
-    """Ranges of name rows, each of which holds every name that matches; none when a key begins with a wildcard.
+class WordStream:
+    """Hints of all studies with one word in a name, or with a word that begins so, newest first."""
 
-    A whole name needs none: its rows are read in their order.
-    """
+    def __init__(self, reader: Reader, archive_id: ArchiveId, word: Word, between: tuple[str, str], chunk: int) -> None:
+        self.reader = reader
+        self.archive_id = archive_id
+        self.word = word
+        self.between = between
+        self.chunk = chunk
+        self.head: list[Item] = []
+        self._rest: Iterator[Item] | None = None
+
+    def open(self) -> None:
+        """Reads the newest. What begins too many words stays closed: so many studies match that a scan finds them."""
+        tokens = [self.word.start] if self.word.whole else self._tokens()
+        if tokens is None:
+            return
+        pks = [terms.term_pk(self.archive_id, token) for token in tokens]
+        rows = [self.reader.rows(pk, between=self.between, reverse=True, chunk=self.chunk) for pk in pks]
+        self._rest = merge(*rows, key=_order, reverse=True)
+        self.head = list(islice(self._rest, HEAD))
+
+    @property
+    def is_open(self) -> bool:
+        return self._rest is not None
+
+    @property
+    def rarity(self) -> tuple[str, int]:
+        """Smaller is rarer: how far back its newest ones reach, how many they are."""
+        return _order(self.head[-1]) if len(self.head) == HEAD else "", len(self.head)
+
+    def rows(self) -> Iterator[Item]:
+        yield from self.head
+        yield from self._rest or ()
+
+    def _tokens(self) -> list[str] | None:
+        """The different words that begin so, by skipping from one to the next among the names."""
+        pk = terms.names_pk(self.archive_id, self.word.start)
+        low, high = self.word.start, self.word.start + LAST
+        found: list[str] = []
+        while len(found) <= MOST_WORDS:
+            row = next(self.reader.rows(pk, between=(low, high), chunk=1, keys_only=True), None)
+            if row is None:
+                return found
+            token = re.split("[ #]", row["sk"], maxsplit=1)[0]
+            # The rows of a word go on with a space or with #: words of other signs may lie between these.
+            low = token + ("$" if token in found else "!")
+            found += [] if token in found else [token]
+        return None
+
+
+def _order(row: Item) -> str:
+    order: str = row["order"]
+    return order
+
+
+@dataclass(frozen=True, slots=True)
+class Word:
+    start: str
+    whole: bool
+
+
+def name_words_of(name: Match) -> list[Word]:
+    """Words, or beginnings of words, that every name has that matches; none when a key begins with a wildcard."""
     if name.fuzzy:
         starts = [word.partition("*")[0].partition("?")[0] for word in name_words(name.value)]
-        return [(start, start + LAST) for start in dict.fromkeys(starts) if len(start) >= 2]
+        return [Word(start, False) for start in dict.fromkeys(starts) if len(start) >= SHORTEST]
     if name.wild:
-        start = fold_pattern(name.value).partition("*")[0].partition("?")[0].rstrip(" ")
-        return [(start, start + LAST)] if len(start) >= 2 else []
-    if is_words(name.value):
-        # A name row goes on with a space (the next word) or with # (its end); $ is beyond both.
-        return [(word + " ", word + "$") for word in dict.fromkeys(name_words(name.value))]
-    return []
+        start = fold_pattern(name.value).partition("*")[0].partition("?")[0]
+        *whole, last = start.split(" ")
+        found = [Word(word, True) for word in dict.fromkeys(whole[: terms.MOST_PARTS]) if word]
+        return [*found, Word(last, False)] if len(last) >= SHORTEST and len(whole) < terms.MOST_PARTS else found
+    return [Word(word, True) for word in dict.fromkeys(name_words(name.value))]
 
 
 def phrase_range(name: Match) -> tuple[str, str]:
     """The range of name rows in which the words of a key stand side by side, as typed."""
     phrase = " ".join(name_words(name.value)).partition("*")[0].partition("?")[0]
-    return (phrase, phrase + LAST) if name.fuzzy else (phrase + " ", phrase + "$")
+    return (phrase, phrase + LAST) if name.fuzzy or name.wild else (phrase + " ", phrase + "$")
 
 
 def beginning(key: Match) -> str:
@@ -69,7 +136,3 @@ def beginning(key: Match) -> str:
 def id_on_hint(row: Item, key: Match) -> bool:
     value = row["sk"].removesuffix(f"#{row['order']}")
     return len(value) >= terms.LONGEST_TERM or text_matches(value, key.value)
-
-
-def shortest(probes: Iterable[Probe]) -> Probe | None:
-    return min((probe for probe in probes if probe.ended), key=lambda probe: len(probe.rows), default=None)

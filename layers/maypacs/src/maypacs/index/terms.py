@@ -29,7 +29,7 @@ NO_DATE = "00000000"
 LONGEST_TERM = 128
 _ID_LETTERS = 2
 LONGEST_NAME = 256
-_MOST_PARTS = 8
+MOST_PARTS = 8
 _MARKS = re.compile("[\u0300-\u036f\u1ab0-\u1aff\u1dc0-\u1dff\u20d0-\u20ff\ufe20-\ufe2f]+")
 _LETTERS = str.maketrans({"đ": "d", "ð": "d", "ł": "l", "ø": "o", "ħ": "h", "ŧ": "t", "ı": "i", "æ": "ae", "œ": "oe"})
 #: What separates the parts of a name: component and group delimiters, space, comma, full stop, hyphens.
@@ -64,7 +64,7 @@ def name_tokens(pn: str) -> frozenset[str]:
 def tails(folded: str) -> list[str]:
     """A folded name from each of its parts on: "tran thi mau", "thi mau", "mau". A prefix of one is a word's prefix."""
     words = folded.split(" ")
-    return [" ".join(words[i:]) for i in range(min(len(words), _MOST_PARTS))]
+    return [" ".join(words[i:]) for i in range(min(len(words), MOST_PARTS))]
 
 
 def study_order(date: str, time: str, first_arrival: str, study: Uid) -> str:
@@ -138,7 +138,7 @@ def hint_rows(study: StudySummary) -> list[Item]:
         if value:
             keys[id_pk(archive_id, "acc", value), id_sk(value, order)] = None
     for group in groups:
-        for token in group.split(" ")[:_MOST_PARTS]:
+        for token in group.split(" ")[:MOST_PARTS]:
             keys[term_pk(archive_id, token), order] = None
         for tail in tails(group):
             keys[names_pk(archive_id, tail), name_sk(tail, order if tail == group else f"~{order}")] = None
