@@ -10,6 +10,7 @@ from botocore.exceptions import ClientError, EndpointConnectionError
 from botocore.stub import ANY, Stubber
 
 from maypacs.errors import ConditionFailedError, MayPACSError, TableError, ThrottledError
+from maypacs.index import dynamodb_table
 from maypacs.index.dynamodb_table import DynamoDBTable
 from maypacs.index.table import BY_DATE, Absent
 
@@ -122,3 +123,38 @@ def test_a_consistent_get_says_so(client: Any) -> None:
         stub.add_response("get_item", {}, expected | {"ConsistentRead": False})
         assert table.get("p", "s") is None
         assert table.get("p", "s", consistent=False) is None
+
+
+class Busy:
+    """A client whose answers to BatchGetItem leave keys out, as a busy engine's do."""
+
+    def __init__(self, most: int) -> None:
+        self.most = most
+        self.asked: list[int] = []
+
+    def batch_get_item(self, **request: Any) -> Any:
+        (asked,) = request["RequestItems"].values()
+        self.asked.append(len(asked["Keys"]))
+        given, left = asked["Keys"][: self.most], asked["Keys"][self.most :]
+        return {
+            "Responses": {"index": [{**key, "n": {"N": "1"}} for key in given]},
+            "UnprocessedKeys": {"index": {**asked, "Keys": left}} if left else {},
+            "ConsumedCapacity": [{"TableName": "index", "CapacityUnits": float(len(given))}],
+        }
+
+
+def test_rows_that_an_answer_leaves_out_are_asked_for_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """All of them come, and what all requests cost is counted."""
+    monkeypatch.setattr(dynamodb_table.time, "sleep", lambda _: None)
+    client = Busy(most=40)
+    found = DynamoDBTable("index", client=client).get_many([("p", f"{n}") for n in range(100)])
+    assert [item and item["sk"] for item in found.items] == [f"{n}" for n in range(100)]
+    assert client.asked == [100, 60, 20]
+    assert (found.consumed.read_units, found.consumed.examined, found.consumed.requests) == (100.0, 100, 3)
+
+
+def test_an_engine_that_goes_on_leaving_rows_out_is_throttling(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Never an answer without them: a missing row would read as one that is not there."""
+    monkeypatch.setattr(dynamodb_table.time, "sleep", lambda _: None)
+    with pytest.raises(ThrottledError):
+        DynamoDBTable("index", client=Busy(most=0)).get_many([("p", "s")])
