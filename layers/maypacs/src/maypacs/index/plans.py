@@ -9,7 +9,7 @@ against it (`verify`).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import Literal
@@ -17,11 +17,7 @@ from typing import Literal
 from maypacs.index import terms
 from maypacs.index.matching import (
     Match,
-    folded_name_matches,
     is_words,
-    matches_all,
-    name_matches,
-    text_matches,
 )
 from maypacs.index.moments import date_range, widened
 from maypacs.index.probes import (
@@ -36,23 +32,25 @@ from maypacs.index.probes import (
     phrase_range,
 )
 from maypacs.index.reading import BoundReachedError, Reader, gather
-from maypacs.index.rows import ABSENT_MONTH, STUDY_SK, Attributes, StudySummary, study_pk
+from maypacs.index.rows import ABSENT_MONTH, STUDY_SK, StudySummary, study_pk
+from maypacs.index.study_keys import (
+    ACCESSION,
+    MODALITIES,
+    ON_ROW,
+    PATIENT_ID,
+    PATIENT_NAME,
+    STUDY_DATE,
+    STUDY_UID,
+    hint_may_match,
+    study_matches,
+)
 from maypacs.index.table import BY_DATE, Item
 from maypacs.uids import ArchiveId, Uid, uid
 
-STUDY_UID, STUDY_DATE, PATIENT_NAME, PATIENT_ID, ACCESSION, MODALITIES = (
-    "0020000D",
-    "00080020",
-    "00100010",
-    "00100020",
-    "00080050",
-    "00080061",
-)
 #: Rows of a range read before looking elsewhere; then, while that finds too little, more of them.
 _PROBE, _DEEPER_PROBE = 300, 2_000
 #: Rows that a stream examines before the range is read on, unless one row in so many matches.
 _PATIENCE, _DENSE = 500, 20
-_LONGEST_HINT = 256
 _ID_KINDS: dict[str, Literal["acc", "pid"]] = {ACCESSION: "acc", PATIENT_ID: "pid"}
 #: Keys that every hint tells, beside the one that drives.
 _TOLD = {(STUDY_DATE,), (PATIENT_NAME,), (MODALITIES,)}
@@ -112,25 +110,6 @@ def _once(candidates: Iterable[Candidate]) -> Iterator[Candidate]:
         if candidate.order not in seen:
             seen.add(candidate.order)
             yield candidate
-
-
-def study_matches(study: StudySummary, keys: Sequence[Match]) -> bool:
-    return matches_all(searchable(study), keys) if keys else True
-
-
-def searchable(study: StudySummary) -> Attributes:
-    """The attributes of a study as they are matched: every PatientID, name and accession number found in it."""
-    return study.attributes | {
-        PATIENT_ID: {"vr": "LO", "Value": list(study.patient_ids)},
-        PATIENT_NAME: {"vr": "PN", "Value": list(study.patient_names)},
-        ACCESSION: {"vr": "SH", "Value": list(study.accession_numbers)},
-        MODALITIES: {"vr": "CS", "Value": list(study.modalities)},
-        "00080062": {"vr": "UI", "Value": list(study.sop_classes)},
-        STUDY_UID: {"vr": "UI", "Value": [study.study_instance_uid]},
-        "00080056": {"vr": "CS", "Value": ["ONLINE"]},
-        "00201206": {"vr": "IS", "Value": [study.number_of_series]},
-        "00201208": {"vr": "IS", "Value": [study.number_of_instances]},
-    }
 
 
 class _Plan:
@@ -280,7 +259,7 @@ class _Plan:
             return
         filtered = any(key.path != (STUDY_DATE,) or not key.plainly for key in self.keys)
         chunk = max(self.first_read, 250) if filtered else self.first_read
-        hints = [key for key in self.keys if key.path in _ON_ROW and key.plainly]
+        hints = [key for key in self.keys if key.path in ON_ROW and key.plainly]
         told_all = len(hints) + sum(key.path == (STUDY_DATE,) and key.plainly for key in self.keys) == len(self.keys)
         for month in self._months(between):
             if month == ABSENT_MONTH:
@@ -294,7 +273,7 @@ class _Plan:
                 if not filtered:  # of keys alone
                     yield _of_key(row)
                     continue
-                if not all(_ON_ROW[key.path](row, key) for key in hints):
+                if not all(ON_ROW[key.path](row, key) for key in hints):
                     yield None
                 else:
                     yield _of_key(row) if told_all else self._of_study(StudySummary.from_item(row))
@@ -321,39 +300,12 @@ class _Plan:
         order: str = hint["order"]
         if self.dates is not None and not self.dates[0] <= order[:8] <= self.dates[1]:
             return None
-        for key in self.keys:
-            if not key.plainly:
-                continue
-            if key.path == (PATIENT_NAME,):
-                names = hint["names"]
-                whole = all(len(name) < _LONGEST_HINT for name in names)
-                if whole and not folded_name_matches(names, key.value, fuzzy=key.fuzzy):
-                    return None
-            elif key.path == (MODALITIES,) and not _listed("modalities")(hint, key):
-                return None
-        return Candidate(order, Uid(hint["study"]))
+        return Candidate(order, Uid(hint["study"])) if hint_may_match(hint, self.keys) else None
 
 
 def _of_key(row: Item) -> Candidate:
     """A candidate of the index without a look at the row: the key is the order, and verifying reads the row anyway."""
     return Candidate(terms.order_of_row(row), Uid(row["pk"].rpartition("#")[2]))
-
-
-def _name_on_row(row: Item, key: Match) -> bool:
-    return any(name_matches(name, key.value, fuzzy=key.fuzzy) for name in row["patient_names"])
-
-
-def _listed(column: str) -> Callable[[Item, Match], bool]:
-    return lambda row, key: any(text_matches(value, text) for value in row[column] for text in key.texts)
-
-
-#: Keys that the columns of a study row tell, before its attributes are parsed.
-_ON_ROW: dict[tuple[str, ...], Callable[[Item, Match], bool]] = {
-    (PATIENT_NAME,): _name_on_row,
-    (PATIENT_ID,): _listed("patient_ids"),
-    (ACCESSION,): _listed("accession_numbers"),
-    (MODALITIES,): _listed("modalities"),
-}
 
 
 def _below(order: str | None, candidates: Iterable[Candidate | None]) -> Iterator[Candidate]:
