@@ -61,7 +61,9 @@ class Match:
     @property
     def texts(self) -> list[str]:
         """The values any of which is asked for: several of a code string, which holds no separators itself."""
-        return [text for text in re.split(r"[,\\]", self.value) if text.strip()] if self.vr == "CS" else [self.value]
+        if self.vr != "CS" or ("," not in self.value and "\\" not in self.value):
+            return [self.value]
+        return [text for text in re.split(r"[,\\]", self.value) if text.strip()]
 
     @property
     def plainly(self) -> bool:
