@@ -90,14 +90,15 @@ def searches_as_it_grows(table: Table, folder: Path, sizes: tuple[int, ...] = (1
             ("default list", [{"limit": ["25"]}] * 200),
             ("a common name and a year", [{"PatientName": ["NGUYEN*"], "StudyDate": ["20250101-20251231"]}] * 200),
         ):
-            taken, examined = [], 0
+            taken, examined, before = [], 0, time.process_time()
             for query in queries:
                 start = time.perf_counter()
                 found = search(workspace, parse_query(query, "study"))
                 taken.append((time.perf_counter() - start) * 1000)
                 examined = max(examined, found.consumed.examined)
             row = table.row(f"search by {what}, {size:,} studies, in process, p95", "ms", "lower")
-            row.goal = "within 1.5x of 1,000" if size > sizes[0] else ""
+            row.goal = "CPU within 1.5x of 1,000" if size > sizes[0] else ""
+            row.cpu_maypacs = (time.process_time() - before) / len(queries) * 1000
             row.maypacs, row.note = sorted(taken)[189], f"{examined} rows examined"
 
 
