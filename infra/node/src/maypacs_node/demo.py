@@ -11,6 +11,7 @@ import json
 import os
 import re
 import select
+import shlex
 import shutil
 import signal
 import subprocess
@@ -170,6 +171,7 @@ class Demo:
 
     def _text(self, memory: dict[str, Any]) -> str:
         at = f"{self.host} {self.edge_port}"
+        on = f"--archive {ARCHIVE} --data {shlex.quote(str(self.home.folder))}"
         return f"""
   MayPACS runs. Ctrl-C stops it; the next start finds the data again.
 
@@ -177,10 +179,11 @@ class Demo:
   User         {USER}
   Password     {memory["password"]}
   DICOMweb     {self.url}/dicomweb/{ARCHIVE}
-  a key for it .venv/bin/maypacs key add --archive {ARCHIVE} --role viewer --data {self.home.folder}
+  a key for it .venv/bin/maypacs key add --role viewer {on}
   Edge         {AE_TITLE}@{self.host}:{self.edge_port}
   send files   storescu -aec {AE_TITLE} +sd +r {at} FOLDER
                .venv/bin/python -m pynetdicom storescu {at} FOLDER -aec {AE_TITLE} -r
+  or           .venv/bin/maypacs import FOLDER {on}
   Data         {self.home.folder}
 """
 
