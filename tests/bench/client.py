@@ -49,7 +49,7 @@ class Client:
 
     def get(self, path: str, accept: str) -> Answer:
         """Raises RuntimeError for another status than 200."""
-        answer = self.request("GET", path, {"Accept": accept})
+        answer = self.request("GET", path, {"Accept": accept, "Accept-Encoding": "gzip"})  # as browsers do
         if answer.status != 200:
             raise RuntimeError(f"{answer.status} for a GET as {accept}")
         return answer
