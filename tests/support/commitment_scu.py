@@ -11,7 +11,7 @@ from typing import Any, Self
 from pydicom.dataset import Dataset
 from pydicom.uid import UID, generate_uid
 from pynetdicom import AE, evt
-from tests.support.processes import free_port
+from tests.support.ports import ReservedPort
 from tests.support.stub_edge import AET
 
 StorageCommitmentPushModel = UID("1.2.840.10008.1.20.1")
@@ -23,7 +23,10 @@ class CommitmentSCU:
     """``reports``: by transaction, (event type, committed UIDs, {failed UID: reason}, "same" or "new" association)."""
 
     def __init__(self, edge_port: int, title: str = "THU-CT1", port: int | None = None) -> None:
-        self.edge_port, self.title, self.port = edge_port, title, port or free_port()
+        """``port``: 0 when another one listens, None for one of its own, kept for it until the end of the block."""
+        self._reserved = ReservedPort() if port is None else None
+        self.edge_port, self.title = edge_port, title
+        self.port = port if self._reserved is None else self._reserved.number
         self.reports: dict[str, tuple[int, list[str], dict[str, int], str]] = {}
         self.arrived = threading.Condition()
         self.answer = 0x0000
@@ -45,13 +48,14 @@ class CommitmentSCU:
             self._server = None
 
     def __enter__(self) -> Self:
-        self.listen()
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
         for association in self._associations:
             association.release()
         self.close()
+        if self._reserved is not None:
+            self._reserved.close()
 
     def _handle(self, event: Any, way: str) -> tuple[int, None]:
         info = event.event_information

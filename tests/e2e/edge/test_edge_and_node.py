@@ -34,6 +34,7 @@ def test_what_a_modality_stores_is_promised_found_and_fetched_from_the_real_clou
     orthanc = Orthanc(tmp_path / "orthanc")
     with Node(tmp_path / "node") as node, CommitmentSCU(0) as scu, orthanc:
         node.archive()
+        scu.listen()
         edge = Edge(tmp_path / "edge", node, ae_title=AET)
         text = edge.config.read_text()
         edge.config.write_text(text.replace("# keep_uploaded = true", "keep_uploaded = false"))

@@ -30,6 +30,7 @@ def committing_edge(folder: Path, cloud: StubCloud, port: int, extra: str = "") 
 def scu() -> Iterator[CommitmentSCU]:
     """Its edge's port is set when there is an edge."""
     with CommitmentSCU(0) as scu:
+        scu.listen()
         yield scu
 
 
@@ -115,7 +116,7 @@ def test_each_device_is_told_of_the_bytes_that_it_sent_itself(
     wait_until(lambda: not committer.spooled(), what="an empty spool")
     uid, _ = scu.ask([(CT, "2.25.11.1")])
     assert scu.wait(uid)[:3] == (1, ["2.25.11.1"], {})
-    second = CommitmentSCU(committer.port, "THU-CT2", scu.port)
+    second = CommitmentSCU(committer.port, "THU-CT2", 0)
     uid, _ = second.ask([(CT, "2.25.11.1")])
     assert scu.wait(uid)[:3] == (2, [], {"2.25.11.1": DUPLICATE})
     cloud.decide = lambda upload: None
@@ -134,7 +135,7 @@ def test_an_instance_sent_twice_while_it_waits_is_committed_to_both_senders(
     raw_scu.send(committer.port, [path], calling="THU-CT1")
     raw_scu.send(committer.port, [path], calling="THU-CT2")
     wait_until(lambda: len(committer.spooled()) == 1, what="one file")
-    asked = [CommitmentSCU(committer.port, title).ask([(CT, "2.25.11.1")])[0] for title in ("THU-CT1", "THU-CT2")]
+    asked = [CommitmentSCU(committer.port, title, 0).ask([(CT, "2.25.11.1")])[0] for title in ("THU-CT1", "THU-CT2")]
     cloud.come_back()
     assert [scu.wait(uid)[:3] for uid in asked] == [(1, ["2.25.11.1"], {})] * 2
 

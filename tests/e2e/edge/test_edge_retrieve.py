@@ -13,7 +13,8 @@ from pathlib import Path
 import pydicom
 import pytest
 from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian, JPEGLSLossless
-from tests.support.processes import QUICK_TCP, Child, free_port, wait_until
+from tests.support.ports import ReservedPort
+from tests.support.processes import QUICK_TCP, Child, wait_until
 from tests.support.stub_cloud import Fault, StubCloud
 from tests.support.stub_edge import AET, StubEdge, dataset_bytes, sent_dataset, write_ct, write_series
 
@@ -63,7 +64,7 @@ class Readers:
 
 @pytest.fixture
 def readers(tmp_path: Path, cloud: StubCloud) -> Iterator[Readers]:
-    dest = free_port()
+    dest, nowhere = ReservedPort(), ReservedPort()
     devices = f"""
 [[device]]
 ae_title = "WS1"
@@ -71,15 +72,14 @@ rights = ["query", "retrieve"]
 [[device]]
 ae_title = "DEST"
 host = "127.0.0.1"
-port = {dest}
+port = {dest.number}
 [[device]]
 ae_title = "NOWHERE"
 host = "127.0.0.1"
-port = {free_port()}
+port = {nowhere.number}
 """
-    with StubEdge(
-        tmp_path / "edge", cloud, extra="connect_timeout_seconds = 1.0\nkeep_uploaded = false", devices=devices
-    ) as edge:
+    extra = "connect_timeout_seconds = 1.0\nkeep_uploaded = false"
+    with dest, nowhere, StubEdge(tmp_path / "edge", cloud, extra=extra, devices=devices) as edge:
         files = write_series(tmp_path / "in" / "a", 5)
         files += write_series(tmp_path / "in" / "b", 2, study="2.25.2", series="2.25.21")
         other = write_ct(tmp_path / "in" / "c.dcm", study="2.25.3", series="2.25.31", sop="2.25.31.1")

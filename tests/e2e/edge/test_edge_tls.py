@@ -40,9 +40,8 @@ class TlsEdge:
 
 @pytest.fixture
 def scu() -> Iterator[CommitmentSCU]:
-    scu = CommitmentSCU(0, "THU-TLS")
-    yield scu
-    scu.close()
+    with CommitmentSCU(0, "THU-TLS") as scu:
+        yield scu
 
 
 @pytest.fixture
