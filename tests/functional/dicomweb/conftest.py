@@ -1,6 +1,7 @@
 """The DICOMweb handler on moto's S3 and a SQLite table (DynamoDB on moto where a test asks for it).
 
-Buckets, tables and clients are made once for the folder; every test has archives of its own.
+Buckets, tables and clients are made once a module, not once a run: two moto worlds at once would be one. Every test has
+archives of its own.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from maypacs.settings import Settings
 _numbers = itertools.count(1)
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Runtime]:
     """Buckets, tables, secrets."""
     folder: Path = tmp_path_factory.mktemp("world")
