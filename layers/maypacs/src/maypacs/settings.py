@@ -28,7 +28,7 @@ class Settings:
     secrets: str
     """MAYPACS_SECRETS: path of a JSON file (node), or the ARN of a Secrets Manager secret of the same JSON."""
     limits: Literal["gateway", "none"] = "gateway"
-    """MAYPACS_LIMITS: ``gateway`` = what API Gateway and Lambda carry; ``none`` = a node that takes and gives any size."""
+    """MAYPACS_LIMITS: ``gateway`` = what API Gateway and Lambda carry; ``none`` = a node, for which any size will do."""
     inline_limit: int = GATEWAY_INLINE_LIMIT
     """MAYPACS_INLINE_LIMIT: the largest answer body, in bytes, that is not a redirect to /blobs/."""
     blobs: Literal["hmac", "cloudfront"] = "cloudfront"
@@ -44,7 +44,7 @@ class Settings:
     trust_forwarded: bool = False
     """MAYPACS_TRUST_FORWARDED: 1 = X-Forwarded-* and Forwarded come from a proxy of ours and name the public URL."""
     cors_origins: tuple[str, ...] = ("*",)
-    """MAYPACS_CORS_ORIGINS: comma list of origins of other viewers; credentials are never cookies, so * leaks nothing."""
+    """MAYPACS_CORS_ORIGINS: comma list of other viewers' origins; credentials are never cookies, so * leaks nothing."""
 
     @classmethod
     def read(cls, environ: Mapping[str, str]) -> Settings:
