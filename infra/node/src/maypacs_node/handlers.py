@@ -118,9 +118,7 @@ def answer(
         return fault(502, "Fault in the server", support_id)
 
 
-def serve(
-    functions: Functions, sockets: list[socket.socket], *, limits: str, seconds: float, port: int | None
-) -> None:
+def serve(functions: Functions, sockets: list[socket.socket], *, limits: str, seconds: float, port: int | None) -> None:
     """Accepts for ever. ``sockets`` in order of preference, shared with the other handler processes."""
     by_fd = {listener.fileno(): listener for listener in sockets}
     while True:

@@ -96,7 +96,7 @@ class Runtime:
         return grants.upload_granter(self.settings, self.secrets)
 
     def unscoped_workspace(self, archive_id: ArchiveId) -> Workspace:
-        """For ingest, the housekeeper and the command line, which have no principal. Requests go through the gatekeeper."""
+        """For ingest, housekeeper and command line, which have no principal; requests pass the gatekeeper."""
         return Workspace(archive_id, self.index, self.archive_store(archive_id))
 
     def archive_exists(self, archive_id: ArchiveId) -> bool:

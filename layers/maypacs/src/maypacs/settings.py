@@ -28,7 +28,7 @@ class Settings:
     secrets: str
     """MAYPACS_SECRETS: path of a JSON file (node), or the ARN of a Secrets Manager secret of the same JSON."""
     limits: Literal["gateway", "none"] = "gateway"
-    """MAYPACS_LIMITS: ``gateway`` = what API Gateway and Lambda carry; ``none`` = a node, for which any size will do."""
+    """MAYPACS_LIMITS: ``gateway`` = what API Gateway and Lambda carry; ``none`` = a node: any size."""
     inline_limit: int = GATEWAY_INLINE_LIMIT
     """MAYPACS_INLINE_LIMIT: the largest answer body, in bytes, that is not a redirect to /blobs/."""
     blobs: Literal["hmac", "cloudfront"] = "cloudfront"
