@@ -6,6 +6,7 @@ application/json. `GET /openapi.json` is the whole. None of it depends on what i
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -106,7 +107,8 @@ def described(template: str, method: str, operation: Operation) -> Described:
         return Described(name, "WADO-URI", _WADO_URI, answers=answers)
     if last in ("studies", "series", "instances"):
         searched = {"studies": "study", "series": "series", "instances": "instance"}[last]
-        levels = list(_KEYS)[: list(_KEYS).index(searched) + 1]
+        below = itertools.takewhile(lambda each: each != searched, _KEYS)
+        levels = [*below, searched]
         keys = tuple(key for each in levels for key in _KEYS[each])
         answers = {200: (DICOM_JSON, JSON, _XML), 204: ()}
         return Described(name, f"Search for {last}", (*_PAGING, *keys), answers=answers)
