@@ -9,9 +9,8 @@ from email.utils import parsedate_to_datetime
 from typing import Any, BinaryIO
 
 from maypacs.archive import multipart
-from maypacs.archive.http_reads import HttpAnswer
 from maypacs.archive.objects import CopyRange, ObjectHead
-from maypacs.archive.s3_reads import reads_of
+from maypacs.archive.s3_reads import HttpAnswer, reads_of
 from maypacs.errors import ObjectNotFoundError, PreconditionFailedError, StorageError
 
 #: Above this a body that is a file goes by multipart; below it, in one request.

@@ -1,4 +1,4 @@
-"""Reads from S3 without the SDK's work a call: a GET costs 0.3 ms of CPU instead of 1.8 (a frame is one ranged GET).
+"""Reads from S3 without the SDK's work a call: a GET costs 0.6 ms of CPU instead of 1.8 (a frame is one ranged GET).
 
 Credentials, region and endpoint are those of a boto3 client. What goes well is answered here, and so is a key that does
 not exist; everything else (a refusal, a redirect, a failing connection) is None, and the caller asks again through
@@ -12,15 +12,26 @@ from __future__ import annotations
 import os
 import urllib.request
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
+import urllib3
+
 from maypacs.archive import signing
-from maypacs.archive.http_reads import HttpAnswer, HttpReads
 from maypacs.errors import ObjectNotFoundError
 
 _OPERATIONS = {"GET": "GetObject", "HEAD": "HeadObject"}
+#: Connections kept; more may be open at once.
+_KEPT = 16
 _NO_SUCH_KEY = b"<Code>NoSuchKey</Code>"
+
+
+@dataclass(frozen=True, slots=True)
+class HttpAnswer:
+    status: int
+    headers: Mapping[str, str]  #: names in lower case
+    body: bytes
 
 
 class SignedReads:
@@ -36,7 +47,9 @@ class SignedReads:
         self._region: str = client.meta.region_name
         self._credentials = credentials
         self._events = client.meta.events
-        self._http = HttpReads(self._root, ca_file=_ca_file(self._root))
+        self._pool = urllib3.connection_from_url(
+            self._root, maxsize=_KEPT, timeout=urllib3.Timeout(connect=10, read=60), **_trust(self._root)
+        )
 
     @staticmethod
     def possible(client: Any, credentials: Any) -> bool:
@@ -66,12 +79,22 @@ class SignedReads:
             region=self._region,
             headers=headers,
         )
-        answer = self._hooked(method, path, signed) or self._http.read(method, path, signed)
+        answer = self._hooked(method, path, signed) or self._sent(method, path, signed)
         if answer is None:
             return None
         if answer.status == 404 and (method == "HEAD" or _NO_SUCH_KEY in answer.body[:512]):
             raise ObjectNotFoundError(f"no such object ({_OPERATIONS[method]})")
         return answer if answer.status == (206 if byte_range else 200) else None
+
+    def _sent(self, method: str, path: str, headers: Mapping[str, str]) -> HttpAnswer | None:
+        try:
+            # Not `request`: it would normalise a path that is signed as it stands.
+            answer = self._pool.urlopen(
+                method, path, headers=headers, redirect=False, retries=False, decode_content=False
+            )
+        except (urllib3.exceptions.HTTPError, OSError):
+            return None
+        return HttpAnswer(answer.status, {name.lower(): value for name, value in answer.headers.items()}, answer.data)
 
     def _hooked(self, method: str, path: str, headers: Mapping[str, str]) -> HttpAnswer | None:
         """The answer of somebody who stands before the network."""
@@ -85,11 +108,11 @@ class SignedReads:
         return HttpAnswer(answer.status_code, answered, answer.content)
 
 
-def _ca_file(root: str) -> str | None:
+def _trust(root: str) -> dict[str, str]:
     """The certificates that boto3 trusts."""
     from botocore.httpsession import get_cert_path
 
-    return (os.environ.get("AWS_CA_BUNDLE") or get_cert_path(True)) if root.startswith("https:") else None
+    return {"ca_certs": os.environ.get("AWS_CA_BUNDLE") or get_cert_path(True)} if root.startswith("https:") else {}
 
 
 def reads_of(client: Any, bucket: str, endpoint: str | None) -> Callable[..., HttpAnswer | None]:
