@@ -29,6 +29,9 @@ from maypacs.pixels import overlays
 from maypacs.pixels.picture import Rendering
 from maypacs.pixels.whole import WholeInstance, resolve_bulk
 
+#: On one worker: the last test counts what the others compared.
+pytestmark = pytest.mark.xdist_group("pictures")
+
 TOLERANCE = 3
 #: Frames of a file that are compared: the first, one in the middle, the last.
 _PER_FILE = 3
