@@ -264,6 +264,7 @@ def front_door(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FrontD
         }
         for name, value in environment.items():
             monkeypatch.setenv(name, value)
+        monkeypatch.setattr(boto3, "DEFAULT_SESSION", None)  # it may remember another test's credentials
         s3 = boto3.client("s3", endpoint_url=store.endpoint, config=Config(s3={"addressing_style": "path"}))
         door = FrontDoor(
             port=port,
