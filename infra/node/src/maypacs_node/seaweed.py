@@ -25,10 +25,13 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from maypacs.archive import signing
 from maypacs_node import processes
 
 INBOX_BUCKET = "inbox"
 ARCHIVE_BUCKET = "archive"
+#: Holds one object, by which a start tells that objects can be read again.
+_READY_BUCKET = "ready"
 REGION = "us-east-1"
 #: SeaweedFS derives the gRPC port of each service by adding this.
 _GRPC = 10000
@@ -126,10 +129,11 @@ class SeaweedFS:
         self._pid_file.write_text(str(self.process.pid))
         self._wait(self._can_write, deadline)
         marker = self.folder / "buckets.json"
-        wanted = json.dumps({"buckets": sorted(self.buckets), "fsync": self.fsync})
+        wanted = json.dumps({"buckets": sorted([*self.buckets, _READY_BUCKET]), "fsync": self.fsync})
         if not marker.exists() or marker.read_text() != wanted:
             self._create_buckets()
             marker.write_text(wanted)
+        self._wait(self._can_read, deadline)
 
     def is_running(self) -> bool:
         return self.process is not None and self.process.poll() is None
@@ -207,6 +211,28 @@ class SeaweedFS:
             for service, path in (("volume", "/healthz"), ("filer", "/healthz"), ("s3", "/status"))
         )
 
+    def _can_read(self) -> bool:
+        """After a restart the gateway is healthy about a second before it knows where the volumes are."""
+        found = self._ready_object("GET")
+        return found == 200 or (found == 404 and self._ready_object("PUT") == 200 and self._ready_object("GET") == 200)
+
+    def _ready_object(self, method: str) -> int:
+        """The status of a request for it; 0 when there is no answer."""
+        host, path = f"127.0.0.1:{self.ports['s3']}", signing.encoded_path(_READY_BUCKET, "object")
+        headers = signing.sign(
+            method, host, path, region=REGION, access_key=self.access_key, secret_key=self.secret_key
+        )
+        connection = http.client.HTTPConnection(host, timeout=5)
+        try:
+            connection.request(method, path, body=b"ready" if method == "PUT" else None, headers=headers)
+            answer = connection.getresponse()
+            answer.read()
+            return answer.status
+        except (OSError, http.client.HTTPException):
+            return 0
+        finally:
+            connection.close()
+
     def _wait(self, condition: Callable[[], bool], deadline: float) -> None:
         while not condition():
             if self.process is None or self.process.poll() is not None or time.monotonic() > deadline:
@@ -217,7 +243,7 @@ class SeaweedFS:
 
     def _create_buckets(self) -> None:
         lines = []
-        for bucket in self.buckets:
+        for bucket in (*self.buckets, _READY_BUCKET):
             lines.append(f"s3.bucket.create -name {bucket}")
             if self.fsync:
                 lines.append(f"fs.configure -locationPrefix=/buckets/{bucket}/ -fsync -apply")
