@@ -12,16 +12,14 @@ The states of a pack (an instance without a pack is *received*)::
 
 from __future__ import annotations
 
-import contextlib
 import sqlite3
-import threading
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from pathlib import Path
 from typing import Any, Final
 
+from edge_forwarder.database import Database
 from edge_forwarder.peek import Identity
 
 _SCHEMA_VERSION: Final = 1
@@ -89,57 +87,12 @@ class Queue:
     """The name of its oldest file; the name tells the time."""
 
 
-class Journal:
-    """One connection, shared by the threads of one process."""
-
-    def __init__(self, connection: sqlite3.Connection) -> None:
-        self._connection = connection
-        self._lock = threading.RLock()
-
-    @classmethod
-    def open(cls, path: Path) -> Journal:
-        """Open it, or put aside one that cannot be used and start anew."""
-        try:
-            return cls(_connect(path))
-        except sqlite3.DatabaseError:
-            for suffix in ("", "-wal", "-shm"):
-                with contextlib.suppress(FileNotFoundError):
-                    path.with_name(path.name + suffix).rename(path.with_name(f"{path.name}.unreadable{suffix}"))
-            return cls(_connect(path))
-
-    @classmethod
-    def read_only(cls, path: Path) -> Journal:
-        """For another process that only looks. Raises sqlite3.Error."""
-        connection = sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True, timeout=5, isolation_level=None)
-        connection.row_factory = sqlite3.Row
-        return cls(connection)
-
-    def close(self) -> None:
-        with self._lock:
-            self._connection.close()
-
-    @contextlib.contextmanager
-    def transaction(self) -> Iterator[None]:
-        """All of it or nothing; calls inside join it."""
-        with self._lock:
-            if self._connection.in_transaction:
-                yield
-                return
-            self._connection.execute("begin immediate")
-            try:
-                yield
-            except BaseException:
-                self._connection.execute("rollback")
-                raise
-            self._connection.execute("commit")
-
-    def _rows(self, sql: str, *values: Any) -> list[sqlite3.Row]:
-        with self._lock:
-            return self._connection.execute(sql, values).fetchall()
-
-    def _do(self, sql: str, *values: Any) -> int:
-        with self._lock:
-            return self._connection.execute(sql, values).rowcount
+class Journal(Database):
+    noun = "journal"
+    schema = _SCHEMA
+    schema_version = _SCHEMA_VERSION
+    #: The spool is the truth: a journal that is a moment old after a power cut costs a repeated upload, nothing more.
+    synced = False
 
     # Instances
 
@@ -272,27 +225,6 @@ class Journal:
             " from instances i left join packs p on p.id = i.pack group by 1"
         )
         return {row["state"]: Queue(row["n"], row["bytes"] or 0, row["packs"], row["oldest"]) for row in rows}
-
-
-def _connect(path: Path) -> sqlite3.Connection:
-    connection = sqlite3.connect(path, timeout=10, isolation_level=None, check_same_thread=False)
-    try:
-        connection.row_factory = sqlite3.Row
-        connection.execute("pragma journal_mode = wal")
-        # The spool is the truth: a journal that is a moment old after a power cut costs a repeated upload, nothing
-        # more.
-        connection.execute("pragma synchronous = normal")
-        (version,) = connection.execute("pragma user_version").fetchone()
-        if version == 0:
-            connection.executescript(f"begin; {_SCHEMA} pragma user_version = {_SCHEMA_VERSION}; commit;")
-        elif version != _SCHEMA_VERSION:
-            raise sqlite3.DatabaseError(f"journal version {version}")
-        if connection.execute("pragma quick_check(1)").fetchone()[0] != "ok":
-            raise sqlite3.DatabaseError("damaged journal")
-    except BaseException:
-        connection.close()
-        raise
-    return connection
 
 
 def _instance(row: sqlite3.Row) -> InstanceRow:

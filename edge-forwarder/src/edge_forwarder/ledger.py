@@ -10,17 +10,15 @@ when the device took none for too long.
 
 from __future__ import annotations
 
-import contextlib
 import json
 import sqlite3
-import threading
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
+from edge_forwarder.database import Database
 from edge_forwarder.peek import Identity
 from edge_forwarder.statuses import FailureReason
 
@@ -96,65 +94,12 @@ class Commitment:
     attempts: int
 
 
-class Ledger:
-    """One connection, shared by the threads of one process."""
-
-    def __init__(self, connection: sqlite3.Connection) -> None:
-        self._connection = connection
-        self._lock = threading.RLock()
-        self._synced = True
-
-    @classmethod
-    def open(cls, path: Path) -> Ledger:
-        """Open it; one that is damaged is put aside and a new one begun: images matter more than what is told of
-        them. Raises sqlite3.Error when neither can be.
-        """
-        try:
-            return cls(_connect(path))
-        except sqlite3.DatabaseError:
-            for suffix in ("", "-wal", "-shm"):
-                with contextlib.suppress(FileNotFoundError):
-                    path.with_name(path.name + suffix).rename(path.with_name(f"{path.name}.unreadable{suffix}"))
-            return cls(_connect(path))
-
-    @classmethod
-    def read_only(cls, path: Path) -> Ledger:
-        """For another process that only looks. Raises sqlite3.Error."""
-        connection = sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True, timeout=5, isolation_level=None)
-        connection.row_factory = sqlite3.Row
-        return cls(connection)
-
-    def close(self) -> None:
-        with self._lock:
-            self._connection.close()
-
-    @contextlib.contextmanager
-    def transaction(self, *, synced: bool = True) -> Iterator[None]:
-        """All of it or nothing; calls inside join it. Not ``synced``: a power cut may undo it, for what can be had
-        again from the spool.
-        """
-        with self._lock:
-            if self._connection.in_transaction:
-                yield
-                return
-            if synced != self._synced:
-                self._connection.execute(f"pragma synchronous = {'full' if synced else 'normal'}")
-                self._synced = synced
-            self._connection.execute("begin immediate")
-            try:
-                yield
-            except BaseException:
-                self._connection.execute("rollback")
-                raise
-            self._connection.execute("commit")
-
-    def _rows(self, sql: str, *values: Any) -> list[sqlite3.Row]:
-        with self._lock:
-            return self._connection.execute(sql, values).fetchall()
-
-    def _do(self, sql: str, *values: Any) -> int:
-        with self.transaction():
-            return self._connection.execute(sql, values).rowcount
+class Ledger(Database):
+    noun = "ledger"
+    schema = _SCHEMA
+    schema_version = _SCHEMA_VERSION
+    #: What was promised outlives a power cut; what can be had again from the spool says ``synced=False``.
+    synced = True
 
     # What was sent
 
@@ -288,25 +233,6 @@ class Ledger:
                 CommitmentState.DEAD,
             )
         return len(gone)
-
-
-def _connect(path: Path) -> sqlite3.Connection:
-    connection = sqlite3.connect(path, timeout=10, isolation_level=None, check_same_thread=False)
-    try:
-        connection.row_factory = sqlite3.Row
-        connection.execute("pragma journal_mode = wal")
-        connection.execute("pragma synchronous = full")
-        (version,) = connection.execute("pragma user_version").fetchone()
-        if version == 0:
-            connection.executescript(f"begin; {_SCHEMA} pragma user_version = {_SCHEMA_VERSION}; commit;")
-        elif version != _SCHEMA_VERSION:
-            raise sqlite3.DatabaseError(f"ledger version {version}")
-        if connection.execute("pragma quick_check(1)").fetchone()[0] != "ok":
-            raise sqlite3.DatabaseError("damaged ledger")
-    except BaseException:
-        connection.close()
-        raise
-    return connection
 
 
 def _commitment(row: sqlite3.Row) -> Commitment:
