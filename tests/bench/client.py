@@ -49,7 +49,10 @@ class Client:
 
     def get(self, path: str, accept: str) -> Answer:
         """Raises RuntimeError for another status than 200."""
-        answer = self.request("GET", path, {"Accept": accept, "Accept-Encoding": "gzip"})  # as browsers do
+        # gzip for JSON alone: Orthanc compresses pixels too for whoever names it (48 ms of CPU a frame instead of 2),
+        # as it does for browsers; that would flatter us.
+        encoding = {"Accept-Encoding": "gzip"} if "json" in accept else {}
+        answer = self.request("GET", path, {"Accept": accept, **encoding})
         if answer.status != 200:
             raise RuntimeError(f"{answer.status} for a GET as {accept}")
         return answer
