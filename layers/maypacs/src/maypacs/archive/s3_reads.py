@@ -1,4 +1,4 @@
-"""Reads from S3 without the SDK's work a call: a GET costs 0.6 ms of CPU instead of 1.8 (a frame is one ranged GET).
+"""Reads from S3 without the SDK's work a call: a GET costs 0.5 ms of CPU instead of 1.7 (a frame is one ranged GET).
 
 Credentials, region and endpoint are those of a boto3 client. What goes well is answered here, and so is a key that does
 not exist; everything else (a refusal, a redirect, a failing connection) is None, and the caller asks again through
