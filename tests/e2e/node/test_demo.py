@@ -9,6 +9,7 @@ import socket
 import stat
 import sys
 from pathlib import Path
+from typing import Self
 
 import pytest
 import requests
@@ -40,8 +41,11 @@ class Run:
         studies: list[dict[str, dict[str, list[object]]]] = answer.json()
         return studies
 
-    def stop(self) -> None:
-        """Ctrl-C; an exit code of 0."""
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Ctrl-C; an exit code of 0. Nothing stays behind, whatever the test met."""
         assert self.child.process is not None
         self.child.process.send_signal(signal.SIGINT)
         try:
@@ -53,9 +57,8 @@ class Run:
 def test_the_demo_sends_its_samples_once_and_finds_them_the_next_time(tmp_path: Path) -> None:
     """Also on other ports, which it says, when the ones it should take are taken."""
     data = tmp_path / "data"
-    first = Run(data, free_port(), free_port())
-    found = first.studies()
-    first.stop()
+    with Run(data, free_port(), free_port()) as first:
+        found = first.studies()
     assert "Sending the sample studies" in first.said
     assert max(int(str(study["00201208"]["Value"][0])) for study in found) >= 100
     assert {str(study["00080061"]["Value"][0]) for study in found} >= {"CT", "MR", "CR", "US"}
@@ -64,9 +67,8 @@ def test_the_demo_sends_its_samples_once_and_finds_them_the_next_time(tmp_path: 
 
     with socket.create_server(("127.0.0.1", 0)) as web, socket.create_server(("127.0.0.1", 0)) as dimse:
         taken = web.getsockname()[1], dimse.getsockname()[1]
-        second = Run(data, *taken)
-        again = second.studies()
-        second.stop()
+        with Run(data, *taken) as second:
+            again = second.studies()
     assert "Sending" not in second.said
     assert all(f"Port {port} is in use" in second.said for port in taken)
     assert second.facts["Password"] == first.facts["Password"]
