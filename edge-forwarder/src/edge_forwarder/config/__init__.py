@@ -1,0 +1,37 @@
+"""One TOML file; frozen settings, a module a section. Every key is in edge.toml with its unit and default; a test
+compares the two.
+"""
+
+from edge_forwarder.config.checks import MIB
+from edge_forwarder.config.cloud import CloudConfig
+from edge_forwarder.config.commitment import CommitmentConfig
+from edge_forwarder.config.configuration import SECTIONS, Config, load, parse
+from edge_forwarder.config.credentials import Credentials, load_credentials, save_credentials, write_private
+from edge_forwarder.config.device import DeviceConfig
+from edge_forwarder.config.dimse import DimseConfig
+from edge_forwarder.config.edge import EdgeConfig
+from edge_forwarder.config.packing import PackingConfig
+from edge_forwarder.config.retrieve import RetrieveConfig
+from edge_forwarder.config.spool import SpoolConfig
+from edge_forwarder.config.tls import TlsConfig
+
+__all__ = [
+    "MIB",
+    "SECTIONS",
+    "CloudConfig",
+    "CommitmentConfig",
+    "Config",
+    "Credentials",
+    "DeviceConfig",
+    "DimseConfig",
+    "EdgeConfig",
+    "PackingConfig",
+    "RetrieveConfig",
+    "SpoolConfig",
+    "TlsConfig",
+    "load",
+    "load_credentials",
+    "parse",
+    "save_credentials",
+    "write_private",
+]
