@@ -15,7 +15,8 @@ reading            query (pure), find, fetch, retrieve, cache                  t
 promising          commitment, evidence                                        requests, by way of the ledger
 threads            listener, receive (one an association), keeper, uploader,   queues between them
                    watcher, commitment
-composition        service, cli, enroll, status_report, config, logs           the process
+composition        service, cli, commands/, enroll, status_report, config,     the process
+                   logs
 =================  ==========================================================  =================================
 """
 
