@@ -47,6 +47,7 @@ ROUTES: tuple[tuple[str, str, int, UseCase], ...] = (
     ("POST", "/api/archives/{archive}/uploads", 201, edges.grant_upload),
     ("GET", "/api/archives/{archive}/uploads/{arrival}", 200, edges.upload_status),
     ("POST", "/api/archives/{archive}/uploads/status", 200, edges.upload_statuses),
+    ("POST", "/api/archives/{archive}/uploads/known", 200, edges.known_instances),
     ("GET", "/api/archives/{archive}/keys", 200, members.list_keys),
     ("POST", "/api/archives/{archive}/keys", 201, members.add_key),
     ("DELETE", "/api/archives/{archive}/keys/{key}", 204, members.revoke_key),

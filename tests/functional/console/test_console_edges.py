@@ -8,12 +8,16 @@ from typing import Any
 
 import pytest
 from tests.functional.console.conftest import Ask
+from tests.support.instances import slice_of
 from tests.support.moto_cloud import MotoCloud
 
 from maypacs.access.keys import add_key
 from maypacs.access.principals import Role
 from maypacs.archive.grants import verify_upload
+from maypacs.arrivals import new_arrival
+from maypacs.dicom.header import parse_header
 from maypacs.index.rows import receipt_pk
+from maypacs.ingest import store_instances
 from maypacs.receipts import Outcome, Receipt, failure
 from maypacs.uids import ArchiveId
 
@@ -166,3 +170,34 @@ def test_boundaries_are_stable_and_secret_to_the_archive(ask: Ask, cloud: MotoCl
     assert json.dumps(first).isascii()
     bad = {"study_instance_uids": ["../x"]}
     assert ask("POST", "/api/archives/hosp1/boundaries", bad, key=edge).status == 400
+
+
+def test_an_edge_learns_what_it_need_not_send(ask: Ask, cloud: MotoCloud, edge: str) -> None:
+    """By series; the answer names the instances that the archive has with these bytes."""
+    data = slice_of()
+    header = parse_header(data)
+    workspace = cloud.runtime.unscoped_workspace(HOSP1)
+    (outcome,) = store_instances(workspace, new_arrival(), [data])
+    assert outcome.result == "stored"
+    one = {
+        "sop_instance_uid": header.sop_instance_uid,
+        "transfer_syntax_uid": header.transfer_syntax_uid,
+        "sha256": hashlib.sha256(data[header.dataset_offset :]).hexdigest(),
+    }
+    other = {**one, "sop_instance_uid": "1.2.3.1.2"}
+    series = {"study_instance_uid": "1.2.3", "series_instance_uid": "1.2.3.1"}
+    path = "/api/archives/hosp1/uploads/known"
+    answer = ask("POST", path, {**series, "instances": [other, one]}, key=edge)
+    assert (answer.status, answer.json()) == (200, {"known": [one["sop_instance_uid"]]})
+    for wrong in (
+        {**series, "instances": []},
+        {**series, "instances": [one] * 1001},
+        {**series, "instances": [{**one, "sha256": "x"}]},
+        {**series, "instances": [{"sop_instance_uid": "1.2"}]},
+        {**series, "instances": ["1.2"]},
+        {**series, "series_instance_uid": "..", "instances": [one]},
+        {"instances": [one]},
+    ):
+        assert ask("POST", path, wrong, key=edge).status == 400
+    viewer = add_key(cloud.runtime.accounts, "hosp1", Role.VIEWER).key
+    assert ask("POST", path, {**series, "instances": [one]}, key=viewer).status == 403

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import time
+from typing import Any
 
-from maypacs import uploads
+from maypacs import known, uploads
 from maypacs.access import accounts, edges
 from maypacs.access.lockout import ADDRESS, Lockout
 from maypacs.access.principals import Action, Principal
 from maypacs.console.request import Json, Request
-from maypacs.errors import NotFoundError
+from maypacs.errors import BadRequestError, NotFoundError
 from maypacs.pack import grammar
 from maypacs.uids import uid
 
@@ -117,3 +118,19 @@ def upload_statuses(request: Request) -> Json:
     asked = request.texts("arrivals", at_most=uploads.MAX_STATUSES)
     statuses = (uploads.upload_status(workspace, request.runtime.accounts, arrival) for arrival in asked)
     return {"uploads": [dataclasses.asdict(status) for status in statuses]}
+
+
+def known_instances(request: Request) -> Json:
+    """Which instances of one series need not be sent. Digests are of data sets, as an upload's instances have them."""
+    _, workspace = request.open(Action.STORE)
+    study, series = uid(request.text("study_instance_uid")), uid(request.text("series_instance_uid"))
+    asked = [_asked(entry) for entry in request.entries("instances", at_most=known.MAX_INSTANCES)]
+    found = known.known_instances(workspace, study, series, asked)
+    return {"known": [one.sop_instance_uid for one, yes in zip(asked, found, strict=True) if yes]}
+
+
+def _asked(entry: Any) -> known.Asked:
+    members = ("sop_instance_uid", "transfer_syntax_uid", "sha256")
+    if not isinstance(entry, dict) or not all(isinstance(entry.get(name), str) for name in members):
+        raise BadRequestError(f"instances: each needs the texts {', '.join(members)}")
+    return known.Asked(uid(entry["sop_instance_uid"]), entry["transfer_syntax_uid"], entry["sha256"])

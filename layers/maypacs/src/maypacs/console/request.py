@@ -62,6 +62,12 @@ class Request:
             raise BadRequestError(f"{name}: a whole number is needed")
         return value
 
+    def entries(self, name: str, *, at_most: int) -> list[Any]:
+        value = self.body.get(name)
+        if not isinstance(value, list) or not 1 <= len(value) <= at_most:
+            raise BadRequestError(f"{name}: a list of 1 to {at_most} is needed")
+        return value
+
     def texts(self, name: str, *, at_most: int) -> list[str]:
         value = self.body.get(name)
         if not isinstance(value, list) or len(value) > at_most or not all(isinstance(v, str) for v in value):

@@ -1,0 +1,64 @@
+"""Which instances of a series the archive already holds, byte for byte: so that an edge need not send them.
+
+*Known* promises what *indexed* promises (protocols: what an instance is): the instance is current, of equal digest in
+the same transfer syntax, and was not removed. Whatever is less certain is not known: it is sent, and ingest judges.
+"""
+
+from __future__ import annotations
+
+import hmac
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from maypacs.errors import BadRequestError, GoneError, NotFoundError
+from maypacs.incoming import DIGEST_SIZE
+from maypacs.index.contents import series_contents
+from maypacs.index.removals import read_removals
+from maypacs.index.rows import study_pk
+from maypacs.uids import Uid
+from maypacs.workspace import Workspace
+
+#: Of one question: what one pack may hold.
+MAX_INSTANCES = 1000
+_SHA256 = re.compile(r"[0-9a-f]{64}\Z")
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """One instance; ``sha256`` of its data set (what follows group 0002), 64 lower-case hex digits."""
+
+    sop_instance_uid: Uid
+    transfer_syntax_uid: str
+    sha256: str
+
+    def __post_init__(self) -> None:
+        if not _SHA256.match(self.sha256):
+            raise BadRequestError("sha256: 64 lower-case hex digits are needed")
+
+
+def known_instances(workspace: Workspace, study: Uid, series: Uid, asked: Sequence[Asked]) -> list[bool]:
+    """In the order asked. One consistent read while the series is in the cache or absent; a second one, of the study's
+    tombstones, only before a yes: a deletion under way counts as done.
+    """
+    try:
+        held = {each.sop_instance_uid: each for each in series_contents(workspace, study, series).instances}
+    except (NotFoundError, GoneError):
+        return [False] * len(asked)
+
+    def same(one: Asked) -> bool:
+        there = held.get(one.sop_instance_uid)
+        return (
+            there is not None
+            and there.transfer_syntax_uid == one.transfer_syntax_uid
+            and hmac.compare_digest(there.digest, bytes.fromhex(one.sha256)[:DIGEST_SIZE])
+        )
+
+    equal = [same(one) for one in asked]
+    if not any(equal):
+        return equal
+    removals = read_removals(workspace.table, study_pk(workspace.archive_id, study))
+    return [
+        yes and not removals.hit(held[one.sop_instance_uid].arrival, series, [one.sop_instance_uid])
+        for yes, one in zip(equal, asked, strict=True)
+    ]
