@@ -109,7 +109,7 @@ def decide_removal(
     instance: Uid | None = None,
 ) -> None:
     """Mode *removed* of a study, a series of it or one instance: arrivals up to ``until`` are ignored for ever."""
-    document = _of_person(DELETE, by, now, study, series, instance) | {"mode": "removed", "cutoff": until}
+    document = of_person(DELETE, by, now, study, series, instance) | {"mode": "removed", "cutoff": until}
     workspace.store.put_decision(arrivals.ulid_at(now), document)
     apply_removal(workspace, document)
 
@@ -118,10 +118,10 @@ def decide_restore(
     workspace: Workspace, study: Uid, series: Uid | None, instance: Uid | None, *, by: str, now: float
 ) -> None:
     """What was removed comes back as arrivals of its own, after the cut-off: this says who wanted it, no more."""
-    workspace.store.put_decision(arrivals.ulid_at(now), _of_person(RESTORE, by, now, study, series, instance))
+    workspace.store.put_decision(arrivals.ulid_at(now), of_person(RESTORE, by, now, study, series, instance))
 
 
-def _of_person(kind: str, by: str, now: float, study: Uid, series: Uid | None, instance: Uid | None) -> dict[str, Any]:
+def of_person(kind: str, by: str, now: float, study: Uid, series: Uid | None, instance: Uid | None) -> dict[str, Any]:
     document: dict[str, Any] = {
         "v": SCHEMA_VERSION,
         "kind": kind,

@@ -24,6 +24,7 @@ def study_pk(archive_id: ArchiveId, study: Uid) -> str:
 
 
 STUDY_SK = "0"
+GATE_SK = "8"  #: holds (`maypacs.holds`)
 TOMBSTONE_SK = "9"
 
 
