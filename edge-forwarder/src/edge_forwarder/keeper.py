@@ -78,7 +78,7 @@ class Keeper:
         self._events.put(None)
         self._thread.join(seconds)
 
-    def stored(self, file: SpooledFile, association: int) -> None:
+    def stored(self, file: SpooledFile, association: int | None = None) -> None:
         self._events.put(_Stored(file, association))
 
     def ended(self, association: int) -> None:

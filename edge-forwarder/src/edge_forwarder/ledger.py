@@ -23,6 +23,8 @@ from edge_forwarder.peek import Identity
 from edge_forwarder.statuses import FailureReason
 
 _SCHEMA_VERSION: Final = 1
+#: Names in one question.
+_AT_ONCE: Final = 500
 _SCHEMA: Final = """
 create table sent (
   name text primary key, file text not null, ae text not null, sop text not null, sop_class text not null,
@@ -135,6 +137,21 @@ class Ledger(Database):
             for file in files:
                 self._do("update sent set state = ?, at = ? where file = ?", state, now, file)
 
+    def spooled_again(self, files: Sequence[str]) -> None:
+        """Files that were set aside are handed over once more: their fate is open again."""
+        if files:
+            self.settle(files, SentState.SPOOLED)
+
+    def states(self, names: Sequence[str]) -> dict[str, SentState]:
+        """What became of instances, by name; those that the keeper has not seen are not in it."""
+        found: dict[str, SentState] = {}
+        for at in range(0, len(names), _AT_ONCE):
+            some = names[at : at + _AT_ONCE]
+            marks = ",".join("?" * len(some))
+            rows = self._rows(f"select name, state from sent where name in ({marks})", *some)  # noqa: S608 - only marks
+            found |= {row["name"]: SentState(row["state"]) for row in rows}
+        return found
+
     def sent(self, sop_instance_uid: str) -> list[Sent]:
         """Oldest first: names begin with the time of arrival."""
         rows = self._rows("select * from sent where sop = ? order by name", sop_instance_uid)
@@ -152,6 +169,11 @@ class Ledger(Database):
             )
             for row in rows
         ]
+
+    def was_indexed(self, sop_instance_uids: Iterable[str]) -> bool:
+        """Whether any of these was sent before, by anybody, and is in the cloud."""
+        sql = "select 1 from sent where sop = ? and state = ? limit 1"
+        return any(self._rows(sql, uid, SentState.INDEXED) for uid in sop_instance_uids)
 
     # Commitments
 

@@ -33,6 +33,11 @@ class Line:
         """Seconds until the next request should be made."""
         return max(0.0, self._until - self._clock())
 
+    def hurry(self) -> None:
+        """End the pause: a person says that the next request will do."""
+        with self._lock:
+            self._failures, self._until = 0, 0.0
+
     def worked(self) -> None:
         with self._lock:
             was_down, self._failures, self._until = self._failures > 0, 0, 0.0

@@ -17,6 +17,7 @@ from edge_forwarder.dicomweb import DicomWeb
 from edge_forwarder.evidence import Evidence
 from edge_forwarder.fetch import Fetcher
 from edge_forwarder.find import Find
+from edge_forwarder.intake import Intake
 from edge_forwarder.journal import InstanceRow, Journal
 from edge_forwarder.keeper import Keeper
 from edge_forwarder.ledger import Ledger
@@ -37,9 +38,13 @@ from edge_forwarder.watcher import Watcher
 
 
 class Service:
-    """One edge. Raises ConfigError or SpoolError when it cannot be made, OSError when the port is taken."""
+    """One edge. Raises ConfigError or SpoolError when it cannot be made, OSError when the port is taken.
 
-    def __init__(self, config: Config, log: Log) -> None:
+    Without ``listen`` it opens no port: it uploads what is spooled and handed over, for a command that finds no edge
+    running.
+    """
+
+    def __init__(self, config: Config, log: Log, *, listen: bool = True) -> None:
         self._config, self._log = config, log
         credentials = load_credentials(config.credentials_file)
         self.cloud = Cloud(config.cloud, credentials)
@@ -75,6 +80,7 @@ class Service:
             planner = Planner(_limits(config))
             self.keeper = Keeper(self.spool, self.journal, planner, self.uploader.submit, log, self.ledger)
             self.archive = DicomWeb(config.cloud, credentials, config.retrieve)
+            self.intake = Intake(self.spool, self.ledger, self.keeper.stored, self.uploader.hurry, log)
             calls_by_tls = any(device.tls for device in config.devices)
             self._client_tls = tls.client_context(config) if calls_by_tls else None
             judge = Evidence(self.ledger, self.archive, self._is_spooled, self.keeper.caught_up)
@@ -82,7 +88,7 @@ class Service:
             self.watcher.settled = self.commitments.wake
             offer = Offer({Command.N_ACTION_RQ: self.commitments.action, **self._readers()}, self.commitments)
             receiver = Receiver(config, self.spool, log, self.keeper.stored, self.keeper.ended, self._refused, offer)
-            self.listener = Listener(receiver, tls.server_context(config))
+            self.listener = Listener(receiver, tls.server_context(config)) if listen else None
         except BaseException:
             self.spool.close()
             raise
@@ -91,21 +97,26 @@ class Service:
         """The uploader first, for the keeper gives it work; the listener last, when everything behind it stands."""
         self.journal.set_fact("started_at", time.time())
         self.journal.set_fact("version", __version__)
-        self.journal.set_fact("port", self.listener.port)
-        self.journal.set_fact("tls_port", self.listener.tls_port)
+        if self.listener is not None:
+            self.journal.set_fact("port", self.listener.port)
+            self.journal.set_fact("tls_port", self.listener.tls_port)
         self.watcher.start()
         self.uploader.start()
         self.keeper.start()
         self.commitments.start()
         self.cache.start()
-        self.listener.start()
-        self._log.info("started", version=__version__, host=self.listener.host, port=self.listener.port)
+        self.intake.start()
+        if self.listener is not None:
+            self.listener.start()
+            self._log.info("started", version=__version__, host=self.listener.host, port=self.listener.port)
 
     def stop(self) -> None:
         """Graceful: associations finish the message they are in, what was received is packed, uploads are left
         where they are.
         """
-        self.listener.stop(seconds=6.0)
+        if self.listener is not None:
+            self.listener.stop(seconds=6.0)
+        self.intake.stop(seconds=2.0)
         self.commitments.stop(seconds=2.0)
         self.cache.stop(seconds=1.0)
         self.keeper.stop(seconds=4.0)
@@ -149,7 +160,7 @@ class Service:
                 self.cache.adopt(instance, self.spool.path(member.name))
 
     def _is_spooled(self, name: str) -> bool:
-        return self.spool.path(name).is_file()
+        return (self.intake.folder / name).is_file() or self.spool.path(name).is_file()
 
     def _peer(self, ae_title: str) -> Peer | None:
         """How to call a device; None when its entry has no host or port."""
@@ -190,6 +201,7 @@ def run(config: Config, log: Log) -> None:
         signal.signal(number, lambda *_: over.set())
     service = Service(config, log)
     service.start()
+    assert service.listener is not None
     ports = service.listener.port or service.listener.tls_port
     print(f"ready {config.edge.ae_title}@{service.listener.host}:{ports}", flush=True)  # noqa: T201
     over.wait()

@@ -4,6 +4,7 @@
 ``received/``   acknowledged: one Part 10 file an instance, written once, ``<ULID>~<calling AE title, quoted>.dcm``
 ``attention/``  what the cloud would not take as it is (a conflict, a quarantine), with the reason, for a person
 ``journal.sqlite``  can be deleted: it is rebuilt from ``received/``
+``handed/``     what commands of this machine hand over (`intake`)
 ``lock``        held by the one process that works on this spool
 
 The order is temp, write, fsync, rename, fsync of the folder; only then may anybody say success.
@@ -56,6 +57,9 @@ def free_bytes(folder: Path) -> int:
 class Spool:
     """The folder, its allowance and its lock. Threads may share it."""
 
+    lock_name = "lock"
+    busy = "another process works on the spool {folder}"
+
     def __init__(
         self,
         folder: Path,
@@ -79,11 +83,11 @@ class Spool:
         try:
             for folder in (self.folder, self.incoming, self.received, self.attention):
                 folder.mkdir(parents=True, exist_ok=True, mode=0o750)
-            self._process_lock = os.open(self.folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640)
+            self._process_lock = os.open(self.folder / self.lock_name, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640)
             try:
                 fcntl.flock(self._process_lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
-                raise ConfigError(f"another process works on the spool {self.folder}") from None
+                raise ConfigError(self.busy.format(folder=self.folder)) from None
             for leftover in self.incoming.iterdir():
                 leftover.unlink()
             self._received_descriptor = os.open(self.received, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)

@@ -1,0 +1,145 @@
+"""The intake: how other processes of this machine hand instances to the spool, whichever process works on it.
+
+Only who holds the spool's lock touches ``received/`` and the journal. The commands (`send`, `retry`, `migrate`) put
+whole Part 10 files into ``handed/`` by way of ``handed/writing/``, with the same care as a C-STORE: write, fsync,
+rename, fsync of the folder. From then on a file is as safe as one that was acknowledged. A thread of the edge moves it
+to ``received/`` by one rename, so it is in exactly one of the two at any moment, and tells the keeper. With no edge
+running it waits for the next start.
+
+A file's name is that of a spooled one; instead of a calling AE title it has a label of more than 16 characters, which
+no AE title can be.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+from edge_forwarder.config import MIB, Config
+from edge_forwarder.errors import EdgeError
+from edge_forwarder.ledger import Ledger
+from edge_forwarder.logs import Log
+from edge_forwarder.spool import Spool, SpooledFile
+
+FOLDER: Final = "handed"
+#: A file of this name asks the edge to try again now what it would try later.
+HURRY: Final = "hurry"
+_LOOK_SECONDS: Final = 0.5
+#: What a command knows of the spool's size is at most so old (seconds).
+_COUNT_SECONDS: Final = 2.0
+
+
+class Handover(Spool):
+    """The side of a command: a spool whose files another process takes. One command at a time holds it.
+
+    It leaves twice the free space that the spool must leave: the modalities' images come first.
+    """
+
+    lock_name = f"{FOLDER}/lock"
+    busy = "another import or migration works on the spool {folder}"
+
+    def __init__(self, config: Config) -> None:
+        super().__init__(
+            config.spool_folder,
+            min_free_bytes=2 * config.spool.min_free_mib * MIB,
+            max_bytes=config.spool.max_mib * MIB,
+        )
+        self._truth = self.received
+        self.incoming, self.received = self.folder / FOLDER / "writing", self.folder / FOLDER
+        self._counted_at = -_COUNT_SECONDS
+
+    def check_room(self, more: int) -> None:
+        if self._max and time.monotonic() > self._counted_at + _COUNT_SECONDS:
+            self._held = sum(_size(folder) for folder in (self._truth, self.received, self.incoming))
+            self._held += sum(_size(folder) for folder in self.attention.iterdir())
+            self._counted_at = time.monotonic()
+        super().check_room(more)
+
+
+def _size(folder: Path) -> int:
+    """Of the files right in it."""
+    total = 0
+    with contextlib.suppress(OSError), os.scandir(folder) as entries:
+        for entry in entries:
+            with contextlib.suppress(OSError):  # the edge may move or delete it at any time
+                total += entry.stat().st_size if entry.is_file() else 0
+    return total
+
+
+def hurry(folder: Path) -> None:
+    """Ask the edge that works, or will work, on this spool to try at once what it would try later. Raises OSError."""
+    handed = folder / FOLDER
+    handed.mkdir(parents=True, exist_ok=True, mode=0o750)
+    (handed / HURRY).touch(mode=0o640)
+
+
+class Intake:
+    """The side of the edge: one thread that looks into ``handed/``."""
+
+    def __init__(
+        self,
+        spool: Spool,
+        ledger: Ledger,
+        stored: Callable[[SpooledFile], None],
+        hurry: Callable[[], None],
+        log: Log,
+    ) -> None:
+        self._spool, self._ledger, self._stored, self._hurry, self._log = spool, ledger, stored, hurry, log
+        self.folder = spool.folder / FOLDER
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="intake", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self, seconds: float = 5.0) -> None:
+        self._stop.set()
+        self._thread.join(seconds)
+
+    def _run(self) -> None:
+        complained = False
+        while not self._stop.is_set():
+            try:
+                self.look()
+                complained = False
+            except Exception as error:  # the disk, the ledger: what was handed over stays, and is looked at again
+                if not complained:
+                    self._log.error("what was handed over cannot be taken", why=f"{type(error).__name__}: {error}")
+                complained = True
+            self._stop.wait(_LOOK_SECONDS)
+
+    def look(self) -> int:
+        """Take what is there now; how many. Raises OSError, sqlite3.Error, EdgeError."""
+        try:
+            names = sorted(os.listdir(self.folder))
+        except FileNotFoundError:
+            return 0
+        if HURRY in names:
+            (self.folder / HURRY).unlink(missing_ok=True)
+            self._hurry()
+        files = [name for name in names if name.endswith(".dcm")]
+        # What was set aside before (`retry`) waits again; said before the file is where it could be uploaded from.
+        self._ledger.spooled_again(list(self._ledger.states(files)))
+        taken = [self._take(name) for name in files]
+        if taken:
+            # The renames are durable before the keeper acts on them.
+            self._spool.sync_received()
+            for file in taken:
+                self._stored(file)
+            self._log.info("took what was handed over", files=len(taken))
+        return len(taken)
+
+    def _take(self, name: str) -> SpooledFile:
+        source = self.folder / name
+        target = self._spool.path(name)
+        if target.exists():
+            raise EdgeError("a file of that name is in the spool already")
+        size = source.stat().st_size
+        source.rename(target)
+        self._spool.account(size)
+        return SpooledFile(name, size)
