@@ -18,7 +18,7 @@ from aws_lambda_powertools import Logger
 from chalice.app import Chalice, Response
 
 from maypacs.access.addresses import client_address
-from maypacs.console import dashboard, edges, members, sessions
+from maypacs.console import dashboard, devices, edges, members, sessions
 from maypacs.console.request import Json, Request, parse_body
 from maypacs.errors import NotFoundError
 from maypacs.http.answers import cors_headers, merge_vary, preflight
@@ -43,6 +43,9 @@ ROUTES: tuple[tuple[str, str, int, UseCase], ...] = (
     ("POST", "/api/archives/{archive}/enrolment-codes", 201, edges.add_enrolment_code),
     ("GET", "/api/archives/{archive}/edges", 200, edges.list_edges),
     ("DELETE", "/api/archives/{archive}/edges/{edge}", 204, edges.remove_edge),
+    ("POST", "/api/archives/{archive}/edges/{edge}/key", 204, devices.replace_key),
+    ("POST", "/api/archives/{archive}/heartbeats", 200, devices.beat),
+    ("GET", "/api/archives/{archive}/devices", 200, devices.list_devices),
     ("POST", "/api/archives/{archive}/boundaries", 200, edges.boundaries),
     ("POST", "/api/archives/{archive}/uploads", 201, edges.grant_upload),
     ("GET", "/api/archives/{archive}/uploads/{arrival}", 200, edges.upload_status),

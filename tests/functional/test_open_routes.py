@@ -136,11 +136,13 @@ def test_an_admin_of_another_archive_is_an_outsider_here(
                 "/edges",
                 "/audit",
                 "-codes",
+                "/heartbeats",
+                "/devices",
             },
         ),
-        (Role.TECHNICIAN, {"DELETE", "/restore", "/keys", "/users", "/edges", "/audit", "-codes"}),
-        (Role.RADIOLOGIST, {"DELETE", "/restore", "/keys", "/users", "/edges", "/audit", "-codes"}),
-        (Role.ADMIN, set()),
+        (Role.TECHNICIAN, {"DELETE", "/restore", "/keys", "/users", "/edges", "/audit", "-codes", "/heartbeats"}),
+        (Role.RADIOLOGIST, {"DELETE", "/restore", "/keys", "/users", "/edges", "/audit", "-codes", "/heartbeats"}),
+        (Role.ADMIN, {"/heartbeats", "/edges/{edge}/key"}),
     ],
 )
 def test_each_role_is_refused_what_is_not_its_own(

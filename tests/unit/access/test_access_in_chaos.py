@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import pytest
 from tests.support.chaos_table import Chaos, ChaosTable
@@ -13,7 +14,7 @@ from tests.support.clock import Clock
 from maypacs.access.accounts import add_archive, add_user, get_user, list_archives, list_users, remove_role
 from maypacs.access.audit import AuditLog
 from maypacs.access.edges import add_enrolment_code, enrol, list_edges
-from maypacs.access.keys import add_key, find_key, list_keys, revoke_key
+from maypacs.access.keys import add_key, digest, find_key, list_keys, replace_secret, revoke_key
 from maypacs.access.principals import Action, Principal, Role
 from maypacs.access.secrets import new_secrets
 from maypacs.access.sessions import Sessions
@@ -123,3 +124,71 @@ def test_an_audit_record_is_there_before_the_answer(tmp_path: Path, seed: int, c
         with table.calm():
             assert len(log.read(HOSP1, "20270115")) == n + 1
     table.inner.close()  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize("kind", [RESENT, ANYTHING], ids=["resent", "anything"])
+def test_a_key_that_gets_a_new_secret_always_has_one_that_works(
+    tmp_path: Path, seed: int, kind: Chaos, clock: Clock
+) -> None:
+    """Whoever holds both gets on at any moment, and at the end with the new one alone; a revocation ends both."""
+    table = chaos(tmp_path, seed, kind)
+    with table.calm():
+        add_archive(table, "hosp1")
+        key = add_key(table, "hosp1", Role.TECHNICIAN, clock=clock)
+    old, new = key.key, "mpk_" + "n" * 43
+
+    def attempt() -> None:
+        with table.calm():
+            working = [secret for secret in (old, new) if find_key(table, secret)]
+        assert working, "locked out"
+        replace_secret(table, HOSP1, key.about.key_id, presented=working[0], replacement=digest(new))
+
+    persistently(attempt)
+    with table.calm():
+        assert find_key(table, old) is None
+        assert find_key(table, new) == key.about
+        assert list_keys(table, HOSP1) == [key.about]
+    with pytest.raises(UnauthenticatedError):
+        persistently(
+            lambda: replace_secret(table, HOSP1, key.about.key_id, presented=old, replacement=digest("mpk_other"))
+        )
+    persistently(lambda: revoke_key(table, HOSP1, key.about.key_id))
+    with table.calm():
+        assert find_key(table, new) is None
+        assert list_keys(table, HOSP1) == []
+
+
+@pytest.mark.parametrize("at", range(9))
+def test_a_key_revoked_while_it_gets_a_new_secret_has_none(tmp_path: Path, at: int, clock: Clock) -> None:
+    """Whichever call of the replacement the revocation comes before."""
+    table = SqliteTable(tmp_path / "accounts.db")
+    add_archive(table, "hosp1")
+    key = add_key(table, "hosp1", Role.TECHNICIAN, clock=clock)
+    new = "mpk_" + "n" * 43
+    with pytest.raises(UnauthenticatedError) if at < 6 else contextlib.nullcontext():
+        replace_secret(
+            RevokedBefore(table, at, key.about.key_id),
+            HOSP1,
+            key.about.key_id,
+            presented=key.key,
+            replacement=digest(new),
+        )
+    revoke_key(table, HOSP1, key.about.key_id)
+    assert find_key(table, key.key) is None
+    assert find_key(table, new) is None
+    assert list_keys(table, HOSP1) == []
+    table.close()
+
+
+class RevokedBefore:
+    """A table before whose n-th call somebody else revokes the key."""
+
+    def __init__(self, table: SqliteTable, at: int, key_id: str) -> None:
+        self._table, self._left, self._key_id = table, at, key_id
+
+    def __getattr__(self, name: str) -> Any:
+        if self._left == 0:
+            revoke_key(self._table, HOSP1, self._key_id)
+        self._left -= 1
+        return getattr(self._table, name)

@@ -3,7 +3,7 @@
 | partition        | sort key      | row                                     |
 |------------------|---------------|-----------------------------------------|
 | `code#{sha256}`  | `0`           | an enrolment code: archive, expiry, use |
-| `{archive}#A`    | `edge#{edge}` | an edge; its key's id is the edge's id  |
+| `{archive}#A`    | `edge#{edge}` | an edge; its key's id is the edge's id; what it said last of itself |
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from maypacs.access.accounts import Clock, all_items, get_archive, label, partition
 from maypacs.access.keys import NewKey, add_key, digest, revoke_key
 from maypacs.access.principals import Role
-from maypacs.errors import ConditionFailedError, UnauthenticatedError
-from maypacs.index.table import Equals, Table
+from maypacs.errors import ConditionFailedError, NotFoundError, UnauthenticatedError
+from maypacs.index.table import Equals, Present, Table
 from maypacs.uids import ArchiveId
 
 CODE_SECONDS = 600
@@ -39,6 +39,8 @@ class Edge:
     name: str
     version: str
     enrolled_at: int
+    heard_at: int | None = None  #: of its last heartbeat
+    health: bytes = b""  #: what that said; opaque here
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,9 +119,32 @@ def enrol(accounts: Table, code: str, *, name: str = "", version: str = "", cloc
 
 def list_edges(accounts: Table, archive: ArchiveId) -> list[Edge]:
     return [
-        Edge(i["sk"].removeprefix("edge#"), archive, i["name"], i["version"], i["enrolled_at"])
+        Edge(
+            i["sk"].removeprefix("edge#"),
+            archive,
+            i["name"],
+            i["version"],
+            i["enrolled_at"],
+            i.get("heard_at"),
+            i.get("health", b""),
+        )
         for i in all_items(accounts, partition(archive), prefix="edge#")
     ]
+
+
+def note_heartbeat(
+    accounts: Table, archive: ArchiveId, edge_id: str, *, version: str, health: bytes, clock: Clock = time.time
+) -> int:
+    """What an edge says of itself takes the place of what it said before: one row an edge, one write unit a time while
+    ``health`` is short. The moment, in seconds since 1970. Raises NotFoundError when there is no such edge (any more).
+    """
+    now = int(clock())
+    said = {"heard_at": now, "version": label(version), "health": health}
+    try:
+        accounts.update(partition(archive), f"edge#{edge_id}", set=said, condition=Present())
+    except ConditionFailedError:
+        raise NotFoundError("no such edge") from None
+    return now
 
 
 def remove_edge(accounts: Table, archive: ArchiveId, edge_id: str) -> None:

@@ -4,10 +4,13 @@
 |------------------|------------|------------------------------------------------------------|
 | `key#{sha256}`   | `0`        | what the key may do; no row: no such key                   |
 | `{archive}#A`    | `key#{id}` | the same for the archive's list, with the digest to revoke |
+
+A key whose secret is being replaced has the digest of the old one as `replaces`, until it is replaced again.
 """
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import secrets
 import time
@@ -16,8 +19,8 @@ from typing import Literal
 
 from maypacs.access.accounts import Clock, all_items, get_archive, label, partition
 from maypacs.access.principals import Role
-from maypacs.errors import BadRequestError
-from maypacs.index.table import Item, Table
+from maypacs.errors import BadRequestError, ConditionFailedError, UnauthenticatedError
+from maypacs.index.table import AbsentOrEquals, Equals, Item, Table
 from maypacs.uids import ArchiveId
 
 PREFIX = "mpk_"
@@ -96,11 +99,49 @@ def list_keys(accounts: Table, archive: ArchiveId, *, kind: Literal["key", "edge
 
 
 def revoke_key(accounts: Table, archive: ArchiveId, key_id: str) -> None:
-    """It works no more after the gatekeeper's half minute. Idempotent: revoking what is not there is a success."""
-    item = accounts.get(partition(archive), f"key#{key_id}")
-    if item is not None:
-        accounts.delete(f"key#{item['digest']}", "0")
-        accounts.delete(partition(archive), f"key#{key_id}")
+    """It works no more after the gatekeeper's half minute. Idempotent: revoking what is not there is a success.
+
+    The secrets go first and the list's row last, if it still tells of these secrets: whatever a crash leaves is listed.
+    """
+    while (item := accounts.get(partition(archive), f"key#{key_id}")) is not None:
+        for secret in (item["digest"], item.get("replaces")):
+            if secret:
+                accounts.delete(f"key#{secret}", "0")
+        with contextlib.suppress(ConditionFailedError):  # replaced meanwhile: look again
+            accounts.delete(partition(archive), f"key#{key_id}", condition=Equals("digest", item["digest"]))
+
+
+def replace_secret(accounts: Table, archive: ArchiveId, key_id: str, *, presented: str, replacement: str) -> None:
+    """A key gets another secret, of which its holder tells the digest (SHA-256, hex) and has written it down already.
+
+    Idempotent, and finished by whoever repeats it, with the old secret or the new one: one of them works at any moment,
+    and after a success only the new one. Raises UnauthenticatedError when the key is not there, or has another secret.
+    """
+    gone = UnauthenticatedError("the API key is not valid")
+    pk, sk, old = partition(archive), f"key#{key_id}", digest(presented)
+    item, holder = accounts.get(pk, sk), accounts.get(f"key#{replacement}", "0")
+    if holder is not None and holder["id"] != key_id:
+        raise BadRequestError("that secret is another key's")
+    if item is not None and item["digest"] == old and old != replacement:
+        with contextlib.suppress(ConditionFailedError):  # somebody else's, or our own that was sent twice: see below
+            accounts.update(pk, sk, set={"digest": replacement, "replaces": old}, condition=Equals("digest", old))
+        item = accounts.get(pk, sk)
+    if item is None or item["digest"] != replacement or old not in (replacement, item.get("replaces")):
+        raise gone
+    row = {k: v for k, v in item.items() if k not in ("digest", "replaces")}
+    accounts.put({**row, "pk": f"key#{replacement}", "sk": "0"}, condition=AbsentOrEquals("id", key_id))
+    now = accounts.get(pk, sk)
+    if now is None or now["digest"] != replacement:
+        # Revoked while we were at it: whoever did it may have looked before the new secret was there.
+        accounts.delete(f"key#{replacement}", "0")
+        raise gone
+    if replaced := item.get("replaces"):
+        accounts.delete(f"key#{replaced}", "0")
+
+
+def forget_secret(accounts: Table, secret: str) -> None:
+    """Ends a secret whose key is listed no more."""
+    accounts.delete(f"key#{digest(secret)}", "0")
 
 
 def _to_item(key: ApiKey) -> Item:

@@ -1,12 +1,12 @@
 """The one place that decides: (principal, action, archive, study?).
 
-| role        | search, read | store | delete | manage | operate |
-|-------------|--------------|-------|--------|--------|---------|
-| viewer      | yes          |       |        |        |         |
-| technician  | yes          | yes   |        |        |         |
-| radiologist | yes          | yes   |        |        |         |
-| admin       | yes          | yes   | yes    | yes    |         |
-| operator    | yes          | yes   | yes    | yes    | yes     |
+| role        | search, read | store, monitor | delete | manage | operate |
+|-------------|--------------|----------------|--------|--------|---------|
+| viewer      | yes          |                |        |        |         |
+| technician  | yes          | yes            |        |        |         |
+| radiologist | yes          | yes            |        |        |         |
+| admin       | yes          | yes            | yes    | yes    |         |
+| operator    | yes          | yes            | yes    | yes    | yes     |
 
 An edge is a technician of its archive. A role holds for every study of the archive.
 """
@@ -20,7 +20,7 @@ from maypacs.access.principals import Action, Principal, Role
 from maypacs.uids import ArchiveId, Uid
 
 _SEE = frozenset({Action.SEARCH, Action.READ})
-_CONTRIBUTE = _SEE | {Action.STORE}
+_CONTRIBUTE = _SEE | {Action.STORE, Action.MONITOR}
 _ADMINISTER = _CONTRIBUTE | {Action.DELETE, Action.MANAGE}
 
 ALLOWED: Mapping[Role, frozenset[Action]] = {

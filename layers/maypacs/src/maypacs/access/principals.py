@@ -28,6 +28,7 @@ class Action(StrEnum):
     READ = "read"  #: metadata, pixels, thumbnails, bulk data
     STORE = "store"  #: STOW-RS, upload grants and their receipts
     DELETE = "delete"
+    MONITOR = "monitor"  #: how edges and devices are: no patient's data
     MANAGE = "manage"  #: users, keys and edges of the archive, and its audit log
     OPERATE = "operate"  #: archives themselves; operators
 
