@@ -29,7 +29,7 @@ from maypacs.http.urls import archive_root, base_url
 from maypacs.runtime import Runtime
 from maypacs.uids import archive_id, uid
 
-METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
+METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE"]
 
 app = APIGatewayRestResolver()
 logger = Logger(service="dicomweb")
@@ -153,7 +153,9 @@ def _no_route(_: Exception) -> Response[str]:
 @metrics.log_metrics(raise_on_empty_metrics=False)
 def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     """The Lambda handler, of API Gateway's proxy events (REST, version 1)."""
-    event = {**event, "path": event["path"].rstrip("/")}
+    # A method that nobody here has heard of is one that the resource does not allow (405), not an unknown resource.
+    method = event["httpMethod"] if event["httpMethod"] in METHODS else "TRACE"
+    event = {**event, "path": event["path"].rstrip("/"), "httpMethod": method}
     result = app.resolve(event, context)
     sent = {name.lower(): value for name, value in (event.get("headers") or {}).items()}
     headers = {name: ", ".join(values) for name, values in result.pop("multiValueHeaders", {}).items()}

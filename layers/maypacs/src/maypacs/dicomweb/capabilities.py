@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree
 
+from maypacs.dicomweb.parameter_schemas import path_parameter, query_parameter
 from maypacs.errors import NotAcceptableError
 from maypacs.http.answers import Answer, json_answer
 from maypacs.http.media_types import DICOM, DICOM_JSON, DICOM_XML, JSON, OCTETS, parse_accept
@@ -24,9 +25,6 @@ if TYPE_CHECKING:
 
 WADL = "application/vnd.sun.wadl+xml"
 _WADL_NAMESPACE = "http://wadl.dev.java.net/2009/02"
-_UID = {"type": "string", "pattern": r"^[0-9.]{1,64}$"}
-_NUMBERS = {"type": "string", "pattern": r"^[0-9]+(,[0-9]+)*$"}
-_PATHS = {"study": _UID, "series": _UID, "instance": _UID, "frames": _NUMBERS, "path": {"type": "string"}}
 _MULTIPART = "multipart/related"
 _XML = f'{_MULTIPART}; type="{DICOM_XML}"'
 _PICTURES = ("image/jpeg", "image/png", "image/gif", "application/pdf", "text/html", "text/plain", "video/*")
@@ -64,8 +62,6 @@ _WADO_URI = (
     "imageQuality",
     "transferSyntax",
 )
-_INTEGERS = {"limit": (1, 1000), "offset": (0, 10_000), "frameNumber": (1, 2**31 - 1), "imageQuality": (1, 100)}
-_BOOLEANS = frozenset(("fuzzymatching", "emptyvaluematching", "multiplevaluematching"))
 #: What any resource may answer, beside what it is for.
 _ERRORS = (400, 401, 403, 404, 406, 410, 413, 415, 503)
 
@@ -142,7 +138,10 @@ def openapi(routes: Mapping[str, Mapping[str, Operation]], root: str) -> dict[st
     paths = {
         template.replace("{path+}", "{path}"): {
             **_path_parameters(template),
-            **{method.lower(): _operation(described(template, method, op)) for method, op in operations.items()},
+            **{
+                method.lower(): _operation(described(template, method, op), template)
+                for method, op in operations.items()
+            },
         }
         for template, operations in routes.items()
         if operations
@@ -173,11 +172,11 @@ def openapi(routes: Mapping[str, Mapping[str, Operation]], root: str) -> dict[st
 
 def _path_parameters(template: str) -> dict[str, Any]:
     names = [name.rstrip("+") for name in re.findall(r"\{([^}]+)\}", template)]
-    parameters = [{"name": name, "in": "path", "required": True, "schema": _PATHS[name]} for name in names]
+    parameters = [path_parameter(name) for name in names]
     return {"parameters": parameters} if parameters else {}
 
 
-def _operation(each: Described) -> dict[str, Any]:
+def _operation(each: Described, template: str) -> dict[str, Any]:
     responses: dict[str, Any] = {
         str(status): {"description": _meaning(status), **_content(types)} for status, types in each.answers.items()
     }
@@ -185,23 +184,18 @@ def _operation(each: Described) -> dict[str, Any]:
     for status in each.errors:
         responses.setdefault(str(status), {"description": _meaning(status), "content": content})
     document: dict[str, Any] = {"operationId": each.name, "summary": each.summary, "responses": responses}
+    resource = template.rpartition("/")[2]
     if each.query:
-        document["parameters"] = [{"name": name, "in": "query", "schema": _schema(name)} for name in each.query]
+        document["parameters"] = [query_parameter(name, resource) for name in each.query]
     if each.takes:
-        document["requestBody"] = {"required": True, **_content(each.takes)}
+        binary = {"schema": {"type": "string", "format": "binary"}}
+        document["requestBody"] = {"required": True, "content": dict.fromkeys(each.takes, binary)}
     return document
 
 
 def _content(types: Iterable[str]) -> dict[str, Any]:
     content: dict[str, Any] = {name: {} for name in types}
     return {"content": content} if content else {}
-
-
-def _schema(name: str) -> dict[str, Any]:
-    if name in _INTEGERS:
-        lowest, highest = _INTEGERS[name]
-        return {"type": "integer", "minimum": lowest, "maximum": highest}
-    return {"type": "boolean"} if name in _BOOLEANS else {"type": "string"}
 
 
 def _meaning(status: int) -> str:
