@@ -1,8 +1,8 @@
-"""DELETE of a study, a series or an instance, mode *removed* (protocols: decisions; an extension of DICOMweb).
+"""Deletion of a study, a series or an instance: into the trash (protocols: decisions; an extension of DICOMweb).
 
 Decision object → tombstone row → packs that hold a removed instance and others are written anew without it → series,
 study and hint rows → objects into the trash → pack rows gone. Answered only then; a repeat finishes what a crash left.
-Arrivals up to the cut-off are ignored for ever.
+Arrivals up to the cut-off are ignored for ever; `decisions` has the modes. `erase` goes on from here.
 """
 
 from __future__ import annotations
@@ -14,10 +14,11 @@ from maypacs import arrivals, decisions
 from maypacs.archive import sidecar
 from maypacs.errors import ConditionFailedError, GoneError, NotFoundError, ObjectNotFoundError
 from maypacs.exports import drop_exports
+from maypacs.holds import pass_gate
 from maypacs.index import cascade, series_rows
 from maypacs.index.cascade import DEFAULT_EFFECTS, Effects
 from maypacs.index.pack_rows import PackHead, choice_prefix
-from maypacs.index.removals import Removals, read_removals
+from maypacs.index.removals import Removals, Tombstone, read_removals
 from maypacs.index.resolution import OpenPack
 from maypacs.index.rows import instance_table_sk, pack_head_sk, study_pk
 from maypacs.index.table import Equals
@@ -26,52 +27,89 @@ from maypacs.workspace import Workspace
 
 
 def delete_study(workspace: Workspace, study: Uid, principal: str, *, effects: Effects = DEFAULT_EFFECTS) -> None:
-    """Raises NotFoundError; GoneError when it was deleted before (what was left of it, is gone then too)."""
-    _delete(workspace, study, None, None, principal, effects)
+    """Raises NotFoundError; GoneError when it was deleted before (what was left of it, is gone then too); ConflictError
+    when it is held."""
+    remove(workspace, study, None, None, principal, effects=effects)
 
 
 def delete_series(
     workspace: Workspace, study: Uid, series: Uid, principal: str, *, effects: Effects = DEFAULT_EFFECTS
 ) -> None:
-    """Raises NotFoundError, GoneError."""
-    _delete(workspace, study, series, None, principal, effects)
+    """Raises NotFoundError, GoneError, ConflictError."""
+    remove(workspace, study, series, None, principal, effects=effects)
 
 
 def delete_instance(
     workspace: Workspace, study: Uid, series: Uid, instance: Uid, principal: str, *, effects: Effects = DEFAULT_EFFECTS
 ) -> None:
-    """Raises NotFoundError, GoneError."""
-    _delete(workspace, study, series, instance, principal, effects)
+    """Raises NotFoundError, GoneError, ConflictError."""
+    remove(workspace, study, series, instance, principal, effects=effects)
 
 
-def _delete(
-    workspace: Workspace, study: Uid, series: Uid | None, instance: Uid | None, principal: str, effects: Effects
-) -> None:
+def remove(
+    workspace: Workspace,
+    study: Uid,
+    series: Uid | None,
+    instance: Uid | None,
+    principal: str,
+    *,
+    mode: str = decisions.REMOVED,
+    reason: str = "",
+    effects: Effects = DEFAULT_EFFECTS,
+) -> str:
+    """Into the trash; in the other modes what comes is refused from then on, also of what was removed before.
+
+    Returns the decision's name; of what is refused in this mode already, the one that holds.
+    """
     pk = study_pk(workspace.archive_id, study)
     removals = read_removals(workspace.table, pk)
+    living = _living(workspace, study, series, instance, removals)
+    row = removals.rows.get(tuple(each for each in (series, instance) if each), Tombstone())
+    if not living:
+        if not (removals.held(series, instance) or row.is_refused):
+            raise NotFoundError("there is no such thing to delete")
+        decided = _refused_already(row, mode)
+        if decided or mode == decisions.REMOVED:
+            sweep(workspace, study, series, effects=effects)
+            drop_exports(workspace.store, study)
+            if mode == decisions.REMOVED:
+                raise GoneError("this was deleted")
+            return decided
+    pass_gate(workspace, study, series, instance, effects=effects)
+    now = effects.clock()
+    # A clock of another machine may be ahead: what is seen is removed, whatever its arrival.
+    until = max(arrivals.ulid_at(now), *(head.arrival for head in living), "")
+    decided = decisions.decide_removal(
+        workspace, study, until, by=principal, now=now, series=series, instance=instance, mode=mode, reason=reason
+    )
+    sweep(workspace, study, series, effects=effects)
+    drop_exports(workspace.store, study)
+    return decided
+
+
+def _refused_already(row: Tombstone, mode: str) -> str:
+    """The decision that says as much as one of this mode would; "" is none."""
+    if row.is_erased:
+        return row.erasing
+    return row.refused if row.is_refused and mode == decisions.REJECTED else ""
+
+
+def _living(
+    workspace: Workspace, study: Uid, series: Uid | None, instance: Uid | None, removals: Removals
+) -> list[PackHead]:
+    """The packs that hold something of it."""
     living = [
         head for head in _heads(workspace, study, series) if head.arrival > removals.of_series(head.series_instance_uid)
     ]
-    if living and series and instance:
-        holding = series_rows.touched(living, {instance: max(head.arrival for head in living)})
-        living = [
-            pack.head
-            for pack in series_rows.open_packs(workspace, holding)
-            if any(row.sop_instance_uid == instance for row in pack.rows)
-            and not removals.hit(pack.head.arrival, series, [instance])
-        ]
-    if not living:
-        if not removals.held(series, instance):
-            raise NotFoundError("there is no such thing to delete")
-        sweep(workspace, study, series, effects=effects)
-        drop_exports(workspace.store, study)
-        raise GoneError("this was deleted")
-    now = effects.clock()
-    # A clock of another machine may be ahead: what is seen is removed, whatever its arrival.
-    until = max(arrivals.ulid_at(now), *(head.arrival for head in living))
-    decisions.decide_removal(workspace, study, until, by=principal, now=now, series=series, instance=instance)
-    sweep(workspace, study, series, effects=effects)
-    drop_exports(workspace.store, study)
+    if not living or not series or not instance:
+        return living
+    holding = series_rows.touched(living, {instance: max(head.arrival for head in living)})
+    return [
+        pack.head
+        for pack in series_rows.open_packs(workspace, holding)
+        if any(row.sop_instance_uid == instance for row in pack.rows)
+        and not removals.hit(pack.head.arrival, series, [instance])
+    ]
 
 
 def _heads(workspace: Workspace, study: Uid, series: Uid | None) -> list[PackHead]:
@@ -91,8 +129,10 @@ def sweep(workspace: Workspace, study: Uid, series: Uid | None = None, *, effect
         heads = _heads(workspace, study, series)
         wholly = [head for head in heads if head.arrival <= removals.of_series(head.series_instance_uid)]
         partly = _partly_removed(workspace, [head for head in heads if head not in wholly], removals)
+        replaced = {life for head in heads for life in head.replaces}
         for pack in partly:
-            _write_rest(workspace, pack, removals)
+            if pack.head.life not in replaced:  # what readers ignore has no rest that they would miss
+                _write_rest(workspace, pack, removals)
         walked = {series} if series else _series_of(workspace, pk, heads)
         arbiter = partial(decisions.arbitrate, workspace)
         after = cascade.walk(workspace, study, walked, arbiter=arbiter, effects=effects, touch=bool(partly))
@@ -168,7 +208,7 @@ def _write_rest(workspace: Workspace, pack: OpenPack, removals: Removals) -> Non
     offsets = tuple(part.offset for part in plan.parts)
     written = WrittenPack(plan.digest_id(), plan.size, plan.boundary, plan.joinable, offsets)
     uids = [row.sop_instance_uid for row in rows]
-    replaces = (head.life,)
+    replaces = (head.life, *head.replaces)
     arrival = put_object(
         workspace, head.arrival, study, series, uids, written, b"".join(plan.chunks), replaces=replaces
     )

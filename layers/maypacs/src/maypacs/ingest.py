@@ -134,8 +134,9 @@ def take(
             removals[study] = read_removals(workspace.table, study_pk(workspace.archive_id, study))
         gone = [(index, read) for index, read in numbered if removals[study].hit(arrival, each, [read.instance])]
         if gone:
-            outcomes.update((index, read.outcome("ignored", receipts.DELETED)) for index, read in gone)
-            for lot in split(sorted((read for _, read in gone), key=lambda read: read.order)):
+            outcomes.update((index, _ignored(read, removals[study])) for index, read in gone)
+            kept = (read for _, read in gone if not removals[study].erases(each, read.instance))
+            for lot in split(sorted(kept, key=lambda read: read.order)):
                 write_to_trash(workspace, arrival, study, each, lot)  # nobody else has it any more
             sweep(workspace, study, each, effects=effects)  # what an earlier try may have left
             numbered = [pair for pair in numbered if pair not in gone]
@@ -148,6 +149,11 @@ def take(
     for study, found in walks.items():
         _walk(workspace, arrival, study, found, effects)
     return [outcomes[index] for index in range(len(files))]
+
+
+def _ignored(read: Incoming, removals: Removals) -> Outcome:
+    refused = removals.refuses(read.series, read.instance)
+    return read.outcome("ignored", receipts.REFUSED if refused else receipts.DELETED)
 
 
 def _walk(

@@ -61,8 +61,10 @@ def store_large(workspace: Workspace, arrival: str, source: LargeSource, part: s
     scan = _scan(source, header, boundary)
     each = incoming.of_header(header, scan.digest, scan.frames, b"", part, length=source.length)
     if removals.hit(arrival, each.series, [each.instance]):
-        _write_to_trash(workspace, arrival, source, each, boundary, joinable=not scan.holds_boundary)
-        return each.outcome("ignored", receipts.DELETED)
+        if not removals.erases(each.series, each.instance):
+            _write_to_trash(workspace, arrival, source, each, boundary, joinable=not scan.holds_boundary)
+        refused = removals.refuses(each.series, each.instance)
+        return each.outcome("ignored", receipts.REFUSED if refused else receipts.DELETED)
     work = sort(workspace, arrival, [each])
     if work.new or work.conflicting:
         _write(workspace, arrival, source, each, boundary, joinable=not scan.holds_boundary)

@@ -24,6 +24,7 @@ MISSING_UID = "missing-uid"
 STUDY_MISMATCH = "study-mismatch"
 DIFFERS = "differs-from-current"
 DELETED = "study-deleted"
+REFUSED = "refused"  #: rejected or erased by a person, until that is lifted
 BAD_PACK = "bad-pack"
 BAD_BUNDLE = "bad-bundle"
 TOO_LARGE = "too-large"

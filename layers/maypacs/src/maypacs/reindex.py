@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import partial
 from itertools import groupby
 
-from maypacs import decisions, incoming
+from maypacs import decisions, erasures, holds, incoming
 from maypacs.archive import sidecar
 from maypacs.archive.store import PackLocation
 from maypacs.delete import sweep
@@ -56,12 +56,19 @@ def reindex(workspace: Workspace, *, effects: Effects = DEFAULT_EFFECTS) -> Rein
 
 
 def _apply_decisions(workspace: Workspace) -> None:
-    """Tombstones, then choices: those of an instance's present life only."""
+    """Tombstones and holds, then choices: those of an instance's present life only."""
     conflicts = []
+    applied = {
+        decisions.DELETE: decisions.apply_removal,
+        decisions.LIFT: decisions.apply_lift,
+        erasures.PROOF: decisions.apply_proof,
+        holds.HOLD: holds.apply_hold,
+        holds.RELEASE: holds.apply_release,
+    }
     for document in workspace.store.decisions():
-        if document["kind"] == decisions.DELETE:
-            decisions.apply_removal(workspace, document)
-        elif document["kind"] == decisions.CONFLICT:
+        if document["kind"] in applied:
+            applied[document["kind"]](workspace, document)
+        elif document["kind"] in (decisions.CONFLICT, decisions.PROMOTE):
             conflicts.append(document)
     removals: dict[str, Removals] = {}
     for document in conflicts:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from maypacs import arrivals, decisions
 from maypacs.archive.objects import ObjectHead
-from maypacs.errors import NotFoundError, ObjectNotFoundError, PackError
+from maypacs.errors import ConflictError, NotFoundError, ObjectNotFoundError, PackError
 from maypacs.index.cascade import DEFAULT_EFFECTS, Effects
 from maypacs.index.removals import Removals, read_removals
 from maypacs.index.rows import study_pk
@@ -43,14 +43,19 @@ def restore(
     *,
     effects: Effects = DEFAULT_EFFECTS,
 ) -> int:
-    """Returns how many instances came back. Raises NotFoundError: nothing of it is in the trash. Can be repeated."""
+    """Returns how many instances came back. Can be repeated.
+
+    Raises NotFoundError: nothing of it is in the trash (any more); ConflictError: it is refused until that is lifted.
+    """
     removals = read_removals(workspace.table, study_pk(workspace.archive_id, study))
+    if removals.is_refused(series, instance):
+        raise ConflictError("this was rejected or erased: it is refused until that is lifted")
     now = effects.clock()
     trashed = [(head, found) for head, found in _trashed(workspace, study, series, instance, removals) if found]
     if not trashed:
-        raise NotFoundError("nothing of this is in the trash")
+        raise NotFoundError("nothing of this is in the trash: it was never there, or its time there is over")
     decisions.decide_restore(workspace, study, series, instance, by=principal, now=now)
-    latest = _latest(removals)
+    latest = removals.latest()
     count = 0
     for number, (head, members) in enumerate(trashed):
         # A thousandth of a second apart: the new arrivals keep the order of the old.
@@ -60,11 +65,6 @@ def restore(
         _take(workspace, arrival, head, members, effects)
         _forget(workspace, head, len(members))
     return count
-
-
-def _latest(removals: Removals) -> str:
-    singly = [until for found in removals.instances.values() for until in found.values()]
-    return max([removals.study, *removals.series.values(), *singly])
 
 
 def _trashed(
@@ -81,6 +81,7 @@ def _trashed(
             member
             for member in _members(workspace, head)
             if instance in (None, member.instance)
+            and not removals.refuses(location.series, member.instance)
             and _removed_by(removals, series, instance, location.series, member.instance, arrival)
         ]
         found.append((head, members))

@@ -66,7 +66,7 @@ class SeriesContents:
     instances: tuple[InstanceRef, ...]  #: current ones, by (InstanceNumber, UID)
     packs: tuple[PackInfo, ...]  #: those that hold current instances, by (arrival, id)
     conflicts: tuple[InstanceRef, ...]  #: kept, not current
-    removed: frozenset[Uid] = frozenset()  #: deleted by themselves, and not stored again since
+    removed: frozenset[Uid] = frozenset()  #: deleted by themselves, not erased, and not stored again since
 
     @property
     def version(self) -> str:
@@ -150,7 +150,7 @@ def _contents(workspace: Workspace, study: Uid, series: list[SeriesSummary], onl
                     summary,
                     packs,
                     choices.get(summary.series_instance_uid, {}),
-                    removals.of_instances(summary.series_instance_uid),
+                    removals,
                 )
                 cache.put(keys[index], found[index])
     known = [each for each in found if each is not None]
@@ -186,8 +186,10 @@ def _read(
 
 
 def _resolved(
-    summary: SeriesSummary, packs: list[OpenPack], choices: Mapping[str, Choice], gone: Mapping[Uid, str]
+    summary: SeriesSummary, packs: list[OpenPack], choices: Mapping[str, Choice], removals: Removals
 ) -> SeriesContents:
+    series = summary.series_instance_uid
+    gone = removals.of_instances(series)
     resolution = resolve(packs, choices, gone)
     current = [_reference(copy) for copy in resolution.current.values()]
     current.sort(key=lambda each: (each.instance_number or 0, each.sop_instance_uid))
@@ -211,7 +213,7 @@ def _resolved(
             if head.pack_id in live
         ),
         conflicts=tuple(_reference(copy) for copy in resolution.conflicts),
-        removed=frozenset(uid for uid in gone if uid not in resolution.current),
+        removed=frozenset(uid for uid in gone if uid not in resolution.current and removals.held(series, uid)),
     )
 
 

@@ -147,4 +147,7 @@ class Choice:
 
     @classmethod
     def from_item(cls, item: Item) -> Choice:
-        return cls(current=item["current"], equal=tuple(item["equal"]))
+        return cls(current=item["current"], equal=tuple(item["equal"]), order=item.get("order", "!"))
+    #: Of two choices the larger holds: the later life of the instance, then the later promotion of a person.
+    order: str = "!"
+            "order": self.order,
