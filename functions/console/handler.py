@@ -62,6 +62,8 @@ ROUTES: tuple[tuple[str, str, int, UseCase], ...] = (
 )
 #: What needs no credential. Everything else answers 401 without one: a test walks all routes.
 PUBLIC = frozenset({("POST", "/api/login"), ("POST", "/api/token"), ("POST", "/api/edges/enrol")})
+#: What comes each minute from each edge: a line for what went well would cost more than the rest of it.
+QUIET = frozenset({"/api/archives/{archive}/heartbeats"})
 
 app = Chalice(app_name="console", configure_logs=False)
 logger = Logger(service="console")
@@ -149,7 +151,8 @@ def handler(event: Json, context: Any) -> Json:
     # The template, not the path; no body, no query, no name.
     route, status = match.template if match else "none", answer["statusCode"]
     milliseconds = round((time.perf_counter() - started) * 1000, 1)
-    logger.info("request", extra={"method": method, "route": route, "status": status, "ms": milliseconds})
+    if status >= 400 or route not in QUIET:
+        logger.info("request", extra={"method": method, "route": route, "status": status, "ms": milliseconds})
     own = {"Cache-Control": "no-store", **answer["headers"]}
     return {**answer, "headers": merge_vary(own, cors_headers(runtime().settings.cors_origins, headers.get("origin")))}
 

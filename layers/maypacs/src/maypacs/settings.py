@@ -45,6 +45,8 @@ class Settings:
     """MAYPACS_TRUST_FORWARDED: 1 = X-Forwarded-* and Forwarded come from a proxy of ours and name the public URL."""
     cors_origins: tuple[str, ...] = ("*",)
     """MAYPACS_CORS_ORIGINS: comma list of other viewers' origins; credentials are never cookies, so * leaks nothing."""
+    heartbeat_seconds: int = 60
+    """MAYPACS_HEARTBEAT_SECONDS: how often edges say how they are (10 to 3600): what idle edges cost."""
 
     @classmethod
     def read(cls, environ: Mapping[str, str]) -> Settings:
@@ -66,6 +68,12 @@ class Settings:
             inline_limit = int(environ.get("MAYPACS_INLINE_LIMIT") or GATEWAY_INLINE_LIMIT)
         except ValueError:
             raise SettingsError("the setting MAYPACS_INLINE_LIMIT must be a number of bytes") from None
+        try:
+            heartbeat_seconds = int(environ.get("MAYPACS_HEARTBEAT_SECONDS") or 60)
+        except ValueError:
+            heartbeat_seconds = 0
+        if not 10 <= heartbeat_seconds <= 3600:
+            raise SettingsError("the setting MAYPACS_HEARTBEAT_SECONDS must be 10 to 3600")
         return cls(
             index_table=required("MAYPACS_INDEX_TABLE"),
             accounts_table=required("MAYPACS_ACCOUNTS_TABLE"),
@@ -81,4 +89,5 @@ class Settings:
             dynamodb_endpoint=environ.get("MAYPACS_DYNAMODB_ENDPOINT") or None,
             trust_forwarded=choice("MAYPACS_TRUST_FORWARDED", ("0", "1"), "0") == "1",
             cors_origins=tuple(o.strip() for o in environ.get("MAYPACS_CORS_ORIGINS", "*").split(",") if o.strip()),
+            heartbeat_seconds=heartbeat_seconds,
         )

@@ -18,14 +18,14 @@ from maypacs.console.request import Json, Request
 from maypacs.errors import BadRequestError, ForbiddenError, NotFoundError, UnauthenticatedError
 from maypacs.uids import ArchiveId
 
-#: An edge speaks each minute: three that are missing are no accident, and after fifteen minutes somebody should go.
-SILENT_SECONDS: Final = 180
-SILENT_LONG_SECONDS: Final = 900
+#: Three heartbeats that are missing are no accident, and after fifteen somebody should go.
+SILENT_BEATS: Final = 3
+SILENT_LONG_BEATS: Final = 15
 _SHA256: Final = re.compile(r"[0-9a-f]{64}")
 
 
 def beat(request: Request) -> Json:
-    """A heartbeat. The answer has our time, by which the edge knows how wrong its clock is."""
+    """A heartbeat. The answer has our time, by which the edge knows how wrong its clock is, and when to speak next."""
     edge, archive_id = _edge(request)
     health = heartbeat.pack(request.body)
     accounts = request.runtime.accounts
@@ -36,15 +36,15 @@ def beat(request: Request) -> Json:
         keys.forget_secret(accounts, bearer(request.headers))
         request.runtime.gatekeeper.forget()
         raise UnauthenticatedError("the API key is not valid") from None
-    return {"now": time.time()}
+    return {"now": time.time(), "next_seconds": request.runtime.settings.heartbeat_seconds}
 
 
 def list_devices(request: Request) -> Json:
     """How the edges of an archive are, and their devices. Nothing of a patient, so nothing to audit."""
     _, workspace = request.open(Action.MONITOR)
-    now = int(time.time())
+    now, seconds = int(time.time()), request.runtime.settings.heartbeat_seconds
     listed = edges.list_edges(request.runtime.accounts, workspace.archive_id)
-    return {"now": now, "edges": [_described(edge, now) for edge in listed]}
+    return {"now": now, "edges": [_described(edge, now, seconds) for edge in listed]}
 
 
 def replace_key(request: Request) -> None:
@@ -68,9 +68,9 @@ def _edge(request: Request) -> tuple[Principal, ArchiveId]:
     return principal, workspace.archive_id
 
 
-def _described(edge: Edge, now: int) -> dict[str, Any]:
+def _described(edge: Edge, now: int, heartbeat_seconds: int) -> dict[str, Any]:
     health = heartbeat.unpack(edge.health)
-    findings = [*_silence(edge, now), *(health["findings"] if health else ())]
+    findings = [*_silence(edge, now, heartbeat_seconds), *(health["findings"] if health else ())]
     levels = {finding["level"] for finding in findings}
     return {
         "edge": edge.edge_id,
@@ -84,11 +84,12 @@ def _described(edge: Edge, now: int) -> dict[str, Any]:
     }
 
 
-def _silence(edge: Edge, now: int) -> list[dict[str, Any]]:
+def _silence(edge: Edge, now: int, heartbeat_seconds: int) -> list[dict[str, Any]]:
     """``value`` is how long, in seconds."""
     if edge.heard_at is None:
         return [{"code": "never_heard", "level": "amber", "value": now - edge.enrolled_at}]
     silent = now - edge.heard_at
-    if silent < SILENT_SECONDS:
+    if silent < SILENT_BEATS * heartbeat_seconds:
         return []
-    return [{"code": "silent", "level": "red" if silent >= SILENT_LONG_SECONDS else "amber", "value": silent}]
+    level = "red" if silent >= SILENT_LONG_BEATS * heartbeat_seconds else "amber"
+    return [{"code": "silent", "level": level, "value": silent}]
