@@ -5,9 +5,12 @@ from __future__ import annotations
 import contextlib
 import sqlite3
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Final, Self
+
+#: What SQLite says of a file that is no database, a broken one, or not ours.
+_DAMAGED: Final = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR)
 
 
 class Database:
@@ -16,6 +19,8 @@ class Database:
     noun: ClassVar[str]
     schema: ClassVar[str]
     schema_version: ClassVar[int]
+    migrations: ClassVar[Mapping[int, str]] = {}
+    """By version: what makes it the next one. A version that is not here is begun anew."""
     synced: ClassVar[bool]
     """Does a transaction outlive a power cut, unless it says otherwise?"""
 
@@ -26,10 +31,15 @@ class Database:
 
     @classmethod
     def open(cls, path: Path) -> Self:
-        """Open it, or put aside one that cannot be used and begin anew. Raises sqlite3.Error when neither can be."""
+        """Open it, or put aside one that is damaged and begin anew. Raises sqlite3.Error for what is no damage: a full
+        disk, a folder that may not be written.
+        """
         try:
             return cls(cls._connect(path))
-        except sqlite3.DatabaseError:
+        except sqlite3.DatabaseError as error:
+            # Ours have no code: an unknown version, a failed check.
+            if getattr(error, "sqlite_errorcode", _DAMAGED[0]) & 0xFF not in _DAMAGED:
+                raise
             for suffix in ("", "-wal", "-shm"):
                 with contextlib.suppress(FileNotFoundError):
                     path.with_name(path.name + suffix).rename(path.with_name(f"{path.name}.unreadable{suffix}"))
@@ -52,8 +62,12 @@ class Database:
             (version,) = connection.execute("pragma user_version").fetchone()
             if version == 0:
                 connection.executescript(f"begin; {cls.schema} pragma user_version = {cls.schema_version}; commit;")
-            elif version != cls.schema_version:
-                raise sqlite3.DatabaseError(f"{cls.noun} version {version}")
+            while 0 < version != cls.schema_version:
+                if version not in cls.migrations:
+                    raise sqlite3.DatabaseError(f"{cls.noun} version {version}")
+                step = f"begin; {cls.migrations[version]} pragma user_version = {version + 1}; commit;"
+                connection.executescript(step)
+                version += 1
             if connection.execute("pragma quick_check(1)").fetchone()[0] != "ok":
                 raise sqlite3.DatabaseError(f"damaged {cls.noun}")
         except BaseException:
