@@ -18,7 +18,7 @@ from aws_lambda_powertools import Logger
 from chalice.app import Chalice, Response
 
 from maypacs.access.addresses import client_address
-from maypacs.console import dashboard, devices, edges, members, sessions
+from maypacs.console import dashboard, devices, edges, members, packs, sessions
 from maypacs.console.request import Json, Request, parse_body
 from maypacs.errors import NotFoundError
 from maypacs.http.answers import cors_headers, merge_vary, preflight
@@ -39,6 +39,7 @@ ROUTES: tuple[tuple[str, str, int, UseCase], ...] = (
     ("POST", "/api/archives", 201, sessions.add_archive),
     ("POST", "/api/archives/{archive}/search", 200, dashboard.search),
     ("GET", "/api/archives/{archive}/studies/{study}", 200, dashboard.overview),
+    ("GET", "/api/archives/{archive}/studies/{study}/series/{series}/packs", 200, packs.series_packs),
     ("POST", "/api/edges/enrol", 201, edges.enrol),
     ("POST", "/api/archives/{archive}/enrolment-codes", 201, edges.add_enrolment_code),
     ("GET", "/api/archives/{archive}/edges", 200, edges.list_edges),

@@ -27,6 +27,7 @@ _ACCEPTED = ["2xx", "3xx", "404", "406", "409", "410", "415", "501"]
 # viewport's region lies in the image depends on the image.
 _ACCEPTED_OR_NOT = {"checks": {"positive_data_acceptance": {"expected-statuses": [*_ACCEPTED, "400"]}}}
 _CONFIG = {
+    "cache": {"enabled": False},
     "checks": {
         "positive_data_acceptance": {"expected-statuses": _ACCEPTED},
         "not_a_server_error": {"expected-statuses": ["2xx", "3xx", "4xx", "501", "503"]},

@@ -82,6 +82,10 @@ def test_frames_are_those_of_pydicom(path: Path) -> None:
         return
     assert table is not None
     assert FrameTable.decode(table.encode()) == table
+    listed = [(offset + n * length, length) for offset, length, count in table.runs() for n in range(count)]
+    if listed:
+        assert listed == [(f.offset, f.length) for f in map(table.locate, range(1, table.number_of_frames + 1))]
+        assert all(frame(data, table, n + 1) == data[at : at + size] for n, (at, size) in enumerate(listed))
     if path.name in PYDICOM_CANNOT:
         assert table.number_of_frames == PYDICOM_CANNOT[path.name][0]
         return

@@ -68,6 +68,24 @@ class FrameTable:
         cut = self.frame_bits if length * 8 != self.frame_bits else 0
         return FrameRange(self.base + start // 8, length, False, first - start, cut, self.word)
 
+    def runs(self) -> list[tuple[int, int, int]]:
+        """Offset, length and count of frames of one length that lie one after the other, when the bytes there are the
+        frames; empty when any frame must be made first (fragments, bits, big endian words) or is cut off."""
+        if self.frame_bits:
+            length, odd = divmod(self.frame_bits, 8)
+            whole = self.word <= 1 and not odd and length * self.number_of_frames <= self.available
+            return [(self.base, length, self.number_of_frames)] if whole else []
+        if any(fragmented for _, _, fragmented in self.ranges):
+            return []
+        found: list[tuple[int, int, int]] = []
+        for offset, length, _ in self.ranges:
+            first, size, count = found[-1] if found else (0, -1, 0)
+            if size == length and first + size * count == offset:
+                found[-1] = (first, size, count + 1)
+            else:
+                found.append((offset, length, 1))
+        return found
+
     def encode(self) -> bytes:
         """Compact bytes: delta varints, compressed. 50,000 frames of a slide: about 100 KB; native frames: 15 bytes."""
         out = bytearray()
