@@ -10,11 +10,17 @@ from pathlib import Path
 from typing import Final
 
 from edge_forwarder import __version__
-from edge_forwarder.commands import Command, check, enroll, run, status
+from edge_forwarder.commands import Command, check, enroll, run, send, status
 from edge_forwarder.errors import EdgeError
 
 #: In the order in which the help lists them.
-COMMANDS: Final[tuple[Command, ...]] = (enroll.COMMAND, run.COMMAND, status.COMMAND, check.COMMAND)
+COMMANDS: Final[tuple[Command, ...]] = (
+    enroll.COMMAND,
+    run.COMMAND,
+    status.COMMAND,
+    check.COMMAND,
+    send.COMMAND,
+)
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -8,6 +8,7 @@ EdgeError
 │   └── NotAssociatedError  a peer that we called would not associate
 ├── SpoolError              the spool cannot take an instance
 │   └── SpoolFullError      ... because the disk, or the allowance, would be full: 0xA700
+├── SourceError             a file that is to be sent cannot be read
 ├── QueryError              an identifier that is not one of its information model: 0xA900
 ├── TooManyError            a query or retrieve that means more than one may
 ├── UnreadableError         no UIDs can be read from a file: the cloud will quarantine it
@@ -50,6 +51,9 @@ class SpoolError(EdgeError): ...
 
 
 class SpoolFullError(SpoolError): ...
+
+
+class SourceError(EdgeError): ...
 
 
 class QueryError(EdgeError): ...

@@ -61,7 +61,7 @@ def identify(path: Path) -> Identity:
         # A walk off the rails means that the data set is not what the presentation context said: pydicom may know
         # better.
         with suppress(struct.error, ValueError):
-            values = _walk(head, part10.dataset_offset(head), explicit=syntax != IMPLICIT_LITTLE_ENDIAN)
+            values = walk(head, part10.dataset_offset(head), explicit=syntax != IMPLICIT_LITTLE_ENDIAN)
     if not {_STUDY, _SERIES, _SOP_INSTANCE} <= values.keys():
         values = _by_pydicom(path)
     return _identity(values, head, syntax)
@@ -93,7 +93,7 @@ def _identity(values: dict[int, bytes], head: bytes, syntax: str) -> Identity:
     )
 
 
-def _walk(head: bytes, at: int, *, explicit: bool) -> dict[int, bytes]:
+def walk(head: bytes, at: int, *, explicit: bool) -> dict[int, bytes]:
     """Top-level elements up to (0020,0013), whichever of the wanted are there. Raises struct.error or
     ValueError off the rails.
     """

@@ -154,14 +154,14 @@ class Spool:
 class SpoolWriter:
     """One instance on its way to the disk. Either `commit` or `discard` ends it."""
 
-    __slots__ = ("_descriptor", "_spool", "_temporary", "_until_check", "name", "size")
+    __slots__ = ("_descriptor", "_spool", "_until_check", "name", "size", "temporary")
 
     def __init__(self, spool: Spool, name: str) -> None:
         self._spool, self.name, self.size = spool, name, 0
-        self._temporary = spool.incoming / name
+        self.temporary = spool.incoming / name
         self._until_check = _CHECK_EVERY
         try:
-            self._descriptor = os.open(self._temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o640)
+            self._descriptor = os.open(self.temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o640)
         except OSError as error:
             raise _spool_error(error) from None
 
@@ -189,7 +189,7 @@ class SpoolWriter:
             os.fsync(self._descriptor)
             os.close(self._descriptor)
             self._descriptor = -1
-            os.rename(self._temporary, self._spool.received / self.name)
+            os.rename(self.temporary, self._spool.received / self.name)
             self._spool.sync_received()
         except OSError as error:
             raise _spool_error(error) from None
@@ -201,7 +201,7 @@ class SpoolWriter:
             os.close(self._descriptor)
             self._descriptor = -1
         with contextlib.suppress(OSError):
-            self._temporary.unlink(missing_ok=True)
+            self.temporary.unlink(missing_ok=True)
         with contextlib.suppress(OSError):
             (self._spool.received / self.name).unlink(missing_ok=True)
         self._spool.account(-self.size)

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import sqlite3
 import time
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
-from edge_forwarder import tls
+from edge_forwarder import attention, tls
 from edge_forwarder.config import MIB, Config
 from edge_forwarder.errors import ConfigError
 from edge_forwarder.journal import Journal, PackRow, PackState, Queue
@@ -22,6 +21,7 @@ STATES: Final = ("received", "packed", "uploading", "failed", "sent", "indexed")
 #: So many failing uploads are told of one by one.
 _SHOWN: Final = 20
 _TOTALS: Final = ("received", "received_bytes", "uploads", "uploaded_bytes", "indexed", "duplicates", "set_aside")
+_SAVED: Final = ("known", "known_bytes")
 _TROUBLES: Final = ("refused", "missing", "failed_uploads")
 _TIMES: Final = ("last_received_at", "last_upload_at", "last_indexed_at", "last_refused_at", "started_at")
 
@@ -65,7 +65,7 @@ def collect(config: Config, now: float | None = None) -> dict[str, Any]:
             "error_at": facts.get("cloud_error_at"),
             "reachable": running and facts.get("cloud_error") is None if facts.get("cloud_ok_at") else None,
         },
-        "totals": {name: facts.get(name, 0) for name in (*_TOTALS, *_TROUBLES)},
+        "totals": {name: facts.get(name, 0) for name in (*_TOTALS, *_SAVED, *_TROUBLES)},
         "last_received_by_modality": {
             name.partition(".")[2]: value
             for name, value in sorted(facts.items())
@@ -125,15 +125,10 @@ def _queue(queue: Queue | None, now: float) -> dict[str, Any]:
 
 
 def _attention(folder: Path) -> list[dict[str, Any]]:
-    entries = []
-    for reason in sorted(folder.glob("*/reason.json")):
-        with contextlib.suppress(OSError, ValueError):
-            told = json.loads(reason.read_text(encoding="utf-8"))
-            files = len(list(reason.parent.glob("*.dcm")))
-            entries.append(
-                {"pack": reason.parent.name, "state": told["state"], "instances": files, "reasons": told["reasons"]}
-            )
-    return entries
+    return [
+        {"pack": e.name, "state": e.state, "instances": len(e.files), "reasons": list(e.reasons)}
+        for e in attention.entries(folder)
+    ]
 
 
 def as_text(report: dict[str, Any]) -> str:
@@ -164,6 +159,8 @@ def as_text(report: dict[str, Any]) -> str:
         f"Since the journal began: {totals['received']} received, {totals['indexed']} indexed in the cloud, "
         f"{totals['duplicates']} sent twice, {totals['refused']} refused."
     )
+    if totals["known"]:
+        lines.append(f"Not uploaded, for the cloud had them: {totals['known']} images, {_size(totals['known_bytes'])}.")
     if totals["missing"]:
         lines.append(f"ERROR: {totals['missing']} files were taken out of the spool before they reached the cloud.")
     lines.append(f"Last image {_moment(report['last_received_at'])}; last upload {_moment(report['last_upload_at'])}.")

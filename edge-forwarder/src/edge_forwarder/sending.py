@@ -1,0 +1,255 @@
+"""`send`: files of this machine into the archive, by way of the spool, as if a modality had sent them.
+
+Each file is written down (`imports`), handed over (`intake`), and then looked for in the ledger until the cloud has it.
+There is never more than `AHEAD_BYTES` of it in the spool, and a second reserve of free disk beyond the spool's own: the
+modalities' images come first.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path
+from typing import IO, Final
+
+from edge_forwarder import attention
+from edge_forwarder.config import MIB, Config
+from edge_forwarder.errors import SourceError, SpoolFullError, UnreadableError
+from edge_forwarder.found_files import dress
+from edge_forwarder.imports import Imports, ImportState
+from edge_forwarder.intake import Handover
+from edge_forwarder.ledger import Ledger, SentState
+from edge_forwarder.logs import Log
+from edge_forwarder.peek import HEAD_BYTES, identify
+from edge_forwarder.progress import Progress
+from edge_forwarder.service import Service
+from edge_forwarder.sources import Source, Unusable, find
+from edge_forwarder.spool import is_locked
+
+#: In the place of a calling AE title: too long to be one.
+LABEL: Final = "maypacs-edge send"
+AHEAD_BYTES: Final = 2048 * MIB
+AHEAD_FILES: Final = 20_000
+_CHUNK: Final = 1024 * 1024
+_LOOK_SECONDS: Final = 0.5
+#: So many are looked up at once: the first ones, which are settled first.
+_LOOK_AT: Final = 2000
+_LOST_SECONDS: Final = 5.0
+_STATES: Final = {
+    SentState.INDEXED: ImportState.INDEXED,
+    SentState.CONFLICT: ImportState.CONFLICT,
+    SentState.REFUSED: ImportState.REFUSED,
+}
+_WORDS: Final = {
+    ImportState.CONFLICT: "the archive has another image under this UID; it keeps both, and a person decides",
+    ImportState.REFUSED: "the cloud could not take it",
+}
+
+
+@dataclass(slots=True)
+class Report:
+    """What became of the files."""
+
+    sent: int = 0
+    sent_bytes: int = 0
+    there: int = 0
+    """Sent by an earlier run of the same import."""
+    waiting: int = 0
+    """Handed over, and not yet known to be in the cloud: the edge goes on with them."""
+    skipped: list[Unusable] = field(default_factory=list)
+    failed: list[Unusable] = field(default_factory=list)
+
+
+@contextmanager
+def company(config: Config) -> Iterator[bool]:
+    """An edge that uploads what is handed over: the one that runs, or, if none does, one in this process that listens
+    to nobody (True). Raises EdgeError.
+    """
+    if is_locked(config.spool_folder):
+        yield False
+        return
+    service = Service(config, Log(level="error"), listen=False)
+    service.start()
+    try:
+        yield True
+    finally:
+        service.stop()
+
+
+class Sending:
+    """One run; a context manager, which holds the handing over for itself. Raises ConfigError, SpoolError."""
+
+    def __init__(self, config: Config, progress: Progress, *, again: bool = False) -> None:
+        self._config, self._progress, self._again = config, progress, again
+        self.report = Report()
+        self._handover = Handover(config)
+        self._waiting: dict[str, Source] = {}
+        """Handed over, by the spool's name, in that order."""
+        self._ahead = 0
+        """Their bytes."""
+        self._looked_at = 0.0
+        self._done = 0
+
+    def __enter__(self) -> Sending:
+        self._handover.open()
+        self._imports = Imports.open(self._config.spool_folder / "imports.sqlite")
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.report.waiting = len(self._waiting)
+        self._imports.close()
+        self._handover.close()
+
+    def send(self, paths: Iterable[Path]) -> None:
+        """Hand over everything there is."""
+        for item in find(paths):
+            if isinstance(item, Unusable):
+                (self.report.failed if item.wrong else self.report.skipped).append(item)
+                continue
+            while len(self._waiting) >= AHEAD_FILES or self._ahead > AHEAD_BYTES:
+                self._pause("waits for the uplink")
+            self._take(item)
+            self._done += 1
+            self._settle()
+            self._show()
+
+    def wait(self) -> None:
+        """Until the cloud has told what became of all of it."""
+        lost_at = time.monotonic() + _LOST_SECONDS
+        while self._waiting:
+            self._pause("")
+            if time.monotonic() > lost_at:
+                self._give_up_on_lost()
+                lost_at = time.monotonic() + _LOST_SECONDS
+
+    # One file
+
+    def _take(self, source: Source) -> None:
+        known = None if self._again else self._imports.find(source)
+        if known is not None:
+            if known.state == ImportState.INDEXED:
+                self.report.there += 1
+                return
+            if known.state != ImportState.HANDED:
+                self._fail(source, f"{_WORDS[known.state]} (an earlier run)")
+                return
+            if self._is_under_way(known.name):
+                self._await(known.name, source)
+                return
+        while True:
+            try:
+                self._hand_over(source)
+                return
+            except SpoolFullError as error:
+                if self._config.spool.max_mib and source.size >= self._config.spool.max_mib * MIB:
+                    self._fail(source, "larger than the spool may be ([spool] max_mib)")
+                    return
+                self._pause(f"waits: {error}")
+            except (SourceError, UnreadableError) as error:
+                self._fail(source, str(error))
+                return
+            except OSError as error:
+                self._fail(source, error.strerror or "cannot be read")
+                return
+
+    def _hand_over(self, source: Source) -> None:
+        """Raises SpoolError, SourceError, UnreadableError, OSError; then nothing was handed over."""
+        self._handover.check_room(source.size)
+        with source.open() as stream:
+            head = stream.read(HEAD_BYTES)
+            dressed = dress(head)
+            if dressed is None:
+                self.report.skipped.append(Unusable(source.name, "not DICOM", wrong=False))
+                return
+            writer = self._handover.begin(LABEL)
+            try:
+                writer.write(dressed.lead)
+                writer.write(head[dressed.skip :])
+                read = len(head) + _copy(stream, writer.write)
+                if read != source.size:
+                    raise SourceError("it changed while it was read")
+                identify(writer.temporary)
+                self._imports.handing(source, writer.name)
+                writer.commit()
+            except BaseException:
+                writer.discard()
+                raise
+        self._await(writer.name, source)
+
+    def _fail(self, source: Source, reason: str) -> None:
+        self.report.failed.append(Unusable(source.name, reason))
+
+    # What became of it
+
+    def _is_under_way(self, name: str) -> bool:
+        """In this order: a file moves on while we look, and is in the ledger before it goes."""
+        spool = self._config.spool_folder
+        return self._handover.path(name).exists() or (spool / "received" / name).exists() or bool(self._states([name]))
+
+    def _states(self, names: list[str]) -> dict[str, SentState]:
+        path = self._config.spool_folder / "ledger.sqlite"
+        if not names or not path.is_file():
+            return {}
+        with suppress(sqlite3.Error):
+            ledger = Ledger.read_only(path)
+            try:
+                return ledger.states(names)
+            finally:
+                ledger.close()
+        return {}
+
+    def _settle(self) -> None:
+        if time.monotonic() < self._looked_at + _LOOK_SECONDS:
+            return
+        self._looked_at = time.monotonic()
+        settled: dict[bytes, ImportState] = {}
+        for name, sent in self._states(list(islice(self._waiting, _LOOK_AT))).items():
+            if (state := _STATES.get(sent)) is None:
+                continue
+            source = self._settled(name)
+            settled[source.key] = state
+            if state == ImportState.INDEXED:
+                self.report.sent += 1
+                self.report.sent_bytes += source.size
+            else:
+                told = attention.why(self._config.spool_folder / "attention", name)
+                self._fail(source, f"{_WORDS[state]}{f' ({told})' if told else ''}")
+        self._imports.settle(settled)
+
+    def _give_up_on_lost(self) -> None:
+        for name in [name for name in self._waiting if not self._is_under_way(name)]:
+            self._fail(self._settled(name), "its copy was taken out of the spool: send it again")
+
+    def _await(self, name: str, source: Source) -> None:
+        self._waiting[name] = source
+        self._ahead += source.size
+
+    def _settled(self, name: str) -> Source:
+        source = self._waiting.pop(name)
+        self._ahead -= source.size
+        return source
+
+    def _pause(self, note: str) -> None:
+        time.sleep(_LOOK_SECONDS)
+        self._settle()
+        if not is_locked(self._config.spool_folder):
+            note = "no edge is running: start it, and this goes on"
+        self._show(note)
+
+    def _show(self, note: str = "") -> None:
+        words = [f"{self.report.sent} in the cloud", f"{len(self._waiting)} on their way"]
+        words += [f"{len(self.report.failed)} failed"] if self.report.failed else []
+        self._progress.show(self._done, ", ".join([*words, note] if note else words))
+
+
+def _copy(stream: IO[bytes], write: Callable[[bytes], None]) -> int:
+    """How many bytes."""
+    read = 0
+    while chunk := stream.read(_CHUNK):
+        write(chunk)
+        read += len(chunk)
+    return read
