@@ -104,6 +104,63 @@ def test_what_is_not_there_is_not_found(objects: Objects, key: Key) -> None:
         objects.copy(CopyRange(key("nothing")), key("copy"), content_type="x/y", metadata={})
 
 
+def test_a_bucket_without_versions_has_one_of_each_object(objects: Objects, key: Key) -> None:
+    """It can be read and deleted by its version; what is gone is no error."""
+    objects.put(key("x/1"), b"one")
+    objects.put(key("x/1"), b"another")
+    objects.put(key("x/2"), b"two")
+    found = list(objects.versions(key("x/")))
+    assert [(each.key, each.size, each.is_latest, each.is_marker) for each in found] == [
+        (key("x/1"), 7, True, False),
+        (key("x/2"), 3, True, False),
+    ]
+    assert b"".join(objects.stream(found[0].key, offset=1, length=3, version_id=found[0].version_id)) == b"not"
+    for _ in range(2):
+        objects.delete_version(found[0].key, found[0].version_id)
+    assert [each.key for each in objects.list(key("x/"))] == [key("x/2")]
+    objects.delete(key("x/2"))
+    assert list(objects.versions(key("x/"))) == []
+
+
+@pytest.fixture(params=["memory", "moto"])
+def versioned(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Objects]:
+    """A bucket that keeps versions."""
+    monkeypatch.setattr(boto3, "DEFAULT_SESSION", None)
+    if request.param == "memory":
+        yield MemoryBuckets(versioned=True).bucket("archive")
+        return
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "testing")
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+    with mock_aws():
+        client = boto3.client("s3")
+        client.create_bucket(Bucket="archive")
+        client.put_bucket_versioning(Bucket="archive", VersioningConfiguration={"Status": "Enabled"})
+        yield S3Objects("archive")
+
+
+def test_versions_stay_until_each_of_them_is_deleted(versioned: Objects, key: Key) -> None:
+    """Overwritten and deleted objects are still there; the mark of a deletion goes the same way."""
+    versioned.put(key("x"), b"first")
+    versioned.put(key("x"), b"second")
+    versioned.delete(key("x"))
+    versioned.put(key("y"), b"other")
+    assert [head.key for head in versioned.list(key(""))] == [key("y")]
+    found = [each for each in versioned.versions(key("")) if each.key == key("x")]
+    assert sorted((each.size, each.is_latest, each.is_marker) for each in found) == [
+        (0, True, True),
+        (5, False, False),
+        (6, False, False),
+    ]
+    bodies = {b"".join(versioned.stream(v.key, version_id=v.version_id)) for v in found if not v.is_marker}
+    assert bodies == {b"first", b"second"}
+    for each in found:
+        versioned.delete_version(each.key, each.version_id)
+    assert [each.key for each in versioned.versions(key(""))] == [key("y")]
+    with pytest.raises(ObjectNotFoundError):
+        list(versioned.stream(key("x"), version_id=found[-1].version_id))
+
+
 def test_put_if_absent_writes_once(objects: Objects, key: Key) -> None:
     """The second writer is told, and the first one's bytes stay."""
     objects.put(key("x"), b"first", only_if_absent=True)

@@ -10,7 +10,7 @@ from tests.support.memory_objects import MemoryObjects
 from maypacs.errors import StorageError, TableError
 from maypacs.index.table import Consumed, Table
 
-_STEPS = {"put", "update", "delete", "copy", "join"}
+_STEPS = {"put", "update", "delete", "copy", "join", "delete_version"}
 
 
 class Power:

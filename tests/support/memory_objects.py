@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
@@ -10,7 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import BinaryIO
 
-from maypacs.archive.objects import CopyRange, ObjectHead
+from maypacs.archive.objects import CopyRange, ObjectHead, ObjectVersion
 from maypacs.errors import ObjectNotFoundError, PreconditionFailedError
 
 
@@ -21,11 +22,29 @@ class _Stored:
 
 
 class MemoryBuckets:
-    """Several buckets, so that copies go from one to another; one lock for all."""
+    """Several buckets, so that copies go from one to another; one lock for all. ``versioned``: nothing is overwritten,
+    nor deleted but by its version, as in a bucket of S3 that keeps versions."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, versioned: bool = False) -> None:
         self.stored: dict[tuple[str, str], _Stored] = {}
+        self.versioned = versioned
+        self.history: dict[tuple[str, str], list[tuple[str, _Stored | None]]] = {}  # None: deleted
+        self.numbers = itertools.count(1)
         self.lock = threading.RLock()
+
+    def write(self, place: tuple[str, str], stored: _Stored | None) -> None:
+        if self.versioned:
+            self.history.setdefault(place, []).append((f"v{next(self.numbers)}", stored))
+        if stored is None:
+            self.stored.pop(place, None)
+        else:
+            self.stored[place] = stored
+
+    def versions(self, place: tuple[str, str]) -> list[tuple[str, _Stored | None]]:
+        """The oldest first."""
+        if self.versioned:
+            return self.history.get(place, [])
+        return [("null", self.stored[place])] if place in self.stored else []
 
     def bucket(self, name: str) -> MemoryObjects:
         return MemoryObjects(self, name)
@@ -61,7 +80,7 @@ class MemoryObjects:
         with self._buckets.lock:
             if only_if_absent and (self.bucket, key) in self._buckets.stored:
                 raise PreconditionFailedError("exists")
-            self._buckets.stored[self.bucket, key] = _Stored(body, head)
+            self._buckets.write((self.bucket, key), _Stored(body, head))
         return etag
 
     def head(self, key: str) -> ObjectHead:
@@ -80,9 +99,14 @@ class MemoryObjects:
         found = self._find(key)
         return found.body, found.head
 
-    def stream(self, key: str, *, offset: int = 0, length: int | None = None) -> Iterator[bytes]:
+    def stream(
+        self, key: str, *, offset: int = 0, length: int | None = None, version_id: str | None = None
+    ) -> Iterator[bytes]:
         self._begin("get")
-        body = self._find(key).body[offset : None if length is None else offset + length]
+        found = dict(self._buckets.versions((self.bucket, key))).get(version_id) if version_id else self._find(key)
+        if found is None:
+            raise ObjectNotFoundError("no such version")
+        body = found.body[offset : None if length is None else offset + length]
         for at in range(0, len(body), self.stream_size):
             yield body[at : at + self.stream_size]
 
@@ -143,4 +167,32 @@ class MemoryObjects:
     def delete(self, key: str) -> None:
         self._begin("delete")
         with self._buckets.lock:
-            self._buckets.stored.pop((self.bucket, key), None)
+            if self._buckets.versioned or (self.bucket, key) in self._buckets.stored:
+                self._buckets.write((self.bucket, key), None)
+
+    def versions(self, prefix: str) -> Iterator[ObjectVersion]:
+        self._begin("list")
+        with self._buckets.lock:
+            places = sorted({*self._buckets.history, *self._buckets.stored})
+            found = [
+                (key, version_id, stored, (version_id, stored) == held[-1])
+                for bucket, key in places
+                if bucket == self.bucket and key.startswith(prefix) and (held := self._buckets.versions((bucket, key)))
+                for version_id, stored in reversed(held)
+            ]
+        for key, version_id, stored, latest in found:
+            when = stored.head.last_modified if stored else self.clock()
+            yield ObjectVersion(key, version_id, len(stored.body) if stored else 0, when, latest, stored is None)
+
+    def delete_version(self, key: str, version_id: str) -> None:
+        self._begin("delete")
+        place = (self.bucket, key)
+        with self._buckets.lock:
+            left = [each for each in self._buckets.versions(place) if each[0] != version_id]
+            self._buckets.history[place] = left if self._buckets.versioned else []
+            if not left or left[-1][1] is None:
+                self._buckets.stored.pop(place, None)
+            else:
+                self._buckets.stored[place] = left[-1][1]
+            if not self._buckets.history[place]:
+                del self._buckets.history[place]

@@ -28,6 +28,18 @@ class CopyRange:
     bucket: str | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class ObjectVersion:
+    """One version of an object, or the mark that it was deleted. A bucket that keeps no versions has one each."""
+
+    key: str
+    version_id: str
+    size: int  #: 0 of a mark
+    last_modified: datetime
+    is_latest: bool
+    is_marker: bool = False
+
+
 class Objects(Protocol):
     """One bucket. Raises ObjectNotFoundError, PreconditionFailedError, StorageError."""
 
@@ -39,7 +51,9 @@ class Objects(Protocol):
 
     def get_with_head(self, key: str) -> tuple[bytes, ObjectHead]: ...
 
-    def stream(self, key: str, *, offset: int = 0, length: int | None = None) -> Iterator[bytes]: ...
+    def stream(
+        self, key: str, *, offset: int = 0, length: int | None = None, version_id: str | None = None
+    ) -> Iterator[bytes]: ...
 
     def put(
         self,
@@ -75,4 +89,14 @@ class Objects(Protocol):
         """In key order; heads have no metadata and no content type."""
         ...
 
-    def delete(self, key: str) -> None: ...
+    def delete(self, key: str) -> None:
+        """A bucket that keeps versions keeps what was there; `delete_version` does not."""
+        ...
+
+    def versions(self, prefix: str) -> Iterator[ObjectVersion]:
+        """Every version there is below a prefix, and every mark of a deletion, in key order."""
+        ...
+
+    def delete_version(self, key: str, version_id: str) -> None:
+        """For good; what is gone is a success."""
+        ...

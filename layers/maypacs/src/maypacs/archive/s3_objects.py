@@ -5,11 +5,12 @@ from __future__ import annotations
 import base64
 import hashlib
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from email.utils import parsedate_to_datetime
 from typing import Any, BinaryIO
 
 from maypacs.archive import multipart
-from maypacs.archive.objects import CopyRange, ObjectHead
+from maypacs.archive.objects import CopyRange, ObjectHead, ObjectVersion
 from maypacs.archive.s3_reads import HttpAnswer, reads_of
 from maypacs.errors import ObjectNotFoundError, PreconditionFailedError, StorageError
 
@@ -19,7 +20,7 @@ _FILE_PART = 64 * 1024 * 1024
 _COPY_LIMIT = 5 * 1024**3
 _CHUNK = 1024 * 1024
 
-_NOT_FOUND = {"NoSuchKey", "404", "NotFound", "NoSuchUpload"}
+_NOT_FOUND = {"NoSuchKey", "404", "NotFound", "NoSuchUpload", "NoSuchVersion"}
 _PRECONDITION = {"PreconditionFailed", "412", "ConditionalRequestConflict", "409"}
 
 
@@ -55,10 +56,14 @@ class S3Objects:
         answer = self._call("get_object", Bucket=self.bucket, Key=key)
         return answer["Body"].read(), _head(key, answer, answer["ContentLength"])
 
-    def stream(self, key: str, *, offset: int = 0, length: int | None = None) -> Iterator[bytes]:
+    def stream(
+        self, key: str, *, offset: int = 0, length: int | None = None, version_id: str | None = None
+    ) -> Iterator[bytes]:
         if length == 0:
             return
         extra = {"Range": _range(offset, length)} if offset or length is not None else {}
+        if version_id:
+            extra["VersionId"] = version_id
         body = self._call("get_object", Bucket=self.bucket, Key=key, **extra)["Body"]
         with body:
             while chunk := body.read(_CHUNK):
@@ -201,6 +206,30 @@ class S3Objects:
 
     def delete(self, key: str) -> None:
         self._call("delete_object", Bucket=self.bucket, Key=key)
+
+    def versions(self, prefix: str) -> Iterator[ObjectVersion]:
+        fields: dict[str, Any] = {"Bucket": self.bucket, "Prefix": prefix}
+        while True:
+            answer = self._call("list_object_versions", **fields)
+            for kind in ("Versions", "DeleteMarkers"):
+                for entry in answer.get(kind, ()):
+                    yield ObjectVersion(
+                        key=entry["Key"],
+                        version_id=entry.get("VersionId") or "null",
+                        size=entry.get("Size", 0),
+                        last_modified=entry["LastModified"],
+                        is_latest=bool(entry.get("IsLatest", True)),
+                        is_marker=kind == "DeleteMarkers",
+                    )
+            if not answer.get("IsTruncated"):
+                return
+            fields["KeyMarker"] = answer["NextKeyMarker"]
+            if following := answer.get("NextVersionIdMarker"):
+                fields["VersionIdMarker"] = following
+
+    def delete_version(self, key: str, version_id: str) -> None:
+        with suppress(ObjectNotFoundError):
+            self._call("delete_object", Bucket=self.bucket, Key=key, VersionId=version_id)
 
     def _call(self, operation: str, **fields: Any) -> Any:
         from botocore.exceptions import BotoCoreError, ClientError
