@@ -6,6 +6,14 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import Phase, settings
+
+# What fails is reported as it was found. Made smaller first, a slow example goes on for five minutes, for each way it
+# fails, and its being stopped by the test's timeout is one more. `--hypothesis-profile=default` brings that back.
+settings.register_profile(
+    "suite", phases=[each for each in Phase if each is not Phase.shrink], report_multiple_bugs=False
+)
+settings.load_profile("suite")
 
 ROOT = Path(__file__).resolve().parents[1]
 OWN_SAMPLES = ROOT / "samples"

@@ -65,12 +65,14 @@ def study(**changes: object) -> StudySummary:
 
 
 def test_a_study_has_hints_for_all_that_people_search_by() -> None:
-    """Every distinct PatientID, accession number and name; one row for each part a name may be entered at."""
+    """Every distinct PatientID, accession number, name, modality; one row for each part a name may be entered at, one
+    for every two words of it."""
     rows = hint_rows(
         study(
             patient_ids=("P1", "P2 "),
             accession_numbers=("A1", ""),
             patient_names=("Nguyễn^Văn An", "NGUYEN^VAN AN", "Lê"),
+            modalities=("CT", "SR"),
         )
     )
     keys = {(row["pk"].removeprefix("hosp1#"), row["sk"]) for row in rows}
@@ -80,6 +82,9 @@ def test_a_study_has_hints_for_all_that_people_search_by() -> None:
         ("T#pid#P2", f"P2#{order}"),
         ("T#acc#A1", f"A1#{order}"),
         *((f"T#pn#{token}", order) for token in ("nguyen", "van", "an", "le")),
+        *((f"T#pn#{two}", order) for two in ("nguyen van", "an nguyen", "an van")),
+        ("T#mod#CT", order),
+        ("T#mod#SR", order),
         ("N#ng", f"nguyen van an#{order}"),
         ("N#va", f"van an#~{order}"),
         ("N#an", f"an#~{order}"),
@@ -107,6 +112,20 @@ def test_absurd_values_make_keys_that_every_engine_takes() -> None:
     assert len(rows) < 60
     for row in rows:
         assert check_item(row) < 4096
+
+
+def test_words_of_every_group_are_found_together() -> None:
+    """A letter and a sign of one person; never words of two names that one study has."""
+    rows = hint_rows(study(patient_names=("Nguyen^An=阮^安", "Lê^Mai")))
+    twos = {row["pk"].removeprefix("hosp1#T#pn#") for row in rows if "#T#pn#" in row["pk"] and " " in row["pk"]}
+    assert {"an nguyen", "an 阮", "nguyen 安", "le mai"} <= twos
+    assert not {"le nguyen", "an mai"} & twos
+
+
+def test_a_name_of_too_many_words_does_not_make_rows_without_end() -> None:
+    """A name of a hundred groups: every two of the first words, not of all."""
+    name = "=".join(chr(0x4E00 + i) for i in range(100))
+    assert len(hint_rows(study(patient_names=(name,)))) < 24 * 23 // 2 + 100 + 100 + 10
 
 
 def test_orders_sort_by_date_time_and_uid_and_studies_without_a_date_come_last() -> None:

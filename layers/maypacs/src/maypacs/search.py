@@ -14,8 +14,9 @@ from itertools import islice
 from typing import Any, TypeVar
 
 from maypacs.errors import TooLargeError
+from maypacs.index.candidates import Candidate, verify
 from maypacs.index.matching import Match, is_private, matches_all
-from maypacs.index.plans import Candidate, study_candidates, verify
+from maypacs.index.plans import study_candidates
 from maypacs.index.reading import MAX_EXAMINED, Bounded, Reader
 from maypacs.index.rows import Attributes, SeriesSummary, StudySummary, study_pk
 from maypacs.index.summaries import number

@@ -1,37 +1,34 @@
 """Which rows drive a search for studies: the cheapest that the keys allow (protocols: search bounds).
 
-In this order: StudyInstanceUIDs; an accession number or a PatientID; their beginnings; names, whose words are looked at
-in parallel, the rarest drives; a date range; everything. Every plan gives candidates in one order, newest first
-(`terms.study_order` reversed), so that pages of one query fit together whichever plan made them. Candidates passed the
-keys on a hint or on the index's copy of a study row; those that leave here without the row are still to be verified
-against it (`verify`).
+In this order: StudyInstanceUIDs; an accession number or a PatientID; their beginnings; names and modalities, of which
+the rarest drives (of a name two of its words together, where there are two); a date range; everything. Every plan gives
+candidates in one order, newest first (`terms.study_order` reversed), so that pages of one query fit together whichever
+plan made them. Candidates passed the keys on a hint or on the index's copy of a study row; those that leave here
+without the row are still to be verified against it (`candidates.verify`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from itertools import islice
 from typing import Literal
 
 from maypacs.index import terms
-from maypacs.index.matching import (
-    Match,
-    is_words,
-)
+from maypacs.index.candidates import Candidate, below, newest_first, of_key, once, verified
+from maypacs.index.matching import Match, is_words
 from maypacs.index.moments import date_range, widened
 from maypacs.index.probes import (
     HEAD,
     LAST,
     SHORTEST,
     Probe,
-    WordStream,
+    Stream,
     beginning,
     id_on_hint,
+    name_terms,
     name_words_of,
     phrase_range,
 )
-from maypacs.index.reading import BoundReachedError, Reader, gather
+from maypacs.index.reading import Reader, gather
 from maypacs.index.rows import ABSENT_MONTH, STUDY_SK, StudySummary, study_pk
 from maypacs.index.study_keys import (
     ACCESSION,
@@ -56,13 +53,6 @@ _ID_KINDS: dict[str, Literal["acc", "pid"]] = {ACCESSION: "acc", PATIENT_ID: "pi
 _TOLD = {(STUDY_DATE,), (PATIENT_NAME,), (MODALITIES,)}
 
 
-@dataclass(frozen=True, slots=True)
-class Candidate:
-    order: str
-    study: Uid
-    row: StudySummary | None = None  #: read consistently: verified
-
-
 def study_candidates(
     reader: Reader, archive_id: ArchiveId, keys: Sequence[Match], *, after: str | None, first_read: int
 ) -> Iterator[Candidate]:
@@ -72,44 +62,7 @@ def study_candidates(
     """
     plan = _Plan(reader, archive_id, tuple(keys), first_read)
     found = (c for c in plan.candidates(after) if c is not None and (after is None or c.order < after))
-    yield from _once(found if plan.hints_tell_all() else _verified(reader, archive_id, plan.keys, found))
-
-
-def verify(
-    reader: Reader, archive_id: ArchiveId, keys: Sequence[Match], candidates: Sequence[Candidate]
-) -> list[Candidate]:
-    """The candidates that are what they seem, with their rows; the others moved, changed or went meanwhile."""
-    unread = [c.study for c in candidates if c.row is None]
-    rows = dict(zip(unread, reader.get_all([(study_pk(archive_id, s), STUDY_SK) for s in unread]), strict=True))
-    kept = []
-    for candidate in candidates:
-        if candidate.row is None:
-            item = rows[candidate.study]
-            if item is None or terms.order_of_row(item) != candidate.order:
-                continue
-            row = StudySummary.from_item(item)
-            if not study_matches(row, keys):
-                continue
-            candidate = Candidate(candidate.order, candidate.study, row)
-        kept.append(candidate)
-    reader.drop(len(candidates) - len(kept))
-    return kept
-
-
-def _verified(
-    reader: Reader, archive_id: ArchiveId, keys: Sequence[Match], candidates: Iterator[Candidate]
-) -> Iterator[Candidate]:
-    while batch := list(islice(candidates, 50)):
-        yield from verify(reader, archive_id, keys, batch)
-
-
-def _once(candidates: Iterable[Candidate]) -> Iterator[Candidate]:
-    """By order, not by study alone: a stale hint of a study must not hide the true one, which verifying tells apart."""
-    seen: set[str] = set()
-    for candidate in candidates:
-        if candidate.order not in seen:
-            seen.add(candidate.order)
-            yield candidate
+    yield from once(found if plan.hints_tell_all() else verified(reader, archive_id, plan.keys, found))
 
 
 class _Plan:
@@ -130,17 +83,22 @@ class _Plan:
             return self._by_uid([uid(value) for value in driver.uids])
         if driver.path == (PATIENT_NAME,) and not driver.wild and not driver.fuzzy and not is_words(driver.value):
             return self._by_whole_name(driver, after)
-        if driver.path == (PATIENT_NAME,):
-            return self._by_name(driver, after)
+        if driver.path in {(PATIENT_NAME,), (MODALITIES,)}:
+            return self._by_terms(after)
         return self._by_beginning(driver, after) if driver.wild else self._by_id(driver, after)
 
     def hints_tell_all(self) -> bool:
         """Whether what drives tests every key: then skipping and counting need not read the study rows."""
         if self.driver is None or self.driver.path == (STUDY_UID,):
             return True
-        return all(key is self.driver or (key.path in _TOLD and key.plainly) for key in self.keys) and (
+        others = [key for key in self.keys if key is not self.driver]
+        return self._told(others) and (
             self.driver.path == (PATIENT_NAME,) or len(self.driver.value) < terms.LONGEST_TERM
         )
+
+    def _told(self, keys: Iterable[Match]) -> bool:
+        """Whether hints tell these keys."""
+        return all(key.path in _TOLD and key.plainly for key in keys)
 
     def _driver(self) -> Match | None:
         """The key that drives, None when the dates do. A beginning of an id comes before a name, which hints tell."""
@@ -151,6 +109,8 @@ class _Plan:
             *(key for key in ids if not key.wild),
             *(key for key in ids if len(beginning(key)) >= SHORTEST),
             *(key for key in keys if key.path == (PATIENT_NAME,)),
+            # The index's rows tell other keys too, a hint of a modality would need the study's row for each of them.
+            *(key for key in keys if _names_modalities(key) and self._told(self.keys)),
         ]
         return preferred[0] if preferred else None
 
@@ -168,7 +128,7 @@ class _Plan:
     def _by_uid(self, uids: Sequence[Uid]) -> Iterator[Candidate]:
         rows = self.reader.get_all([(study_pk(self.archive_id, each), STUDY_SK) for each in dict.fromkeys(uids)])
         studies = [StudySummary.from_item(row) for row in rows if row is not None]
-        yield from _newest_first(self._of_study(study, verified=True) for study in studies)
+        yield from newest_first(self._of_study(study, verified=True) for study in studies)
 
     def _by_id(self, key: Match, after: str | None) -> Iterator[Candidate | None]:
         value = terms.plain(key.value)
@@ -190,28 +150,29 @@ class _Plan:
         for hint in self.reader.rows(pk, between=between, reverse=True, chunk=self.first_read):
             yield self._of_hint(hint)
 
-    def _by_name(self, key: Match, after: str | None) -> Iterator[Candidate | None]:
-        """The rarest word of a name drives; the studies that have it are known newest first."""
+    def _by_terms(self, after: str | None) -> Iterator[Candidate | None]:
+        """The rarest of what a name and a modality offer drives; the studies that have it are known newest first."""
         between = self._between(after)
         if between[0] > between[1]:
             return
-        words = name_words_of(key)
-        chunk = HEAD if len(words) > 1 else max(HEAD, self.first_read)
-        streams = [WordStream(self.reader, self.archive_id, word, between, chunk) for word in words]
-        steps = [stream.open for stream in streams]
-        phrase = None
-        if len(words) > 1:
-            low, high = phrase_range(key)
-            phrase = Probe(self.reader, terms.names_pk(self.archive_id, low), (low, high))
-            steps.append(lambda: phrase.read(_PROBE))
-        gather(self.reader.table, steps)
-        rarest = min((stream for stream in streams if stream.is_open), key=lambda each: each.rarity, default=None)
-        if rarest is None:
-            yield from self._by_date(after)
-        elif phrase is not None and phrase.ended and key.wild and not key.fuzzy:  # all that begin so
-            yield from _newest_first(map(self._of_hint, phrase.rows))
+        name = next((key for key in self.keys if key.path == (PATIENT_NAME,) and not key.empty), None)
+        offers = name_terms(self.reader, self.archive_id, name_words_of(name)) if name else []
+        offers += [self._modalities(key) for key in self.keys if _names_modalities(key)]
+        chunk = HEAD if len(offers) > 1 else max(HEAD, self.first_read)
+        streams = [Stream(self.reader, pks, between, chunk) for pks in offers]
+        gather(self.reader.table, [stream.open for stream in streams])
+        rarest = min(streams, key=lambda each: each.rarity, default=None)
+        found = map(self._of_hint, rarest.rows()) if rarest else self._by_date(after)
+        phrase = phrase_range(name) if name else None
+        if phrase is None:
+            yield from found
         else:
-            yield from self._watched(map(self._of_hint, rarest.rows()), phrase, after, drives=False)
+            yield from self._watched(
+                found, Probe(self.reader, terms.names_pk(self.archive_id, phrase[0]), phrase), after
+            )
+
+    def _modalities(self, key: Match) -> list[str]:
+        return [terms.modality_pk(self.archive_id, each) for each in dict.fromkeys(map(terms.plain, key.texts))]
 
     def _by_beginning(self, key: Match, after: str | None) -> Iterator[Candidate | None]:
         """Ids that begin so, when they are few; else the newest studies hold enough of them."""
@@ -220,38 +181,28 @@ class _Plan:
         probe = Probe(self.reader, pk, (start, start + LAST), lambda row: id_on_hint(row, key))
         probe.read(_PROBE)
         if probe.ended:
-            yield from _newest_first(map(self._of_hint, probe.rows))
+            yield from newest_first(map(self._of_hint, probe.rows))
         else:
-            yield from self._watched(self._by_date(after), probe, after, drives=True)
+            yield from self._watched(self._by_date(after), probe, after)
 
     def _watched(
-        self, stream: Iterator[Candidate | None], probe: Probe | None, after: str | None, *, drives: bool
+        self, stream: Iterator[Candidate | None], probe: Probe, after: str | None
     ) -> Iterator[Candidate | None]:
-        """A stream; where it finds little the probe is read on, and gives what lies beyond the bound, or all the rest
-        when it holds every match (``drives``)."""
-        before, matched, patient = self.reader.left, 0, probe is not None
+        """A stream; where it finds little, the range that holds every match is read, and gives the rest if it ends."""
+        before, matched, patient = self.reader.left, 0, True
         last = after
-        try:
-            while True:
-                examined = before - self.reader.left
-                if probe is not None and patient and examined > _PATIENCE and matched * _DENSE < examined:
-                    patient = False
-                    probe.read(_DEEPER_PROBE if drives else _DEEPER_PROBE // 2)
-                    if probe.ended and drives:
-                        yield from _below(last, map(self._of_hint, probe.rows))
-                        return
-                candidate = next(stream)
-                if candidate is not None:
-                    last = candidate.order
-                    matched += 1
-                yield candidate
-        except StopIteration:
-            return
-        except BoundReachedError:
-            # Older studies with just these words side by side are few, and known.
-            if probe is not None and probe.ended:
-                yield from _below(last, map(self._of_hint, probe.rows))
-            raise
+        for candidate in stream:
+            yield candidate
+            if candidate is not None:
+                last = candidate.order
+                matched += 1
+            examined = before - self.reader.left
+            if patient and examined > _PATIENCE and matched * _DENSE < examined:
+                patient = False
+                probe.read(_DEEPER_PROBE)
+                if probe.ended:
+                    yield from below(last, map(self._of_hint, probe.rows))
+                    return
 
     def _by_date(self, after: str | None) -> Iterator[Candidate | None]:
         between = self._between(after)
@@ -271,12 +222,12 @@ class _Plan:
                 pk, between=bounds, reverse=True, index=BY_DATE, chunk=chunk, keys_only=not filtered
             ):
                 if not filtered:  # of keys alone
-                    yield _of_key(row)
+                    yield of_key(row)
                     continue
                 if not all(ON_ROW[key.path](row, key) for key in hints):
                     yield None
                 else:
-                    yield _of_key(row) if told_all else self._of_study(StudySummary.from_item(row))
+                    yield of_key(row) if told_all else self._of_study(StudySummary.from_item(row))
 
     def _months(self, between: tuple[str, str]) -> Iterator[str]:
         """Months that may hold orders of a range, newest first; the one of studies without a date comes last."""
@@ -303,14 +254,6 @@ class _Plan:
         return Candidate(order, Uid(hint["study"])) if hint_may_match(hint, self.keys) else None
 
 
-def _of_key(row: Item) -> Candidate:
-    """A candidate of the index without a look at the row: the key is the order, and verifying reads the row anyway."""
-    return Candidate(terms.order_of_row(row), Uid(row["pk"].rpartition("#")[2]))
-
-
-def _below(order: str | None, candidates: Iterable[Candidate | None]) -> Iterator[Candidate]:
-    return (c for c in _newest_first(candidates) if order is None or c.order < order)
-
-
-def _newest_first(candidates: Iterable[Candidate | None]) -> list[Candidate]:
-    return sorted((c for c in candidates if c is not None), key=lambda c: c.order, reverse=True)
+def _names_modalities(key: Match) -> bool:
+    """Whether the partitions of modalities hold every study that matches."""
+    return key.path == (MODALITIES,) and key.plainly and not key.wild

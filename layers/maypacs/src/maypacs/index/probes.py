@@ -1,22 +1,25 @@
-"""What drives a search by names and by beginnings of ids: streams of words, ranges of ids read up to a budget."""
+"""What drives a search by names, modalities and beginnings of ids: streams of hints, ranges of keys up to a budget."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from heapq import merge
-from itertools import islice
+from itertools import combinations, islice, product
 
 from maypacs.index import terms
 from maypacs.index.matching import Match, fold_pattern, name_words, text_matches
-from maypacs.index.reading import Reader
+from maypacs.index.reading import Reader, gather
 from maypacs.index.table import Item, StartKey
 from maypacs.uids import ArchiveId
 
 LAST = "\U0010ffff"
-#: Rows of a word by which it is compared with others; words of one beginning that are read together.
-HEAD, MOST_WORDS = 100, 12
+#: Rows by which streams are compared with each other; words of one beginning, or pairs of words, read together.
+HEAD, MOST_TERMS = 40, 12
+#: Rows of the first page of each of many partitions.
+_SHARE = 10
 #: Letters that a beginning needs to be looked up: the partitions of names and ids have two.
 SHORTEST = 2
 
@@ -47,55 +50,68 @@ class Probe:
             self._start, self.ended = page.next, page.next is None
 
 
-class WordStream:
-    """Hints of all studies with one word in a name, or with a word that begins so, newest first."""
+class Stream:
+    """Hints of all studies that have one of a few terms, newest first."""
 
-    def __init__(self, reader: Reader, archive_id: ArchiveId, word: Word, between: tuple[str, str], chunk: int) -> None:
-        self.reader = reader
-        self.archive_id = archive_id
-        self.word = word
-        self.between = between
-        self.chunk = chunk
-        self.head: list[Item] = []
-        self._rest: Iterator[Item] | None = None
+    def __init__(self, reader: Reader, pks: Sequence[str], between: tuple[str, str], chunk: int) -> None:
+        """``pks``: a partition a term. ``chunk``: how many rows are wanted at first, of all of them together."""
+        self._reader = reader
+        chunk = chunk if len(pks) == 1 else chunk // len(pks) + _SHARE
+        self._pages = [reader.rows(pk, between=between, reverse=True, chunk=chunk) for pk in pks]
+        self._rows: Iterator[Item] = iter(())
+        self._head: list[Item] = []
 
     def open(self) -> None:
-        """Reads the newest. What begins too many words stays closed: so many studies match that a scan finds them."""
-        tokens = [self.word.start] if self.word.whole else self._tokens()
-        if tokens is None:
-            return
-        pks = [terms.term_pk(self.archive_id, token) for token in tokens]
-        rows = [self.reader.rows(pk, between=self.between, reverse=True, chunk=self.chunk) for pk in pks]
-        self._rest = merge(*rows, key=_order, reverse=True)
-        self.head = list(islice(self._rest, HEAD))
-
-    @property
-    def is_open(self) -> bool:
-        return self._rest is not None
+        """Reads the newest, of all partitions at once."""
+        first = gather(self._reader.table, [partial(next, pages, None) for pages in self._pages])
+        begun = [_after(row, pages) for row, pages in zip(first, self._pages, strict=True) if row is not None]
+        self._rows = merge(*begun, key=_order, reverse=True)
+        self._head = list(islice(self._rows, HEAD))
 
     @property
     def rarity(self) -> tuple[str, int]:
         """Smaller is rarer: how far back its newest ones reach, how many they are."""
-        return _order(self.head[-1]) if len(self.head) == HEAD else "", len(self.head)
+        return _order(self._head[-1]) if len(self._head) == HEAD else "", len(self._head)
 
     def rows(self) -> Iterator[Item]:
-        yield from self.head
-        yield from self._rest or ()
+        yield from self._head
+        yield from self._rows
 
-    def _tokens(self) -> list[str] | None:
-        """The different words that begin so, by skipping from one to the next among the names."""
-        pk = terms.names_pk(self.archive_id, self.word.start)
-        low, high = self.word.start, self.word.start + LAST
-        found: list[str] = []
-        while len(found) <= MOST_WORDS:
-            row = next(self.reader.rows(pk, between=(low, high), chunk=1, keys_only=True), None)
-            if row is None:
-                return found
-            token = re.split("[ #]", row["sk"], maxsplit=1)[0]
-            # The rows of a word go on with a space or with #: words of other signs may lie between these.
-            low = token + ("$" if token in found else "!")
-            found += [] if token in found else [token]
-        return None
+
+def name_terms(reader: Reader, archive_id: ArchiveId, words: Sequence[Word]) -> list[list[str]]:
+    """Of which partitions each may drive a search for a name with these words: of two words together where there are
+    two, of one where there is one; none where so many words begin so that a scan finds the studies."""
+    known = [each for each in gather(reader.table, [partial(_spellings, reader, archive_id, w) for w in words]) if each]
+    if len(known) == 1:
+        return [[terms.words_pk(archive_id, word) for word in known[0]]]
+    pairs = [
+        list(dict.fromkeys(terms.words_pk(archive_id, *two) for two in product(*p))) for p in combinations(known, 2)
+    ]
+    few = [pks for pks in pairs if len(pks) <= MOST_TERMS]
+    return few or [[terms.words_pk(archive_id, word) for word in each] for each in known]
+
+
+def _spellings(reader: Reader, archive_id: ArchiveId, word: Word) -> list[str] | None:
+    """The word, or the different words that begin so, by skipping from one to the next among the names."""
+    if word.whole:
+        return [word.start]
+    pk = terms.names_pk(archive_id, word.start)
+    low, high = word.start, word.start + LAST
+    found: list[str] = []
+    while len(found) <= MOST_TERMS:
+        row = next(reader.rows(pk, between=(low, high), chunk=1, keys_only=True), None)
+        if row is None:
+            return found or [word.start]
+        token = re.split("[ #]", row["sk"], maxsplit=1)[0]
+        # The rows of a word go on with a space or with #: words of other signs may lie between these.
+        low = token + ("$" if token in found else "!")
+        found += [] if token in found else [token]
+    return None
+
+
+def _after(row: Item, rows: Iterator[Item]) -> Iterator[Item]:
+    yield row
+    yield from rows
 
 
 def _order(row: Item) -> str:
@@ -122,10 +138,10 @@ def name_words_of(name: Match) -> list[Word]:
     return [Word(word, True) for word in dict.fromkeys(name_words(name.value))]
 
 
-def phrase_range(name: Match) -> tuple[str, str]:
-    """The range of name rows in which the words of a key stand side by side, as typed."""
-    phrase = " ".join(name_words(name.value)).partition("*")[0].partition("?")[0]
-    return (phrase, phrase + LAST) if name.fuzzy or name.wild else (phrase + " ", phrase + "$")
+def phrase_range(name: Match) -> tuple[str, str] | None:
+    """The range of name rows of all names that begin as a key with wildcards does; None when no partition holds it."""
+    phrase = fold_pattern(name.value).partition("*")[0].partition("?")[0].rstrip(" ")[: terms.LONGEST_NAME]
+    return (phrase, phrase + LAST) if name.wild and not name.fuzzy and len(phrase) >= SHORTEST else None
 
 
 def beginning(key: Match) -> str:

@@ -4,7 +4,8 @@ Hints are hints: a search checks every hit against the study row; ingest writes 
 after the study row.
 
 ``{a}#T#pid#{2 letters}``, ``{a}#T#acc#{2 letters}``   sk ``{value}#{order}``: one value, newest last; and prefixes
-``{a}#T#pn#{token}``    sk ``{order}``
+``{a}#T#pn#{word}``, ``{a}#T#pn#{word} {word}``   sk ``{order}``: a word of a name; two of them, in the order of letters
+``{a}#T#mod#{modality}``   sk ``{order}``
 ``{a}#N#{2 letters}``   sk ``{folded name}#{order}``: one whole name, newest last; and prefixes of names
                         sk ``{folded name from one of its later parts on}#~{order}``: prefixes of its words
 ``{a}#M``               sk ``{yyyymm}``
@@ -18,6 +19,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from functools import lru_cache
+from itertools import combinations
 from typing import Literal
 
 from maypacs.index.rows import ABSENT_MONTH, SCHEMA_VERSION, StudySummary
@@ -30,6 +32,8 @@ LONGEST_TERM = 128
 _ID_LETTERS = 2
 LONGEST_NAME = 256
 MOST_PARTS = 8
+#: Words of one name, all its groups together, that are found two by two: what three groups hold.
+MOST_WORDS = 3 * MOST_PARTS
 _MARKS = re.compile("[\u0300-\u036f\u1ab0-\u1aff\u1dc0-\u1dff\u20d0-\u20ff\ufe20-\ufe2f]+")
 _LETTERS = str.maketrans({"đ": "d", "ð": "d", "ł": "l", "ø": "o", "ħ": "h", "ŧ": "t", "ı": "i", "æ": "ae", "œ": "oe"})
 #: What separates the parts of a name: component and group delimiters, space, comma, full stop, hyphens.
@@ -83,8 +87,13 @@ def order_of_row(row: Item) -> str:
     return NO_DATE + order if gpk.endswith(ABSENT_MONTH) else order
 
 
-def term_pk(archive_id: ArchiveId, token: str) -> str:
-    return f"{archive_id}#T#pn#{token[:LONGEST_TERM]}"
+def words_pk(archive_id: ArchiveId, *words: str) -> str:
+    """The partition of the names with a word, or with two of them in any order (once, when they are the same)."""
+    return f"{archive_id}#T#pn#{' '.join(sorted({word[:LONGEST_TERM] for word in words}))}"
+
+
+def modality_pk(archive_id: ArchiveId, modality: str) -> str:
+    return f"{archive_id}#T#mod#{plain(modality)[:LONGEST_TERM]}"
 
 
 def id_pk(archive_id: ArchiveId, kind: Literal["pid", "acc"], value: str) -> str:
@@ -137,9 +146,15 @@ def hint_rows(study: StudySummary) -> list[Item]:
     for value in map(plain, study.accession_numbers):
         if value:
             keys[id_pk(archive_id, "acc", value), id_sk(value, order)] = None
+    for modality in filter(None, map(plain, study.modalities)):
+        keys[modality_pk(archive_id, modality), order] = None
+    for pn in dict.fromkeys(study.patient_names):
+        words = dict.fromkeys(word for group in name_groups(pn) for word in group.split(" ")[:MOST_PARTS])
+        for word in words:
+            keys[words_pk(archive_id, word), order] = None
+        for two in combinations(list(words)[:MOST_WORDS], 2):
+            keys[words_pk(archive_id, *two), order] = None
     for group in groups:
-        for token in group.split(" ")[:MOST_PARTS]:
-            keys[term_pk(archive_id, token), order] = None
         for tail in tails(group):
             keys[names_pk(archive_id, tail), name_sk(tail, order if tail == group else f"~{order}")] = None
     rows: list[Item] = [{"pk": pk, "sk": sk, **hint} for pk, sk in keys]
