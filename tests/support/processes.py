@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import signal
@@ -11,7 +12,7 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 ROOT = Path(__file__).resolve().parents[2]
 BIN = ROOT / ".venv" / "bin"
@@ -155,6 +156,17 @@ class Edge(Child):
     def __enter__(self) -> Self:
         self.start(r"^ready ")
         return self
+
+    def status(self) -> dict[str, Any]:
+        done = subprocess.run(
+            [BIN / "maypacs-edge", "status", "--config", str(self.config), "--json"],
+            capture_output=True,
+            text=True,
+            timeout=30,
+            check=True,
+        )
+        report: dict[str, Any] = json.loads(done.stdout)
+        return report
 
     def send(self, *paths: Path, extra: Sequence[str] = ()) -> subprocess.CompletedProcess[str]:
         """dcmtk's storescu, every file or folder in one association."""

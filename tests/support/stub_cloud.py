@@ -96,8 +96,8 @@ class Fault:
 
 
 class StubCloud:
-    """Use as a context manager; `url` is its address. Faults are queued by route: boundaries, uploads, status,
-    put, enrol, dicomweb.
+    """Use as a context manager; `url` is its address. Faults are queued by route: boundaries, uploads, known,
+    status, put, enrol, dicomweb.
     """
 
     def __init__(self) -> None:
@@ -197,6 +197,11 @@ def boundary_of(study: str) -> str:
     return hashlib.sha256(study.encode()).hexdigest()[:40]
 
 
+def data_set_sha256(part10: bytes) -> str:
+    """Of what follows group 0002."""
+    return hashlib.sha256(part10[144 + int.from_bytes(part10[140:144], "little") :]).hexdigest()
+
+
 class _Server(ThreadingHTTPServer):
     daemon_threads = True
     allow_reuse_address = True
@@ -276,8 +281,27 @@ def _handler(cloud: StubCloud) -> type[BaseHTTPRequestHandler]:
                 return 200, {"boundaries": {study: boundary_of(study) for study in body["study_instance_uids"]}}
             if route == "uploads":
                 return self.grant(body)
+            if route == "known":
+                return 200, {"known": self.known(body)}
             assert route == "status"
             return 200, {"uploads": [self.state(arrival) for arrival in body["arrivals"]]}
+
+        def known(self, body: dict[str, Any]) -> list[str]:
+            """Of what is indexed and was neither deleted nor in conflict."""
+            assert 1 <= len(body["instances"]) <= 1000
+            place = (body["study_instance_uid"], body["series_instance_uid"])
+            with cloud.lock:
+                there = {
+                    (part.sop, part.transfer_syntax_uid, data_set_sha256(part.data))
+                    for upload in cloud.stored()
+                    if upload.state == "indexed" and upload.content_type.startswith("multipart/") and upload.body
+                    for part in parse_pack(upload.body, upload.content_type.rpartition("boundary=")[2])
+                    if (part.study, part.series) == place
+                    and part.sop not in cloud.deleted
+                    and part.sop not in {c["sop_instance_uid"] for c in upload.conflicts}
+                }
+            asked = [(i["sop_instance_uid"], i["transfer_syntax_uid"], i["sha256"]) for i in body["instances"]]
+            return [each[0] for each in asked if each in there]
 
         def grant(self, body: dict[str, Any]) -> tuple[int, Any]:
             with cloud.lock:

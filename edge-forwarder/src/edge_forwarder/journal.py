@@ -22,22 +22,31 @@ from typing import Any, Final
 from edge_forwarder.database import Database
 from edge_forwarder.peek import Identity
 
-_SCHEMA_VERSION: Final = 1
+_SCHEMA_VERSION: Final = 2
 _SCHEMA: Final = """
 create table instances (
   name text primary key, size integer not null, pack text,
-  study text, series text, sop text, sop_class text, syntax text, modality text, number integer
+  study text, series text, sop text, sop_class text, syntax text, modality text, number integer,
+  stat integer not null default 0
 ) without rowid;
 create index instances_by_pack on instances (pack);
 create index instances_by_sop on instances (sop);
 create table packs (
   id text primary key, state text not null, created_at real not null, boundary text,
-  arrival text, length integer, sha256 text, sent_at real, attempts integer not null default 0, error text
+  arrival text, length integer, sha256 text, sent_at real, attempts integer not null default 0, error text,
+  stat integer not null default 0, doubt integer not null default 0
 ) without rowid;
 create index packs_by_state on packs (state);
 create table boundaries (study text primary key, boundary text not null) without rowid;
 create table facts (name text primary key, value) without rowid;
 """
+_MIGRATIONS: Final = {
+    1: """
+alter table instances add column stat integer not null default 0;
+alter table packs add column stat integer not null default 0;
+alter table packs add column doubt integer not null default 0;
+"""
+}
 
 
 class PackState(StrEnum):
@@ -51,18 +60,21 @@ class PackState(StrEnum):
 @dataclass(frozen=True, slots=True)
 class InstanceRow:
     """One spooled instance; ``identity`` is None for a file whose UIDs cannot be read, ``pack`` while it is
-    received only.
+    received only; ``stat``: its pack goes before others.
     """
 
     name: str
     size: int
     identity: Identity | None
     pack: str | None = None
+    stat: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class PackRow:
-    """One upload. Times in seconds since the epoch; ``attempts`` counts failures since the last success."""
+    """One upload. Times in seconds since the epoch; ``attempts`` counts failures since the last success; ``doubt``: the
+    cloud may have it already.
+    """
 
     id: str
     state: PackState
@@ -74,6 +86,8 @@ class PackRow:
     sent_at: float | None = None
     attempts: int = 0
     error: str | None = None
+    stat: bool = False
+    doubt: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,15 +105,16 @@ class Journal(Database):
     noun = "journal"
     schema = _SCHEMA
     schema_version = _SCHEMA_VERSION
+    migrations = _MIGRATIONS
     #: The spool is the truth: a journal that is a moment old after a power cut costs a repeated upload, nothing more.
     synced = False
 
     # Instances
 
-    def add_instance(self, name: str, size: int, identity: Identity | None) -> None:
+    def add_instance(self, name: str, size: int, identity: Identity | None, *, stat: bool = False) -> None:
         i = identity
         self._do(
-            "insert or replace into instances values (?,?,null,?,?,?,?,?,?,?)",
+            "insert or replace into instances values (?,?,null,?,?,?,?,?,?,?,?)",
             name,
             size,
             *(
@@ -115,6 +130,7 @@ class Journal(Database):
                     i.instance_number,
                 )
             ),
+            int(stat),
         )
 
     def names(self) -> set[str]:
@@ -149,11 +165,24 @@ class Journal(Database):
 
     # Packs
 
-    def add_pack(self, pack: str, names: Iterable[str]) -> None:
+    def add_pack(self, pack: str, names: Iterable[str], *, stat: bool = False, doubt: bool = False) -> None:
         with self.transaction():
-            self._do("insert into packs (id, state, created_at) values (?,?,?)", pack, PackState.PACKED, time.time())
+            self._do(
+                "insert into packs (id, state, created_at, stat, doubt) values (?,?,?,?,?)",
+                pack,
+                PackState.PACKED,
+                time.time(),
+                int(stat),
+                int(doubt),
+            )
             for name in names:
                 self._do("update instances set pack = ? where name = ?", pack, name)
+
+    def split(self, pack: str, other: str, names: Iterable[str]) -> None:
+        """Some members leave for a pack of their own; what was known of the body holds no more."""
+        with self.transaction():
+            self.add_pack(other, names)
+            self.update_pack(pack, sha256=None, length=None, arrival=None)
 
     def pack(self, pack: str) -> PackRow | None:
         rows = self._rows("select * from packs where id = ?", pack)
@@ -239,9 +268,10 @@ def _instance(row: sqlite3.Row) -> InstanceRow:
             modality=row["modality"],
             instance_number=row["number"],
         )
-    return InstanceRow(row["name"], row["size"], identity, row["pack"])
+    return InstanceRow(row["name"], row["size"], identity, row["pack"], bool(row["stat"]))
 
 
 def _pack(row: sqlite3.Row) -> PackRow:
     values = dict(row)
-    return PackRow(**{**values, "state": PackState(values["state"])})
+    flags = {name: bool(values[name]) for name in ("stat", "doubt")}
+    return PackRow(**{**values, **flags, "state": PackState(values["state"])})

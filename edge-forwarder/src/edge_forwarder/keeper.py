@@ -245,9 +245,11 @@ class Keeper:
 
     def _settle(self, closed: Iterable[ClosedPack]) -> None:
         for pack in closed:
-            self._new_pack([member.name for member in pack.members])
+            # What was found on the disk may have been uploaded by a process that did not live to write it down.
+            doubt = any(member.association is None for member in pack.members)
+            self._new_pack([member.name for member in pack.members], doubt=doubt)
 
-    def _new_pack(self, names: list[str]) -> None:
+    def _new_pack(self, names: list[str], *, doubt: bool = False) -> None:
         pack = str(ULID())
-        self._journal.add_pack(pack, names)
+        self._journal.add_pack(pack, names, doubt=doubt)
         self._to_submit.append(pack)

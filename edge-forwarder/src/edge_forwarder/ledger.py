@@ -130,6 +130,12 @@ class Ledger(Database):
             for file, digest in digests.items():
                 self._do("update sent set digest = ? where file = ?", digest, file)
 
+    def digests_of(self, files: Iterable[str]) -> dict[str, str]:
+        """By file, where known."""
+        sql = "select digest from sent where file = ? and digest is not null limit 1"
+        found = ((file, self._rows(sql, file)) for file in files)
+        return {file: str(rows[0]["digest"]) for file, rows in found if rows}
+
     def settle(self, files: Iterable[str], state: SentState) -> None:
         """What became of these files, and so of every instance that they carry."""
         now = time.time()

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Final
 
 from edge_forwarder import part10
+from edge_forwarder.errors import SpoolError
 
 CHUNK: Final = 1024 * 1024
 
@@ -58,14 +59,17 @@ class Body:
         return f'multipart/related; type="application/dicom"; boundary={self.boundary}'
 
     def chunks(self) -> Iterator[bytes]:
-        """The bytes, at most `CHUNK` at a time. Raises OSError."""
-        for segment in self.segments:
-            if isinstance(segment, bytes):
-                yield segment
-                continue
-            with segment.open("rb", buffering=0) as file:
-                while chunk := file.read(CHUNK):
-                    yield chunk
+        """The bytes, at most `CHUNK` at a time. Raises SpoolError, which no HTTP client takes for its own."""
+        try:
+            for segment in self.segments:
+                if isinstance(segment, bytes):
+                    yield segment
+                    continue
+                with segment.open("rb", buffering=0) as file:
+                    while chunk := file.read(CHUNK):
+                        yield chunk
+        except OSError as error:
+            raise SpoolError(f"a spooled file cannot be read: {error.strerror}") from None
 
     def digest(self) -> Digest:
         """Raises OSError, also when the files are not as long as they were."""

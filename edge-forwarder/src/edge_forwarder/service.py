@@ -17,6 +17,7 @@ from edge_forwarder.dicomweb import DicomWeb
 from edge_forwarder.evidence import Evidence
 from edge_forwarder.fetch import Fetcher
 from edge_forwarder.find import Find
+from edge_forwarder.inbox import Inbox
 from edge_forwarder.intake import Intake
 from edge_forwarder.journal import InstanceRow, Journal
 from edge_forwarder.keeper import Keeper
@@ -29,8 +30,10 @@ from edge_forwarder.planner import Limits, Planner
 from edge_forwarder.receive import Receiver
 from edge_forwarder.retrieve import Retrieve
 from edge_forwarder.scu import Peer
+from edge_forwarder.sender import Sender
 from edge_forwarder.services import Offer
 from edge_forwarder.services import Service as ServiceOfCommand
+from edge_forwarder.settle import Settler
 from edge_forwarder.spool import Spool
 from edge_forwarder.statuses import Command
 from edge_forwarder.uploader import Uploader
@@ -56,26 +59,11 @@ class Service:
             self.journal = Journal.open(config.spool_folder / "journal.sqlite")
             self.ledger = Ledger.open(config.spool_folder / "ledger.sqlite")
             line = Line(self.journal, log, config.cloud.retry_max_seconds)
-            self.watcher = Watcher(
-                self.spool,
-                self.journal,
-                self.cloud,
-                line,
-                log,
-                longest_pause=config.cloud.status_poll_seconds,
-                ledger=self.ledger,
-            )
-            self.uploader = Uploader(
-                config.cloud,
-                credentials.archive,
-                self.spool,
-                self.journal,
-                self.cloud,
-                line,
-                self.watcher,
-                log,
-                self.ledger,
-            )
+            self.settler = Settler(self.spool, self.journal, log, self.ledger)
+            longest = config.cloud.status_poll_seconds
+            self.watcher = Watcher(self.settler, self.journal, Inbox(self.cloud), line, log, longest_pause=longest)
+            sender = Sender(credentials.archive, self.spool, self.journal, self.cloud, self.settler, log, self.ledger)
+            self.uploader = Uploader(config.cloud, self.journal, sender, line, self.watcher, log)
             self.watcher.upload_again = self.uploader.submit
             planner = Planner(_limits(config))
             self.keeper = Keeper(self.spool, self.journal, planner, self.uploader.submit, log, self.ledger)
@@ -85,7 +73,7 @@ class Service:
             self._client_tls = tls.client_context(config) if calls_by_tls else None
             judge = Evidence(self.ledger, self.archive, self._is_spooled, self.keeper.caught_up)
             self.commitments = Commitments(config, self.ledger, judge, self._peer, log)
-            self.watcher.settled = self.commitments.wake
+            self.settler.settled = self.commitments.wake
             offer = Offer({Command.N_ACTION_RQ: self.commitments.action, **self._readers()}, self.commitments)
             receiver = Receiver(config, self.spool, log, self.keeper.stored, self.keeper.ended, self._refused, offer)
             self.listener = Listener(receiver, tls.server_context(config)) if listen else None
@@ -144,7 +132,7 @@ class Service:
             self._log.error("the cache of images cannot be used", why=error.strerror or type(error).__name__)
         granted = (self._config.dimse.rights, *(device.rights for device in self._config.devices))
         if limits.keep_uploaded and limits.cache_mib and any(RETRIEVE in rights for rights in granted):
-            self.watcher.keep = self._keep
+            self.settler.keep = self._keep
         slots = threading.BoundedSemaphore(limits.parallel)
         fetcher = Fetcher(self.archive, cache, limits.max_instances, self._log)
         retrieve = Retrieve(self.archive, fetcher, self._peer, slots, limits.max_studies, self._log)

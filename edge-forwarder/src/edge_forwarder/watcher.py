@@ -1,26 +1,22 @@
 """The watcher: one thread that asks what became of each upload, and only then lets go of the files.
 
-*Indexed* deletes them. A conflict, a failed instance or a quarantine is kept in the spool's ``attention/`` with its
-reason: the cloud has the bytes too, but somebody here should know. An upload the cloud has never seen is uploaded
-again.
+How, is `settle.Settler`'s. An upload the cloud has never seen, or that reached it damaged, is uploaded again.
 """
 
 from __future__ import annotations
 
-import json
 import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-from edge_forwarder.cloud import BATCH, Cloud, UploadStatus
 from edge_forwarder.errors import CloudError
-from edge_forwarder.journal import InstanceRow, Journal, PackState
-from edge_forwarder.ledger import Ledger, SentState
+from edge_forwarder.inbox import BATCH, Inbox, UploadStatus
+from edge_forwarder.journal import Journal, PackState
 from edge_forwarder.line import Line
 from edge_forwarder.logs import Log
-from edge_forwarder.spool import Spool
+from edge_forwarder.settle import Settler
 
 _FIRST_LOOK: Final = 0.2
 #: An object that is in no inbox and has no receipt is looked for so often and so long (seconds) before it is sent
@@ -40,28 +36,15 @@ class _Watched:
 
 class Watcher:
     def __init__(
-        self,
-        spool: Spool,
-        journal: Journal,
-        cloud: Cloud,
-        line: Line,
-        log: Log,
-        *,
-        longest_pause: float = 15.0,
-        ledger: Ledger | None = None,
+        self, settler: Settler, journal: Journal, inbox: Inbox, line: Line, log: Log, *, longest_pause: float = 15.0
     ) -> None:
-        self._ledger = ledger
-        self._spool, self._journal, self._cloud, self._line, self._log = spool, journal, cloud, line, log
+        self._settler, self._journal, self._inbox, self._line, self._log = settler, journal, inbox, line, log
         self._longest_pause = longest_pause
         self._wake = threading.Condition()
         self._watched: dict[str, _Watched] = {}
         """By arrival id."""
         self._stopping = False
         self._thread = threading.Thread(target=self._run, name="watcher", daemon=True)
-        self.settled: Callable[[], None] = lambda: None
-        """Told when the fate of instances is known; set by the composition."""
-        self.keep: Callable[[InstanceRow], None] = lambda member: None
-        """Told of each indexed file before it is deleted; set by the composition."""
         self.upload_again: Callable[[str], None] = lambda pack: None
         """Told of a pack that has to be uploaded again; set by the composition."""
 
@@ -88,7 +71,7 @@ class Watcher:
     def _run(self) -> None:
         while arrivals := self._next():
             try:
-                answers = self._cloud.status(arrivals)
+                answers = self._inbox.status(arrivals)
                 self._line.worked()
                 for answer in answers:
                     self._hear(answer)
@@ -129,7 +112,7 @@ class Watcher:
         if watched is None:
             return
         if answer.state in ("indexed", "partial", "quarantined"):
-            self._let_go(watched.pack, answer)
+            self._settler.heard(watched.pack, answer)
         elif answer.state == "pending":
             watched.lost = 0 if answer.in_inbox else watched.lost + 1
             if watched.lost < _LOST_LOOKS or time.monotonic() - watched.since < _LOST_SECONDS:
@@ -146,70 +129,3 @@ class Watcher:
         values = {} if keep_arrival else {"arrival": None}
         self._journal.update_pack(pack, PackState.PACKED, sent_at=None, **values)
         self.upload_again(pack)
-
-    def _let_go(self, pack: str, answer: UploadStatus) -> None:
-        members = self._journal.members(pack)
-        aside = self._to_set_aside(members, answer)
-        if self._ledger is not None:
-            # Before the files go: a file that is not there is known not to be spooled any more.
-            with self._ledger.transaction():
-                self._ledger.settle((m.name for m in members if m not in aside), SentState.INDEXED)
-                for member in aside:
-                    self._ledger.settle([member.name], _fate(member, answer))
-        if aside:
-            self._set_aside(pack, aside, answer)
-        with self._journal.transaction():
-            # First the state, then the files, then the rows: a stop between any two is finished at the next start.
-            self._journal.forget_instances(m.name for m in aside)
-            self._journal.update_pack(pack, PackState.INDEXED)
-            self._journal.set_fact("last_indexed_at", time.time())
-            self._journal.count("indexed", len(members) - len(aside))
-            if aside:
-                self._journal.count("set_aside", len(aside))
-        for member in members:
-            if member not in aside:
-                self.keep(member)
-                self._spool.remove(member.name)
-        self._journal.forget_pack(pack)
-        self.settled()
-        self._log.info("indexed", pack=pack, arrival=answer.arrival, state=answer.state, instances=len(members))
-
-    @staticmethod
-    def _to_set_aside(members: list[InstanceRow], answer: UploadStatus) -> list[InstanceRow]:
-        if answer.state == "quarantined" or answer.unlisted or any(p.sop_instance_uid is None for p in answer.problems):
-            return members
-        named = {p.sop_instance_uid for p in answer.problems}
-        found = [m for m in members if m.identity is not None and m.identity.sop_instance_uid in named]
-        # A problem with an instance that is not ours by name: keep everything rather than guess.
-        return members if named and not found else found
-
-    def _set_aside(self, pack: str, members: list[InstanceRow], answer: UploadStatus) -> None:
-        reasons = sorted({p.reason for p in answer.problems} | ({answer.reason} if answer.reason else set()))
-        folder = self._spool.attention / pack
-        folder.mkdir(exist_ok=True)
-        text = json.dumps(
-            {
-                "arrival": answer.arrival,
-                "state": answer.state,
-                "reasons": reasons,
-                "instances": [{"sop_instance_uid": p.sop_instance_uid, "reason": p.reason} for p in answer.problems],
-                "at": time.time(),
-            },
-            indent=2,
-        )
-        (folder / "reason.json").write_text(text + "\n", encoding="utf-8")
-        for member in members:
-            self._spool.set_aside(member.name, pack)
-        self._log.warning(
-            "an upload needs a person",
-            pack=pack,
-            arrival=answer.arrival,
-            instances=len(members),
-            why="; ".join(reasons),
-        )
-
-
-def _fate(member: InstanceRow, answer: UploadStatus) -> SentState:
-    uid = member.identity.sop_instance_uid if member.identity else None
-    mine = [p for p in answer.problems if p.sop_instance_uid == uid]
-    return SentState.CONFLICT if mine and all(p.is_conflict for p in mine) else SentState.REFUSED

@@ -51,6 +51,13 @@ def test_what_a_modality_stores_is_promised_found_and_fetched_from_the_real_clou
             event, committed, failed, _ = scu.wait(uid, 60)
             assert (event, sorted(committed)) == (2, sorted(f"2.25.11.{n}" for n in (1, 2, 3, 4, 9)))
             assert failed == {"2.25.404": 0x0112}
+            # Sent once more: the cloud has them, so nothing is uploaded, and it is promised again.
+            uploads = edge.status()["totals"]["uploads"]
+            assert edge.send(*files).returncode == 0
+            uid, _ = scu.ask([(CT, f"2.25.11.{n}") for n in (1, 2, 3, 4, 9)])
+            assert scu.wait(uid, 60)[0] == 1
+            totals = edge.status()["totals"]
+            assert (totals["uploads"] - uploads, totals["known"]) == (0, 5)
             _dcmtk(edge, tmp_path, {str(pydicom.dcmread(p).SOPInstanceUID): p for p in files})
             _orthanc(edge, orthanc)
 

@@ -15,7 +15,7 @@ from tests.support.stub_edge import write_ct
 
 from edge_forwarder import keeper as keeper_module
 from edge_forwarder.errors import ConfigError, SpoolError, SpoolFullError
-from edge_forwarder.journal import Journal, PackState
+from edge_forwarder.journal import InstanceRow, Journal, PackState
 from edge_forwarder.keeper import Keeper
 from edge_forwarder.logs import Log
 from edge_forwarder.peek import Identity
@@ -168,6 +168,37 @@ def test_a_journal_of_another_version_is_put_aside(tmp_path: Path) -> None:
     journal = Journal.open(path)
     assert journal.names() == set()
     assert (tmp_path / "journal.sqlite.unreadable").exists()
+    journal.close()
+
+
+def test_a_journal_of_the_version_before_is_taken_over(tmp_path: Path) -> None:
+    """An upgrade keeps what is known: counters, packs, and what was uploaded but not yet indexed."""
+    path = tmp_path / "journal.sqlite"
+    with sqlite3.connect(path) as connection:
+        connection.executescript(
+            """
+create table instances (name text primary key, size integer not null, pack text, study text, series text, sop text,
+  sop_class text, syntax text, modality text, number integer) without rowid;
+create table packs (id text primary key, state text not null, created_at real not null, boundary text,
+  arrival text, length integer, sha256 text, sent_at real, attempts integer not null default 0, error text
+) without rowid;
+create table boundaries (study text primary key, boundary text not null) without rowid;
+create table facts (name text primary key, value) without rowid;
+insert into instances values ('a', 1, 'p', '2.25.1', '2.25.11', '2.25.111', '1.2', '1.2.840.10008.1.2.1', 'CT', 1);
+insert into packs (id, state, created_at, arrival) values ('p', 'sent', 1.5, 'x');
+insert into facts values ('received', 7);
+pragma user_version = 1;
+"""
+        )
+    connection.close()
+    journal = Journal.open(path)
+    (pack,) = journal.packs(PackState.SENT)
+    assert (pack.arrival, pack.stat, pack.doubt) == ("x", False, False)
+    (member,) = journal.members("p")
+    assert (member.name, member.stat) == ("a", False)
+    assert journal.facts() == {"received": 7}
+    journal.add_instance("b", 1, IDENTITY, stat=True)
+    assert journal.instance("b") == InstanceRow("b", 1, IDENTITY, None, True)
     journal.close()
 
 

@@ -11,6 +11,7 @@ from edge_forwarder.cloud import Cloud
 from edge_forwarder.commands import Command
 from edge_forwarder.config import MIB, Config, load, load_credentials
 from edge_forwarder.errors import CloudError, EdgeError
+from edge_forwarder.inbox import Inbox
 from edge_forwarder.spool import free_bytes, is_locked
 
 
@@ -75,7 +76,7 @@ def _check_cloud(config: Config) -> tuple[bool, str]:
     try:
         cloud = Cloud(config.cloud, load_credentials(config.credentials_file))
         try:
-            cloud.status([])
+            Inbox(cloud).status([])
         finally:
             cloud.close()
     except CloudError as error:

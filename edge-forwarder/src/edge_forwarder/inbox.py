@@ -1,0 +1,124 @@
+"""The cloud's inbox, over `cloud.Cloud`: what it has already, leave to upload, the upload itself, what became of it.
+
+Every failure is one of errors.CloudError.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+from urllib.parse import urljoin
+
+from edge_forwarder.cloud import STORED, Cloud, refusal, text
+from edge_forwarder.errors import CloudAwayError, GrantExpiredError
+from edge_forwarder.packs import Body, Digest
+
+#: If-None-Match did not hold: an earlier try had arrived, and only its answer was lost.
+_THERE_ALREADY: Final = 412
+#: A status request names at most so many arrivals.
+BATCH: Final = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """Leave to PUT one body. ``url`` is absolute; ``headers`` must be sent exactly."""
+
+    arrival: str
+    url: str
+    headers: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One instance that the cloud did not take as it is; no SOPInstanceUID: not known which."""
+
+    sop_instance_uid: str | None
+    reason: str
+    is_conflict: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class UploadStatus:
+    """What became of one upload. ``state`` is pending, indexed, partial, quarantined or unknown."""
+
+    arrival: str
+    state: str
+    in_inbox: bool
+    reason: str | None
+    problems: tuple[Problem, ...]
+    unlisted: bool = False
+    """Whether there are more problems than these: the cloud lists the first ones only."""
+
+
+class Inbox:
+    """Threads may share it."""
+
+    def __init__(self, cloud: Cloud) -> None:
+        self._cloud = cloud
+
+    def known(self, study: str, series: str, instances: Iterable[tuple[str, str, str]]) -> frozenset[str]:
+        """Of instances of one series (SOPInstanceUID, transfer syntax, SHA-256 of the data set), at most 1,000: the
+        SOPInstanceUIDs of those that need not be sent, as indexed as if they had been. Raises CloudError.
+        """
+        names = ("sop_instance_uid", "transfer_syntax_uid", "sha256")
+        asked = [dict(zip(names, each, strict=True)) for each in instances]
+        body = {"study_instance_uid": study, "series_instance_uid": series, "instances": asked}
+        answer = self._cloud.post(self._cloud.archive("uploads/known"), body).get("known")
+        if not isinstance(answer, list) or not all(isinstance(uid, str) for uid in answer):
+            raise CloudAwayError("the answer does not say what is known")
+        return frozenset(answer)
+
+    def grant(self, digest: Digest, content_type: str, arrival: str | None) -> Grant:
+        """Leave to upload one body; with the arrival id of an earlier try, for the same object. Raises CloudError."""
+        wanted: dict[str, Any] = {"length": digest.length, "sha256": digest.sha256, "content_type": content_type}
+        if arrival:
+            wanted["arrival"] = arrival
+        answer = self._cloud.post(self._cloud.archive("uploads"), wanted)
+        headers = answer.get("headers")
+        if not isinstance(headers, dict) or answer.get("method", "PUT") != "PUT":
+            raise CloudAwayError("the answer is not an upload grant")
+        return Grant(
+            text(answer, "arrival"),
+            urljoin(self._cloud.base + "/", text(answer, "url")),
+            {str(name): str(value) for name, value in headers.items()},
+        )
+
+    def put(self, grant: Grant, body: Body) -> None:
+        """Stream one body to where the grant says. Success too if it is there already. Raises CloudError, OSError."""
+        headers = {**grant.headers, "Content-Length": str(body.length)}
+        response = self._cloud.request("PUT", grant.url, headers, body.chunks())
+        if response.status in STORED or response.status == _THERE_ALREADY:
+            return
+        if response.status == 403:
+            raise GrantExpiredError("the upload grant is not accepted")
+        raise refusal(response, "the upload")
+
+    def status(self, arrivals: Sequence[str]) -> list[UploadStatus]:
+        """What became of at most `BATCH` uploads. Raises CloudError."""
+        answer = self._cloud.post(self._cloud.archive("uploads/status"), {"arrivals": list(arrivals)})
+        uploads = answer.get("uploads")
+        if not isinstance(uploads, list):
+            raise CloudAwayError("the answer has no uploads")
+        return [_status(item) for item in uploads if isinstance(item, dict)]
+
+
+def _status(item: Mapping[str, Any]) -> UploadStatus:
+    problems = tuple(
+        Problem(
+            entry.get("sop_instance_uid"), f"{kind}: {entry.get('reason') or 'no reason given'}", kind == "conflict"
+        )
+        for kind, member in (("conflict", "conflicts"), ("failed", "failures"))
+        for entry in item.get(member) or ()
+        if isinstance(entry, dict)
+    )
+    counts = item.get("counts")
+    counted = [counts.get(name) for name in ("conflict", "failed")] if isinstance(counts, dict) else []
+    return UploadStatus(
+        unlisted=sum(n for n in counted if isinstance(n, int)) > len(problems),
+        arrival=str(item.get("arrival", "")),
+        state=str(item.get("state", "unknown")),
+        in_inbox=bool(item.get("in_inbox", True)),
+        reason=item.get("reason"),
+        problems=problems,
+    )

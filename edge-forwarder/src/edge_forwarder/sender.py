@@ -1,0 +1,167 @@
+"""One upload of one pack: its body, what of it the cloud has already, leave, and the bytes.
+
+Everything may be repeated at any point: the arrival id of the first grant goes with each retry, so the cloud sees one
+object.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Final
+
+from edge_forwarder import packs
+from edge_forwarder.asking import Asking
+from edge_forwarder.cloud import Cloud
+from edge_forwarder.errors import GrantExpiredError, RefusedError
+from edge_forwarder.inbox import Inbox
+from edge_forwarder.journal import InstanceRow, Journal, PackRow
+from edge_forwarder.ledger import Ledger, SentState
+from edge_forwarder.logs import Log
+from edge_forwarder.settle import Settler
+from edge_forwarder.spool import Spool, SpooledFile
+
+_BOUNDARY: Final = re.compile(r"[A-Za-z0-9-]{1,60}")
+#: The cloud's answers that mean: not with that arrival id. A fresh grant is asked for.
+_ARRIVAL_REFUSED: Final = frozenset({404, 409})
+#: Bodies above this (bytes) ask what the cloud has of them: a question against minutes of uplink.
+_LARGE: Final = 64 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    arrival: str
+    instances: int
+    bytes: int
+
+
+class Sender:
+    """Threads may share it, each with a pack of its own that it has claimed."""
+
+    def __init__(
+        self,
+        archive: str,
+        spool: Spool,
+        journal: Journal,
+        cloud: Cloud,
+        settler: Settler,
+        log: Log,
+        ledger: Ledger | None = None,
+    ) -> None:
+        self._archive, self._spool, self._journal, self._cloud = archive, spool, journal, cloud
+        self._settler, self._log, self._ledger = settler, log, ledger
+        self._inbox, self._asking = Inbox(cloud), Asking()
+
+    def send(self, row: PackRow) -> Sent | None:
+        """None: nothing was left to send. Raises CloudError, OSError, EdgeError."""
+        members = self._present(row.id)
+        if not members:
+            self._journal.forget_pack(row.id)
+            return None
+        body, digest = self._prepare(row, members)
+        known = self._known(row, members, body.length)
+        if known:
+            if self._settler.known(row.id, members, known):
+                return None
+            members = [member for member in members if member not in known]
+            body, digest = self._prepare(self._journal.pack(row.id) or row, members)
+        return Sent(self._upload(row, body, digest), len(members), body.length)
+
+    def _present(self, pack: str) -> list[InstanceRow]:
+        """The members whose files are there. One that is not was taken by somebody else: said loudly, but no
+        obstacle.
+        """
+        members = self._journal.members(pack)
+        missing = [m.name for m in members if not self._spool.path(m.name).is_file()]
+        if missing:
+            self._log.error("files are gone from the spool", pack=pack, files=len(missing))
+            if self._ledger is not None:
+                self._ledger.settle(missing, SentState.REFUSED)
+            with self._journal.transaction():
+                self._journal.forget_instances(missing)
+                self._journal.count("missing", len(missing))
+                self._journal.update_pack(pack, sha256=None, length=None, arrival=None)
+        return [m for m in members if m.name not in missing]
+
+    def _prepare(self, row: PackRow, members: list[InstanceRow]) -> tuple[packs.Body, packs.Digest]:
+        """The body and its digest; computed once a pack, remembered in the journal."""
+        first = members[0]
+        if first.identity is None:
+            body = packs.single(self._spool.path(first.name), first.size)
+        else:
+            parts = tuple(self._part(member) for member in members)
+            boundary = row.boundary or self._boundary(first.identity.study_instance_uid)
+            body = packs.pack(self._archive, parts, boundary)
+            if not row.boundary and body.boundary_occurs():
+                body = packs.pack(self._archive, parts, packs.other_boundary())
+        if row.sha256 and row.length == body.length:
+            return body, packs.Digest(row.length, row.sha256)
+        digest = body.digest()
+        if self._ledger is not None:
+            self._ledger.digests({path.name: sha256 for path, sha256 in digest.data_sets.items()})
+        self._journal.update_pack(
+            row.id, boundary=body.boundary or None, length=digest.length, sha256=digest.sha256, arrival=None
+        )
+        return body, digest
+
+    def _part(self, member: InstanceRow) -> packs.Part:
+        assert member.identity is not None
+        i = member.identity
+        return packs.Part(
+            i.study_instance_uid,
+            i.series_instance_uid,
+            i.sop_instance_uid,
+            i.transfer_syntax_uid,
+            self._spool.path(member.name),
+            member.size,
+        )
+
+    def _boundary(self, study: str) -> str:
+        known = self._journal.boundary(study)
+        if known is None:
+            known = self._cloud.boundaries([study]).get(study, "")
+            if _BOUNDARY.fullmatch(known):
+                self._journal.remember_boundaries({study: known})
+        return known if _BOUNDARY.fullmatch(known) else packs.other_boundary()
+
+    def _known(self, row: PackRow, members: list[InstanceRow], length: int) -> list[InstanceRow]:
+        """The members that the cloud has already; none, when it does not pay to ask."""
+        first, ledger = members[0].identity, self._ledger
+        if first is None or ledger is None or row.arrival:  # an upload that was begun asked before
+            return []
+        identities = {member.name: member.identity for member in members if member.identity is not None}
+        sender = SpooledFile(members[0].name, 0).calling_ae_title
+        reason = row.doubt or length > _LARGE or ledger.was_indexed(i.sop_instance_uid for i in identities.values())
+        if not self._asking.pays(sender, reason=reason):
+            return []
+        asked = [
+            (identities[name].sop_instance_uid, identities[name].transfer_syntax_uid, digest)
+            for name, digest in ledger.digests_of(identities).items()
+        ]
+        try:
+            found = self._inbox.known(first.study_instance_uid, first.series_instance_uid, asked) if asked else set()
+        except RefusedError:  # a cloud that has no such question: everything is sent
+            found = frozenset()
+        self._asking.learned(sender, some=bool(found))
+        return [m for m in members if m.identity is not None and m.identity.sop_instance_uid in found]
+
+    def _upload(self, row: PackRow, body: packs.Body, digest: packs.Digest) -> str:
+        """Grant and PUT. A grant that has expired under way is asked for again, once; then the usual pauses apply."""
+        current = self._journal.pack(row.id)
+        arrival = current.arrival if current else None
+        for last in (False, True):
+            try:
+                grant = self._inbox.grant(digest, body.content_type, arrival)
+            except RefusedError as error:
+                if not arrival or error.status not in _ARRIVAL_REFUSED:
+                    raise
+                grant = self._inbox.grant(digest, body.content_type, None)
+            arrival = grant.arrival
+            self._journal.update_pack(row.id, arrival=arrival)
+            try:
+                self._inbox.put(grant, body)
+                return arrival
+            except GrantExpiredError:
+                if last:
+                    raise
+        raise AssertionError("unreachable")
