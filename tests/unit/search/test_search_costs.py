@@ -46,7 +46,11 @@ FLAT = [
     ({"PatientName": "nguyen", "fuzzymatching": "true"}, PAGE_OF_HINTS, "the same"),
     ({"ModalitiesInStudy": "CT", "limit": "25"}, 2 * 25 + LOOK_AHEAD + 10, "the same, of the modality"),
     ({"ModalitiesInStudy": "CT\\MR", "limit": "25"}, 3 * 25 + LOOK_AHEAD + 40, "the same, of both"),
-    ({"ModalitiesInStudy": "CT", "StudyDate": "20230101-20261231", "limit": "1"}, 2 + LOOK_AHEAD + 10, "within the days asked for"),
+    (
+        {"ModalitiesInStudy": "CT", "StudyDate": "20230101-20261231", "limit": "1"},
+        2 + LOOK_AHEAD + 10,
+        "within the days asked for",
+    ),
     ({"PatientName": f"thu {unique_name(7)[-8:]}", "fuzzymatching": "true"}, 10, "what both words have, not one"),
     ({"PatientName": "van thi", "fuzzymatching": "true"}, 10, "two common words that nobody has together"),
     ({"PatientName": "van thi nguyen"}, 2 * 40, "every two of three words are looked at"),
