@@ -20,7 +20,7 @@ from ulid import ULID
 
 from edge_forwarder.errors import UnreadableError
 from edge_forwarder.journal import Journal, PackState
-from edge_forwarder.ledger import Ledger, SentState
+from edge_forwarder.ledger import Ledger
 from edge_forwarder.logs import Log
 from edge_forwarder.peek import Identity, identify
 from edge_forwarder.planner import ClosedPack, Planner, Received
@@ -170,12 +170,10 @@ class Keeper:
             journal.forget_pack(pack.id)
         waiting = journal.waiting_for_pack()
         gone = [row.name for row in waiting if row.name not in here]
-        if gone:
-            self._log.error("files are gone from the spool", files=len(gone))
-            if self._ledger is not None:
-                self._ledger.settle(gone, SentState.REFUSED)
-            journal.forget_instances(gone)
-            journal.count("missing", len(gone))
+        journal.forget_instances(gone)
+        if lost := gone if self._ledger is None else self._ledger.lost(gone):
+            self._log.error("files are gone from the spool", files=len(lost))
+            journal.count("missing", len(lost))
         for row in waiting:
             if row.name not in here:
                 continue

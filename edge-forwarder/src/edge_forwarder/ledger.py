@@ -143,6 +143,15 @@ class Ledger(Database):
             for file in files:
                 self._do("update sent set state = ?, at = ? where file = ?", state, now, file)
 
+    def lost(self, files: Sequence[str]) -> list[str]:
+        """Which of these files, gone from the spool, went before their fate was known; that is theirs, then. The others
+        are no loss: after a power cut the journal may be older than their deletion, and the ledger is not.
+        """
+        known = self.states(files)
+        lost = [file for file in files if known.get(file, SentState.SPOOLED) is SentState.SPOOLED]
+        self.settle(lost, SentState.REFUSED)
+        return lost
+
     def spooled_again(self, files: Sequence[str]) -> None:
         """Files that were set aside are handed over once more: their fate is open again."""
         if files:

@@ -16,7 +16,7 @@ from edge_forwarder.cloud import Cloud
 from edge_forwarder.errors import GrantExpiredError, RefusedError
 from edge_forwarder.inbox import Inbox
 from edge_forwarder.journal import InstanceRow, Journal, PackRow
-from edge_forwarder.ledger import Ledger, SentState
+from edge_forwarder.ledger import Ledger
 from edge_forwarder.logs import Log
 from edge_forwarder.settle import Settler
 from edge_forwarder.spool import Spool, SpooledFile
@@ -74,12 +74,12 @@ class Sender:
         members = self._journal.members(pack)
         missing = [m.name for m in members if not self._spool.path(m.name).is_file()]
         if missing:
-            self._log.error("files are gone from the spool", pack=pack, files=len(missing))
-            if self._ledger is not None:
-                self._ledger.settle(missing, SentState.REFUSED)
+            lost = missing if self._ledger is None else self._ledger.lost(missing)
+            if lost:
+                self._log.error("files are gone from the spool", pack=pack, files=len(lost))
             with self._journal.transaction():
                 self._journal.forget_instances(missing)
-                self._journal.count("missing", len(missing))
+                self._journal.count("missing", len(lost))
                 self._journal.update_pack(pack, sha256=None, length=None, arrival=None)
         return [m for m in members if m.name not in missing]
 

@@ -82,7 +82,7 @@ class Spool:
         """Make the folders, take the lock, drop what was never acknowledged. Raises ConfigError, SpoolError."""
         try:
             for folder in (self.folder, self.incoming, self.received, self.attention):
-                folder.mkdir(parents=True, exist_ok=True, mode=0o750)
+                _make(folder)
             self._process_lock = os.open(self.folder / self.lock_name, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640)
             try:
                 fcntl.flock(self._process_lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -206,6 +206,19 @@ class SpoolWriter:
             (self._spool.received / self.name).unlink(missing_ok=True)
         self._spool.account(-self.size)
         self.size = 0
+
+
+def _make(folder: Path) -> None:
+    """Make it and what is missing above it, each with its name on the disk: else a power cut takes what is in it, too."""
+    if not folder.is_dir():
+        _make(folder.parent)
+        folder.mkdir(mode=0o750, exist_ok=True)
+    with contextlib.suppress(PermissionError):  # one above that is not ours to read was there before
+        descriptor = os.open(folder.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
 
 
 def _spool_error(error: OSError) -> SpoolError:

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import io
 import subprocess
 import sys
 from pathlib import Path
 
 from edge_forwarder.journal import Journal
-from edge_forwarder.ledger import Ledger, Reference
+from edge_forwarder.keeper import Keeper
+from edge_forwarder.ledger import Ledger, Reference, SentState
+from edge_forwarder.logs import Log
+from edge_forwarder.peek import Identity
+from edge_forwarder.planner import Limits, Planner
+from edge_forwarder.spool import Spool
 
 #: No file may grow: what a full disk does to SQLite, for one process.
 _ON_A_FULL_DISK = """
@@ -48,3 +54,31 @@ def test_a_journal_that_cannot_be_made_says_so(tmp_path: Path) -> None:
     assert open_on_a_full_disk(Journal, path).strip() == "cannot be opened"
     Journal.open(path).close()
     assert not list(tmp_path.glob("*.unreadable*"))
+
+
+def test_a_journal_older_than_the_ledger_makes_no_loss_of_what_the_cloud_has(tmp_path: Path) -> None:
+    """A power cut may take the journal's last pages and leave the deletions: the fate in the ledger stands."""
+    spool = Spool(tmp_path)
+    spool.open()
+    journal, ledger = Journal.open(tmp_path / "journal.sqlite"), Ledger.open(tmp_path / "ledger.sqlite")
+    for name in ("a~CT1.dcm", "b~CT1.dcm"):  # both are gone; of one it is known that the cloud has it
+        journal.add_instance(name, 1, identity(name[0]))
+        ledger.add(name, "CT1", identity(name[0]))
+    ledger.settle(["a~CT1.dcm"], SentState.INDEXED)
+    keeper = Keeper(spool, journal, Planner(Limits()), lambda pack: None, Log(io.StringIO()), ledger)
+    keeper.start()
+    keeper.stop()
+    assert ledger.states(["a~CT1.dcm", "b~CT1.dcm"]) == {
+        "a~CT1.dcm": SentState.INDEXED,
+        "b~CT1.dcm": SentState.REFUSED,
+    }
+    assert journal.names() == set()
+    assert journal.facts()["missing"] == 1
+    for each in (journal, ledger, spool):
+        each.close()
+
+
+def identity(number: str) -> Identity:
+    return Identity(
+        "2.25.1", "2.25.2", f"2.25.3{ord(number)}", "1.2.840.10008.5.1.4.1.1.2", "1.2.840.10008.1.2.1", "CT", 1
+    )
