@@ -209,7 +209,7 @@ class SpoolWriter:
 
 
 def _make(folder: Path) -> None:
-    """Make it and what is missing above it, each with its name on the disk: else a power cut takes what is in it, too."""
+    """Make it, and what is missing above it. Its name is synced: else a power cut takes what is in it, too."""
     if not folder.is_dir():
         _make(folder.parent)
         folder.mkdir(mode=0o750, exist_ok=True)
