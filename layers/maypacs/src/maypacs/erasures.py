@@ -12,7 +12,7 @@ from typing import Any
 
 from maypacs.errors import ConditionFailedError, NotFoundError
 from maypacs.index.rows import SCHEMA_VERSION
-from maypacs.index.table import Absent, Item, Table
+from maypacs.index.table import Absent, Equals, Item, Table
 from maypacs.uids import ArchiveId, Uid
 from maypacs.workspace import Workspace
 
@@ -63,8 +63,6 @@ def waits(workspace: Workspace, erasure: Erasure, why: str) -> None:
     """Says what an erasure waits for; no row that is done becomes undone (one housekeeper at a time is not given)."""
     item = workspace.table.get(erasures_pk(workspace.archive_id), erasure.erasure_id)
     if item and item["state"] != DONE and item["waits"] != why:
-        from maypacs.index.table import Equals
-
         try:
             workspace.table.put({**item, "waits": why}, condition=Equals("state", PENDING))
         except ConditionFailedError:

@@ -131,8 +131,13 @@ class ArchiveStore:
             return held
         return document
 
-    def decisions(self) -> Iterator[Mapping[str, Any]]:
-        for head in self.objects.list(f"decisions/{self.archive_id}/"):
+    def get_decision(self, name: str) -> Mapping[str, Any]:
+        document: Mapping[str, Any] = orjson.loads(self.objects.get(self.decision_key(name)))
+        return document
+
+    def decisions(self, names: str = "") -> Iterator[Mapping[str, Any]]:
+        """All of them, or those whose names begin so, in the order of their names."""
+        for head in self.objects.list(f"decisions/{self.archive_id}/{names}"):
             yield orjson.loads(self.objects.get(head.key))
 
     # Quarantine and trash.
