@@ -17,7 +17,7 @@ from maypacs.exports import drop_exports
 from maypacs.holds import pass_gate
 from maypacs.index import cascade, series_rows
 from maypacs.index.cascade import DEFAULT_EFFECTS, Effects
-from maypacs.index.pack_rows import PackHead, choice_prefix
+from maypacs.index.pack_rows import PackHead, arrival_of, choice_prefix
 from maypacs.index.removals import Removals, Tombstone, read_removals
 from maypacs.index.resolution import OpenPack
 from maypacs.index.rows import instance_table_sk, pack_head_sk, study_pk
@@ -107,8 +107,10 @@ def _living(
     return [
         pack.head
         for pack in series_rows.open_packs(workspace, holding)
-        if any(row.sop_instance_uid == instance for row in pack.rows)
-        and not removals.hit(pack.head.arrival, series, [instance])
+        if any(
+            row.sop_instance_uid == instance and not removals.hit(arrival_of(pack.head, row), series, [instance])
+            for row in pack.rows
+        )
     ]
 
 
@@ -129,9 +131,9 @@ def sweep(workspace: Workspace, study: Uid, series: Uid | None = None, *, effect
         heads = _heads(workspace, study, series)
         wholly = [head for head in heads if head.arrival <= removals.of_series(head.series_instance_uid)]
         partly = _partly_removed(workspace, [head for head in heads if head not in wholly], removals)
-        replaced = {life for head in heads for life in head.replaces}
+        replaced = series_rows.replaced(heads)
         for pack in partly:
-            if pack.head.life not in replaced:  # what readers ignore has no rest that they would miss
+            if pack.head not in replaced:  # what readers ignore has no rest that they would miss
                 _write_rest(workspace, pack, removals)
         walked = {series} if series else _series_of(workspace, pk, heads)
         arbiter = partial(decisions.arbitrate, workspace)
@@ -158,7 +160,8 @@ def _partly_removed(workspace: Workspace, heads: Sequence[PackHead], removals: R
     found = []
     for series in sorted({head.series_instance_uid for head in heads}):
         ours = [head for head in heads if head.series_instance_uid == series]
-        opened = series_rows.open_packs(workspace, series_rows.touched(ours, removals.of_instances(series)))
+        meant = series_rows.touched(ours, removals.of_instances(series), removals.of_series(series))
+        opened = series_rows.open_packs(workspace, meant)
         found += [pack for pack in opened if len(_rest(pack, removals)) < len(pack.rows)]
     return found
 
@@ -169,7 +172,7 @@ def _rest(pack: OpenPack, removals: Removals) -> list[int]:
     return [
         position
         for position, row in enumerate(pack.rows)
-        if not removals.hit(head.arrival, head.series_instance_uid, [row.sop_instance_uid])
+        if not removals.hit(arrival_of(head, row), head.series_instance_uid, [row.sop_instance_uid])
     ]
 
 
@@ -208,10 +211,8 @@ def _write_rest(workspace: Workspace, pack: OpenPack, removals: Removals) -> Non
     offsets = tuple(part.offset for part in plan.parts)
     written = WrittenPack(plan.digest_id(), plan.size, plan.boundary, plan.joinable, offsets)
     uids = [row.sop_instance_uid for row in rows]
-    replaces = (head.life, *head.replaces)
-    arrival = put_object(
-        workspace, head.arrival, study, series, uids, written, b"".join(plan.chunks), replaces=replaces
-    )
+    replaces = (head.life_id, *head.replaces)
+    arrival = put_object(workspace, head.arrival, study, series, uids, written, b"".join(plan.chunks))
     moved = tuple(dataclasses.replace(row, offset=offset) for row, offset in zip(rows, offsets, strict=True))
     told = facts(arrival, written, replaces)
     index_rows(workspace, study, series, moved, [datasets[position] for position in rest], told, written)

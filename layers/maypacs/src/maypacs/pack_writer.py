@@ -13,7 +13,7 @@ from maypacs.archive.store import FORMAT_VERSION
 from maypacs.errors import ObjectNotFoundError, PreconditionFailedError
 from maypacs.incoming import Incoming
 from maypacs.index import cascade, summaries
-from maypacs.index.pack_rows import HASHED_INSTANCES, TABLE_ROW_LIMIT, PackHead
+from maypacs.index.pack_rows import HASHED_INSTANCES, TABLE_ROW_LIMIT, PackHead, life_id
 from maypacs.index.removals import read_removals
 from maypacs.index.rows import study_pk
 from maypacs.pack import grammar, instance_table
@@ -114,6 +114,23 @@ def index_rows(
     facts: Mapping[str, Any],
     written: WrittenPack,
 ) -> None:
+    table = put_sidecar(workspace, study, series, rows, datasets, facts, written)
+    head = head_of(workspace, study, series, facts, written.pack_id, rows, datasets, len(table))
+    # A pack that replaces others says so, also where the same pack is there on its own account.
+    uids = [row.sop_instance_uid for row in rows]
+    cascade.put_pack_rows(workspace, head, table, uids, replace=bool(facts["replaces"]))
+
+
+def put_sidecar(
+    workspace: Workspace,
+    study: Uid,
+    series: Uid,
+    rows: Sequence[InstanceRow],
+    datasets: Sequence[Mapping[str, Any]],
+    facts: Mapping[str, Any],
+    written: WrittenPack,
+) -> bytes:
+    """Returns the encoded instance table, which is in the sidecar or, when it is too large for that, beside it."""
     store = workspace.store
     table = instance_table.encode(rows)
     if len(table) > sidecar.TABLE_LIMIT:
@@ -124,10 +141,7 @@ def index_rows(
         content_type="application/dicom+json",
         content_encoding="gzip",
     )
-    head = head_of(workspace, study, series, facts, written.pack_id, rows, datasets, len(table))
-    # A pack that replaces others says so, also where the same pack is there on its own account.
-    uids = [row.sop_instance_uid for row in rows]
-    cascade.put_pack_rows(workspace, head, table, uids, replace=bool(facts["replaces"]))
+    return table
 
 
 def facts(arrival: str, written: WrittenPack, replaces: Sequence[str] = ()) -> dict[str, Any]:
@@ -154,6 +168,7 @@ def head_of(
 ) -> PackHead:
     """The head row of a pack, from its sidecar's content alone: ingest and reindex make the same."""
     hashes = sorted(instance_table.uid_hash(row.sop_instance_uid) for row in rows)
+    first = min(row.arrival or facts["arrival"] for row in rows)
     return PackHead(
         archive_id=workspace.archive_id,
         study_instance_uid=study,
@@ -165,7 +180,7 @@ def head_of(
         count=len(rows),
         boundary=facts["boundary"],
         joinable=facts["joinable"],
-        replaces=tuple(facts["replaces"]),
+        replaces=tuple(life_id(each) for each in facts["replaces"]),
         attributes=summaries.pack_attributes(datasets),
         sop_classes=tuple(sorted({row.sop_class_uid for row in rows})),
         transfer_syntaxes=tuple(sorted({row.transfer_syntax_uid for row in rows})),
@@ -174,16 +189,16 @@ def head_of(
         accession_numbers=summaries.distinct(datasets, summaries.ACCESSION),
         uid_hashes=b"".join(hashes) if len(hashes) <= HASHED_INSTANCES else b"",
         table_in_row=table_size <= TABLE_ROW_LIMIT,
+        earliest="" if first == facts["arrival"] else first,
     )
 
 
-def metadata_of(arrival: str, written: WrittenPack, replaces: Sequence[str] = ()) -> dict[str, str]:
+def metadata_of(arrival: str, written: WrittenPack) -> dict[str, str]:
     return {
         "arrival": arrival,
         "format": FORMAT_VERSION,
         "boundary": written.boundary,
         "joinable": "1" if written.joinable else "0",
-        "replaces": " ".join(replaces),
     }
 
 
@@ -195,7 +210,6 @@ def put_object(
     instances: Sequence[Uid],
     written: WrittenPack,
     body: bytes | CopySource,
-    replaces: Sequence[str] = (),
 ) -> str:
     """Step 1. Returns the arrival of the pack: an earlier delivery of the same pack keeps its own."""
     store = workspace.store
@@ -203,7 +217,7 @@ def put_object(
 
     def put(only_if_absent: bool) -> None:
         content_type = grammar.CONTENT_TYPE.format(written.boundary)
-        metadata = metadata_of(arrival, written, replaces)
+        metadata = metadata_of(arrival, written)
         if isinstance(body, bytes):
             store.objects.put(key, body, content_type=content_type, metadata=metadata, only_if_absent=only_if_absent)
         else:

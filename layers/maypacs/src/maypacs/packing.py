@@ -100,7 +100,7 @@ def _against(
         each.series,
         each.instance,
         current=current.version,
-        arrival=current.pack.head.arrival,
+        arrival=current.arrival,
     )
     _conflicting(work, each, index, here)
 
@@ -113,7 +113,7 @@ def _already(
     is_current = current is not None and each.version == current.version
     if not is_current and not (choice and each.version in choice.equal):
         return each.outcome("conflict", receipts.DIFFERS)
-    return each.outcome("stored" if any(copy.pack.head.arrival == arrival for copy in same) else "duplicate")
+    return each.outcome("stored" if any(copy.arrival == arrival for copy in same) else "duplicate")
 
 
 def _held(
@@ -132,10 +132,11 @@ def _held(
     held: dict[str, list[Copy]] = {}
     for pack in opened:
         for position, row in enumerate(pack.rows):
-            uid = row.sop_instance_uid
-            if uid in uids and not removals.hit(pack.head.arrival, series, [uid]):
-                held.setdefault(uid, []).append(Copy(pack, position))
-    return held, resolve(opened, choices, removals.of_instances(series)).current, choices
+            uid, copy = row.sop_instance_uid, Copy(pack, position)
+            if uid in uids and not removals.hit(copy.arrival, series, [uid]):
+                held.setdefault(uid, []).append(copy)
+    gone, until = removals.of_instances(series), removals.of_series(series)
+    return held, resolve(opened, choices, gone, until).current, choices
 
 
 def _equal_content(workspace: Workspace, each: Incoming, current: Copy) -> bool:

@@ -105,7 +105,7 @@ def _study(
     for each in sorted({head.series_instance_uid for head in found}):  # deletions that stopped halfway
         heads = [head for head in found if head.series_instance_uid == each]
         until, singly = removals.of_series(each), removals.of_instances(each)
-        if any(head.arrival <= until for head in heads) or series_rows.touched(heads, singly):
+        if series_rows.touched(heads, singly, until):
             sweep(workspace, study, each, effects=effects)
     cascade.walk(
         workspace, study, series, arbiter=partial(decisions.arbitrate, workspace), effects=effects, rebuild=True

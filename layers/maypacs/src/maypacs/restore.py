@@ -13,12 +13,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from maypacs import arrivals, decisions
+from maypacs.archive import sidecar
 from maypacs.archive.objects import ObjectHead
 from maypacs.errors import ConflictError, NotFoundError, ObjectNotFoundError, PackError
 from maypacs.index.cascade import DEFAULT_EFFECTS, Effects
 from maypacs.index.removals import Removals, read_removals
 from maypacs.index.rows import study_pk
-from maypacs.pack import grammar
+from maypacs.pack import grammar, instance_table
 from maypacs.uids import Uid, uid
 from maypacs.workspace import Workspace
 
@@ -61,8 +62,7 @@ def restore(
         # A thousandth of a second apart: the new arrivals keep the order of the old.
         arrival = arrivals.after(latest, now + number / 1000)
         latest = max(latest, arrival)
-        count += len(members)
-        _take(workspace, arrival, head, members, effects)
+        count += _take(workspace, arrival, head, members, effects)
         _forget(workspace, head, len(members))
     return count
 
@@ -76,16 +76,32 @@ def _trashed(
     found = []
     for head in sorted(heads, key=lambda head: (head.metadata.get("arrival", ""), head.key)):
         location = workspace.store.locate(head.key)
-        arrival = head.metadata.get("arrival", "")
+        arrival, own = head.metadata.get("arrival", ""), _own_arrivals(workspace, head)
         members = [
             member
             for member in _members(workspace, head)
             if instance in (None, member.instance)
             and not removals.refuses(location.series, member.instance)
-            and _removed_by(removals, series, instance, location.series, member.instance, arrival)
+            and _removed_by(
+                removals, series, instance, location.series, member.instance, own.get(member.instance, arrival)
+            )
         ]
         found.append((head, members))
     return found
+
+
+def _own_arrivals(workspace: Workspace, head: ObjectHead) -> dict[Uid, str]:
+    """Of the instances of a pack that was put together out of several."""
+    store = workspace.store
+    where = store.locate(head.key)
+    try:
+        packed = store.objects.get(store.trash_key(store.sidecar_key(where.study, where.series, where.pack_id)))
+        table = sidecar.table_of(packed)
+        if table is None:
+            table = store.objects.get(store.trash_key(store.table_key(where.study, where.series, where.pack_id)))
+        return {row.sop_instance_uid: row.arrival for row in instance_table.decode(table) if row.arrival}
+    except (ObjectNotFoundError, PackError):
+        return {}  # one that never was in the index has none
 
 
 def _removed_by(
@@ -118,7 +134,8 @@ def _members(workspace: Workspace, head: ObjectHead) -> Iterator[_Member]:
         yield _Member(each.uids[2], each.offset, each.length)
 
 
-def _take(workspace: Workspace, arrival: str, head: ObjectHead, members: list[_Member], effects: Effects) -> None:
+def _take(workspace: Workspace, arrival: str, head: ObjectHead, members: list[_Member], effects: Effects) -> int:
+    """How many came back: what lay in several packs of the trash counts once."""
     from maypacs.ingest import take, take_large
     from maypacs.large import LargeSource
 
@@ -126,13 +143,13 @@ def _take(workspace: Workspace, arrival: str, head: ObjectHead, members: list[_M
     if head.size > grammar.MAX_BYTES:
         (member,) = members
         source = LargeSource(objects, head.key, head.etag, member.offset, member.length)
-        take_large(workspace, arrival, source, effects)
-        return
+        return int(take_large(workspace, arrival, source, effects).result != "duplicate")
     body = objects.get(head.key)
     files = [
         (body[member.offset : member.offset + member.length], str(number)) for number, member in enumerate(members, 1)
     ]
-    take(workspace, arrival, files, effects=effects)
+    outcomes = take(workspace, arrival, files, effects=effects)
+    return sum(outcome.result != "duplicate" for outcome in outcomes)
 
 
 def _forget(workspace: Workspace, head: ObjectHead, restored: int) -> None:

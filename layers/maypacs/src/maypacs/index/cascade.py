@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from maypacs.errors import BusyError, ConditionFailedError
-from maypacs.index import series_rows, summaries
+from maypacs.index import due, series_rows, summaries
 from maypacs.index.pack_rows import Choice, PackHead, table_item
 from maypacs.index.removals import Removals, read_removals
 from maypacs.index.resolution import Copy, resolve
@@ -78,7 +78,8 @@ def put_pack_rows(
     earlier = PackHead.from_item(held)
     removals = read_removals(workspace.table, item["pk"])
     series = head.series_instance_uid
-    if earlier.arrival > removals.of_series(series) and not removals.hit(earlier.arrival, series, instances):
+    first = earlier.first_arrival
+    if first > removals.of_series(series) and not removals.hit(first, series, instances):
         return earlier
     # What the earlier one brought was removed, but its row was not yet: this is a new life of the same bytes.
     workspace.table.put(item)
@@ -148,8 +149,9 @@ def refresh_series(
     for _ in effects.tries("series"):
         row = workspace.table.get(pk, sk)
         held = SeriesSummary.from_item(row) if row else None
-        heads = series_rows.live_heads(workspace.table, pk, series, removals.of_series(series))
-        live, conflicts = _live(workspace, heads, removals.of_instances(series), arbiter)
+        every = series_rows.all_heads(workspace.table, pk, series)
+        heads = series_rows.living(every, removals.of_series(series))
+        live, conflicts = _live(workspace, heads, removals, arbiter)
         try:
             if not live:
                 if held:
@@ -160,9 +162,9 @@ def refresh_series(
             if touch or held is None or dataclasses.replace(new, revision=held.revision) != held:
                 workspace.table.put(new.to_item(), condition=_unchanged(held))
         except ConditionFailedError:
-            if _is_ours(workspace, pk, sk, live and new.to_item()):
-                return
-            continue
+            if not _is_ours(workspace, pk, sk, live and new.to_item()):
+                continue
+        due.notice(workspace.table, every, int(effects.clock() * 1000))
         return
 
 
@@ -176,21 +178,24 @@ def _is_ours(workspace: Workspace, pk: str, sk: str, item: Item | Sequence[objec
 
 
 def _live(
-    workspace: Workspace, heads: Sequence[PackHead], gone: Mapping[Uid, str], arbiter: Arbiter
+    workspace: Workspace, heads: Sequence[PackHead], removals: Removals, arbiter: Arbiter
 ) -> tuple[list[summaries.LivePack], int]:
     """What of each pack is current, and how many conflicts; opens tables only where UID hashes meet each other, or
     those of removed instances."""
-    meeting = _meeting(heads) | {head.pack_id for head in series_rows.touched(heads, gone)}
+    if not heads:
+        return [], 0
+    study, series = heads[0].study_instance_uid, heads[0].series_instance_uid
+    gone, until = removals.of_instances(series), removals.of_series(series)
+    meeting = _meeting(heads) | {head.pack_id for head in series_rows.touched(heads, gone, until)}
     if not meeting:
         return [summaries.LivePack.whole(head) for head in heads], 0
     opened = series_rows.open_packs(workspace, [head for head in heads if head.pack_id in meeting])
-    study, series = heads[0].study_instance_uid, heads[0].series_instance_uid
     choices = series_rows.read_choices(workspace.table, study_pk(workspace.archive_id, study), series)
-    resolution = resolve(opened, choices, gone)
+    resolution = resolve(opened, choices, gone, until)
     if resolution.undecided:
         for uid, versions in resolution.undecided.items():
             choices[uid] = arbiter(study, series, Uid(uid), versions)
-        resolution = resolve(opened, choices, gone)
+        resolution = resolve(opened, choices, gone, until)
     current: dict[str, list[Copy]] = {}
     for copy in resolution.current.values():
         current.setdefault(copy.pack.head.pack_id, []).append(copy)

@@ -190,7 +190,7 @@ def _resolved(
 ) -> SeriesContents:
     series = summary.series_instance_uid
     gone = removals.of_instances(series)
-    resolution = resolve(packs, choices, gone)
+    resolution = resolve(packs, choices, gone, removals.of_series(series))
     current = [_reference(copy) for copy in resolution.current.values()]
     current.sort(key=lambda each: (each.instance_number or 0, each.sop_instance_uid))
     live = {copy.pack.head.pack_id for copy in resolution.current.values()}
@@ -232,6 +232,6 @@ def _reference(copy: Copy) -> InstanceRef:
         digest=row.digest,
         number_of_frames=row.number_of_frames,
         instance_number=row.instance_number,
-        arrival=head.arrival,
+        arrival=copy.arrival,
         frame_table=row.frame_table,
     )

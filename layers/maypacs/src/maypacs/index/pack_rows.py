@@ -6,14 +6,20 @@ the sidecar. Choices (what a decision says about one instance) have a row each: 
 
 from __future__ import annotations
 
+import hashlib
 import zlib
+from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import orjson
 
 from maypacs.index.rows import SCHEMA_VERSION, Attributes, instance_table_sk, pack_head_sk, study_pk
 from maypacs.index.table import Item
 from maypacs.uids import ArchiveId, Uid
+
+if TYPE_CHECKING:
+    from maypacs.pack.instance_table import InstanceRow
 
 #: An encoded instance table above this is not in the table.
 TABLE_ROW_LIMIT = 8 * 1024
@@ -30,13 +36,13 @@ class PackHead:
     study_instance_uid: Uid
     series_instance_uid: Uid
     pack_id: str
-    arrival: str
+    arrival: str  #: of the pack; of one that was put together out of several: the last of its instances'
     size: int  #: bytes of the object
     instance_bytes: int  #: bytes of its Part 10 files
     count: int
     boundary: str
     joinable: bool
-    replaces: tuple[str, ...]  #: lives of packs that readers ignore when this one is there
+    replaces: tuple[str, ...]  #: `life_id` of packs that readers ignore when this one is there
     attributes: Attributes  #: patient-, study- and series-level, the first non-empty value in pack order
     sop_classes: tuple[str, ...]
     transfer_syntaxes: tuple[str, ...]
@@ -45,11 +51,22 @@ class PackHead:
     accession_numbers: tuple[str, ...]
     uid_hashes: bytes  #: sorted 8-byte hashes of the SOP Instance UIDs; b"" above `HASHED_INSTANCES`
     table_in_row: bool
+    earliest: str = ""  #: arrival of the first of its instances, where they came at several times
+
+    @property
+    def first_arrival(self) -> str:
+        """No instance in it came before."""
+        return self.earliest or self.arrival
 
     @property
     def life(self) -> str:
         """Names the pack since it came: the same bytes that arrive again after a removal are not replaced with it."""
         return f"{self.pack_id}@{self.arrival}"
+
+    @property
+    def life_id(self) -> str:
+        """The life, short enough for a head to name hundreds."""
+        return life_id(self.life)
 
     @property
     def hashes(self) -> frozenset[bytes] | None:
@@ -78,10 +95,11 @@ class PackHead:
             "count": self.count,
             "boundary": self.boundary,
             "joinable": self.joinable,
-            "replaces": list(self.replaces),
+            "replaces": b"".join(bytes.fromhex(each) for each in self.replaces),
             "found": zlib.compress(orjson.dumps(found), 9),
             "hashes": self.uid_hashes,
             "table": self.table_in_row,
+            **({"first": self.earliest} if self.earliest else {}),
         }
 
     @classmethod
@@ -100,7 +118,7 @@ class PackHead:
             count=item["count"],
             boundary=item["boundary"],
             joinable=item["joinable"],
-            replaces=tuple(item["replaces"]),
+            replaces=_replaces(item["replaces"]),
             attributes=found["attributes"],
             sop_classes=tuple(found["sop_classes"]),
             transfer_syntaxes=tuple(found["transfer_syntaxes"]),
@@ -109,7 +127,26 @@ class PackHead:
             accession_numbers=tuple(found["accession_numbers"]),
             uid_hashes=bytes(item["hashes"]),
             table_in_row=item["table"],
+            earliest=item.get("first", ""),
         )
+
+
+def life_id(life: str) -> str:
+    """16 hex digits of a life; what is short already stays."""
+    return hashlib.sha256(life.encode()).hexdigest()[: 2 * HASH_SIZE] if "@" in life else life
+
+
+def _replaces(stored: bytes | Iterable[str]) -> tuple[str, ...]:
+    """Rows of an older version name whole lives."""
+    if isinstance(stored, (list, tuple)):
+        return tuple(life_id(each) for each in stored)
+    hashes = bytes(stored)  # type: ignore[arg-type]
+    return tuple(hashes[at : at + HASH_SIZE].hex() for at in range(0, len(hashes), HASH_SIZE))
+
+
+def arrival_of(head: PackHead, row: InstanceRow) -> str:
+    """When an instance arrived: what a removal's cut-off is compared with."""
+    return row.arrival or head.arrival
 
 
 def table_item(head: PackHead, encoded: bytes) -> Item:
@@ -135,6 +172,8 @@ class Choice:
 
     current: str
     equal: tuple[str, ...] = ()
+    #: Of two choices the larger holds: the later life of the instance, then the later promotion of a person.
+    order: str = "!"
 
     def to_item(self, archive_id: ArchiveId, study: Uid, series: Uid, instance: Uid) -> Item:
         return {
@@ -143,11 +182,9 @@ class Choice:
             "v": SCHEMA_VERSION,
             "current": self.current,
             "equal": list(self.equal),
+            "order": self.order,
         }
 
     @classmethod
     def from_item(cls, item: Item) -> Choice:
         return cls(current=item["current"], equal=tuple(item["equal"]), order=item.get("order", "!"))
-    #: Of two choices the larger holds: the later life of the instance, then the later promotion of a person.
-    order: str = "!"
-            "order": self.order,

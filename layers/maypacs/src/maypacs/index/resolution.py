@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from maypacs.index.pack_rows import Choice, PackHead
+from maypacs.index.pack_rows import Choice, PackHead, arrival_of
 from maypacs.uids import Uid
 
 if TYPE_CHECKING:
@@ -35,8 +35,12 @@ class Copy:
         return version(self.row)
 
     @property
+    def arrival(self) -> str:
+        return arrival_of(self.pack.head, self.row)
+
+    @property
     def order(self) -> tuple[str, str, int]:
-        return self.pack.head.arrival, self.pack.head.pack_id, self.position
+        return self.arrival, self.pack.head.pack_id, self.position
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,19 +58,23 @@ def version(row: InstanceRow) -> str:
 
 
 def resolve(
-    packs: Iterable[OpenPack], choices: Mapping[str, Choice], gone: Mapping[Uid, str] | None = None
+    packs: Iterable[OpenPack],
+    choices: Mapping[str, Choice],
+    gone: Mapping[Uid, str] | None = None,
+    removed_until: str = "",
 ) -> Resolution:
     """For every UID one current copy: the decision's choice, else the smallest (arrival, pack id). Nothing is lost:
     every other copy is a duplicate (of equal content) or a conflict. The order of ``packs`` makes no difference.
 
-    ``gone``: cut-offs of instances that were removed by themselves; copies that came up to then count for nothing."""
+    ``gone``: cut-offs of instances that were removed by themselves; ``removed_until``: of all of the series. Copies that
+    came up to then count for nothing."""
     copies: dict[str, list[Copy]] = {}
     removed: list[Copy] = []
     cutoffs = gone or {}
     for pack in packs:
         for position, row in enumerate(pack.rows):
             copy = Copy(pack, position)
-            if pack.head.arrival <= cutoffs.get(row.sop_instance_uid, ""):
+            if copy.arrival <= max(removed_until, cutoffs.get(row.sop_instance_uid, "")):
                 removed.append(copy)
             else:
                 copies.setdefault(row.sop_instance_uid, []).append(copy)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from maypacs.index.cache import cache_of
 from maypacs.index.pack_rows import Choice, PackHead, choice_prefix
 from maypacs.index.resolution import OpenPack
-from maypacs.index.rows import instance_table_sk, pack_head_prefix, study_pk
+from maypacs.index.rows import instance_table_prefix, instance_table_sk, pack_head_prefix, study_pk
 from maypacs.index.table import Item, Table
 from maypacs.uids import Uid
 
@@ -28,28 +28,39 @@ def query_all(table: Table, pk: str, prefix: str) -> list[Item]:
 
 
 def living(heads: Sequence[PackHead], removed_until: str) -> list[PackHead]:
-    """Those that count: arrived after the cut-off, not replaced by another; by (arrival, id)."""
-    replaced = {life for head in heads for life in head.replaces}
-    live = [head for head in heads if head.arrival > removed_until and head.life not in replaced]
-    return sorted(live, key=lambda head: (head.arrival, head.pack_id))
+    """Those that count: of which something arrived after the cut-off, not replaced by another; by (arrival, id)."""
+    over = {head.pack_id for head in replaced(heads)}
+    live = [head for head in heads if head.arrival > removed_until and head.pack_id not in over]
+    return sorted(live, key=lambda head: (head.first_arrival, head.pack_id))
 
 
-def touched(heads: Iterable[PackHead], gone: Mapping[Uid, str]) -> list[PackHead]:
-    """Packs that may hold an instance which was removed by itself after they came."""
-    if not gone:
-        return []
+def replaced(heads: Sequence[PackHead]) -> list[PackHead]:
+    """Those in whose place another is there."""
+    lives = {life for head in heads for life in head.replaces}
+    return [head for head in heads if head.life_id in lives] if lives else []
+
+
+def touched(heads: Iterable[PackHead], gone: Mapping[Uid, str], removed_until: str = "") -> list[PackHead]:
+    """Packs that may hold an instance which was removed after it came: by itself, or (in a pack of several arrivals)
+    with all of its series ``removed_until`` then."""
     from maypacs.pack.instance_table import uid_hash
 
     hashes = [(uid_hash(uid), until) for uid, until in gone.items()]
     return [
         head
         for head in heads
-        if any(head.arrival <= until and (head.hashes is None or each in head.hashes) for each, until in hashes)
+        if head.first_arrival <= removed_until
+        or any(head.first_arrival <= until and (head.hashes is None or each in head.hashes) for each, until in hashes)
     ]
 
 
+def all_heads(table: Table, pk: str, series: Uid) -> list[PackHead]:
+    """Those that count, those that were replaced, and those of what was removed."""
+    return [PackHead.from_item(item) for item in query_all(table, pk, pack_head_prefix(series))]
+
+
 def live_heads(table: Table, pk: str, series: Uid, removed_until: str) -> list[PackHead]:
-    return living([PackHead.from_item(item) for item in query_all(table, pk, pack_head_prefix(series))], removed_until)
+    return living(all_heads(table, pk, series), removed_until)
 
 
 def read_choices(table: Table, pk: str, series: Uid) -> dict[str, Choice]:
@@ -68,6 +79,16 @@ def open_packs(workspace: Workspace, heads: Sequence[PackHead]) -> list[OpenPack
             encoded = bytes(item["table"]) if item else None
         opened.append(OpenPack(head, open_pack(workspace, head, encoded)))
     return opened
+
+
+def open_series(workspace: Workspace, heads: Sequence[PackHead]) -> list[OpenPack]:
+    """All of these packs of one series: their tables in one query."""
+    if not heads:
+        return []
+    pk, series = study_pk(heads[0].archive_id, heads[0].study_instance_uid), heads[0].series_instance_uid
+    items = query_all(workspace.table, pk, instance_table_prefix(series))
+    encoded = {item["sk"].rpartition("#")[2]: bytes(item["table"]) for item in items}
+    return [OpenPack(head, open_pack(workspace, head, encoded.get(head.pack_id))) for head in heads]
 
 
 def _table_key(head: PackHead) -> tuple[str, ...]:

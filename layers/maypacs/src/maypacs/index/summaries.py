@@ -225,7 +225,7 @@ class LivePack:
 
 def series_summary(packs: Sequence[LivePack], *, conflicts: int, revision: int) -> SeriesSummary:
     """``packs``: at least one, those that hold current instances."""
-    ordered = sorted(packs, key=lambda pack: (pack.head.arrival, pack.head.pack_id))
+    ordered = sorted(packs, key=lambda pack: (pack.head.first_arrival, pack.head.pack_id))
     heads = [pack.head for pack in ordered]
     attributes = first_non_empty(head.attributes for head in heads)
     return SeriesSummary(
@@ -242,8 +242,8 @@ def series_summary(packs: Sequence[LivePack], *, conflicts: int, revision: int) 
         number_of_packs=len(ordered),
         size=sum(pack.instance_bytes for pack in ordered),
         clean=all(pack.clean and pack.head.joinable for pack in ordered) and len({h.boundary for h in heads}) == 1,
-        first_arrival=heads[0].arrival,
-        last_arrival=heads[-1].arrival,
+        first_arrival=heads[0].first_arrival,
+        last_arrival=max(head.arrival for head in heads),
         patient_ids=_union(head.patient_ids for head in heads),
         patient_names=_union(head.patient_names for head in heads),
         accession_numbers=_union(head.accession_numbers for head in heads),

@@ -2,6 +2,7 @@
 
 Columns, not rows: UIDs as their difference from the row before, classes and syntaxes as numbers of a list, offsets and
 lengths as varints of differences; then zlib. Digests (16 bytes) and the random part of UIDs do not compress.
+A pack that was put together out of several (version 2) has one column more: when each of its instances arrived.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from maypacs.errors import PackError
 from maypacs.uids import Uid
 
 _VERSION = 1
+_WITH_ARRIVALS = 2
 #: Inflated bytes of a table: 1,000 instances and the frame tables of a slide.
 _MAX_INFLATED = 64 << 20
 DIGEST_BYTES = 16
@@ -32,6 +34,7 @@ class InstanceRow:
     number_of_frames: int  #: 0: no pixel data
     instance_number: int | None
     frame_table: bytes | None  #: FrameTable.encode()
+    arrival: str = ""  #: its own, where the pack was put together out of several; else that of the pack
 
 
 def uid_hash(uid: str) -> bytes:
@@ -41,16 +44,16 @@ def uid_hash(uid: str) -> bytes:
 
 def encode(rows: Sequence[InstanceRow]) -> bytes:
     """Raises PackError when a digest has not 16 bytes or a UID is not ASCII."""
-    out = bytearray([_VERSION])
+    with_arrivals = any(row.arrival for row in rows)
+    out = bytearray([_WITH_ARRIVALS if with_arrivals else _VERSION])
     append_varint(out, len(rows))
     if any(len(row.digest) != DIGEST_BYTES for row in rows):
         raise PackError(f"a digest of an instance row has {DIGEST_BYTES} bytes")
     _append_texts(out, [row.sop_instance_uid for row in rows])
-    for column in ([row.sop_class_uid for row in rows], [row.transfer_syntax_uid for row in rows]):
-        distinct = list(dict.fromkeys(column))
-        append_varint(out, len(distinct))
-        _append_texts(out, distinct)
-        append_all(out, (distinct.index(value) for value in column))
+    _append_column(out, [row.sop_class_uid for row in rows])
+    _append_column(out, [row.transfer_syntax_uid for row in rows])
+    if with_arrivals:
+        _append_column(out, [row.arrival for row in rows])
     end = length = frames = number = 0
     offsets, lengths, counts, numbers = [], [], [], []
     for row in rows:
@@ -78,11 +81,13 @@ def decode(data: bytes) -> tuple[InstanceRow, ...]:
 def _decode(data: bytes) -> tuple[InstanceRow, ...]:
     engine = zlib.decompressobj()
     reader = VarintReader(engine.decompress(data, _MAX_INFLATED))
-    if not engine.eof or reader.take(1) != bytes([_VERSION]):
+    version = reader.take(1)[0]
+    if not engine.eof or version not in (_VERSION, _WITH_ARRIVALS):
         raise ValueError
     count = reader.varint()
     uids = _read_texts(reader, count)
     classes, syntaxes = (_read_column(reader, count) for _ in range(2))
+    arrivals = _read_column(reader, count) if version == _WITH_ARRIVALS else [""] * count
     offsets, lengths, counts = ([unzigzag(value) for value in reader.varints(count)] for _ in range(3))
     numbers = reader.varints(count)
     table_sizes = reader.varints(count)
@@ -105,6 +110,7 @@ def _decode(data: bytes) -> tuple[InstanceRow, ...]:
                 number_of_frames=frames,
                 instance_number=number if numbers[i] else None,
                 frame_table=reader.take(table_sizes[i] - 1) if table_sizes[i] else None,
+                arrival=arrivals[i],
             )
         )
     return tuple(rows)
@@ -136,6 +142,14 @@ def _read_texts(reader: VarintReader, count: int) -> list[str]:
         previous = previous[:shared] + reader.take(rest)
         texts.append(previous.decode("ascii"))
     return texts
+
+
+def _append_column(out: bytearray, column: Sequence[str]) -> None:
+    """Each text as a number of a list of the distinct ones."""
+    numbers = {text: number for number, text in enumerate(dict.fromkeys(column))}
+    append_varint(out, len(numbers))
+    _append_texts(out, list(numbers))
+    append_all(out, (numbers[text] for text in column))
 
 
 def _read_column(reader: VarintReader, count: int) -> list[str]:
