@@ -1,21 +1,32 @@
 """What the cloud would not take as it is: folders of ``attention/``, one an upload, each with a ``reason.json``.
 
-Any process may look and, by renames alone, take files away: the edge that runs only ever adds to it.
+Any process may look here and take files away, beside an edge that runs: that one only adds to it.
 """
 
 from __future__ import annotations
 
 import contextlib
 import json
+import os
+import shutil
+import time
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
-REASON = "reason.json"
+from edge_forwarder import intake
+from edge_forwarder.errors import UnreadableError
+from edge_forwarder.peek import identify
+
+REASON: Final = "reason.json"
+#: The edge finishes with what it sets aside before a file of it is handed over again (seconds).
+_SETTLED_SECONDS: Final = 2.0
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One upload. ``state``: partial (conflicts, single failures) or quarantined. ``at``: seconds since the epoch."""
+    """One upload. ``state``: partial (conflicts, single failures) or quarantined."""
 
     folder: Path
     state: str
@@ -23,7 +34,8 @@ class Entry:
     files: tuple[Path, ...]
     reason_of: dict[str, str]
     """By SOP Instance UID, as far as the cloud said."""
-    at: float = 0.0
+    at: float
+    """When it was set aside: seconds since the epoch."""
 
     @property
     def name(self) -> str:
@@ -36,7 +48,7 @@ def entries(folder: Path) -> list[Entry]:
     for reason in sorted(folder.glob(f"*/{REASON}")):
         with contextlib.suppress(OSError, ValueError, KeyError, TypeError, AttributeError):
             told = json.loads(reason.read_text(encoding="utf-8"))
-            by_uid = {i["sop_instance_uid"]: str(i["reason"]) for i in told.get("instances", ())}
+            by_uid = {str(i["sop_instance_uid"]): str(i["reason"]) for i in told.get("instances", ())}
             files = tuple(sorted(reason.parent.glob("*.dcm")))
             reasons = tuple(str(r) for r in told["reasons"])
             found.append(Entry(reason.parent, str(told["state"]), reasons, files, by_uid, float(told.get("at") or 0)))
@@ -50,3 +62,71 @@ def why(folder: Path, name: str) -> str:
             told = json.loads((path.parent / REASON).read_text(encoding="utf-8"))
             return "; ".join(told["reasons"]) or str(told["state"])
     return ""
+
+
+def sop_instance_uid(file: Path) -> str:
+    """Of a file that was set aside; empty when it cannot be read."""
+    try:
+        return identify(file).sop_instance_uid
+    except (UnreadableError, OSError):
+        return ""
+
+
+def chosen(entry: Entry, wanted: Collection[str]) -> tuple[Path, ...]:
+    """Its files that these names mean: the upload's own, or UIDs of studies, series, instances."""
+    if entry.name in wanted:
+        return entry.files
+    found = []
+    for file in entry.files:
+        with contextlib.suppress(UnreadableError, OSError):
+            i = identify(file)
+            if {i.study_instance_uid, i.series_instance_uid, i.sop_instance_uid} & set(wanted):
+                found.append(file)
+    return tuple(found)
+
+
+def release(entry: Entry, files: Collection[Path], spool: Path) -> int:
+    """Hand files over once more, to be uploaded anew; how many. Raises OSError."""
+    time.sleep(max(0.0, min(_SETTLED_SECONDS, entry.at + _SETTLED_SECONDS - time.time())))
+    handed = intake.folder(spool)
+    done = 0
+    for file in files:
+        with contextlib.suppress(FileNotFoundError):
+            file.rename(handed / file.name)
+            done += 1
+    _sync(handed)
+    _tidy(entry)
+    return done
+
+
+def export(entry: Entry, target: Path) -> int:
+    """Copy the files and the reason to a folder of that name below ``target``; how many. Raises OSError."""
+    to = target / entry.name
+    to.mkdir(parents=True, exist_ok=True)
+    for path in (*entry.files, entry.folder / REASON):
+        shutil.copyfile(path, to / path.name)
+    return len(entry.files)
+
+
+def discard(entry: Entry) -> int:
+    """Delete the files; how many. The cloud keeps its own copy of what it did not take. Raises OSError."""
+    for file in entry.files:
+        file.unlink(missing_ok=True)
+    _tidy(entry)
+    return len(entry.files)
+
+
+def _tidy(entry: Entry) -> None:
+    """Without images the reason is of no use."""
+    if not any(entry.folder.glob("*.dcm")):
+        with contextlib.suppress(OSError):
+            (entry.folder / REASON).unlink(missing_ok=True)
+            entry.folder.rmdir()
+
+
+def _sync(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

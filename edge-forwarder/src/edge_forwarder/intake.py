@@ -56,7 +56,6 @@ class Handover(Spool):
     def check_room(self, more: int) -> None:
         if self._max and time.monotonic() > self._counted_at + _COUNT_SECONDS:
             self._held = sum(_size(folder) for folder in (self._truth, self.received, self.incoming))
-            self._held += sum(_size(folder) for folder in self.attention.iterdir())
             self._counted_at = time.monotonic()
         super().check_room(more)
 
@@ -71,11 +70,16 @@ def _size(folder: Path) -> int:
     return total
 
 
-def hurry(folder: Path) -> None:
-    """Ask the edge that works, or will work, on this spool to try at once what it would try later. Raises OSError."""
-    handed = folder / FOLDER
+def folder(spool: Path) -> Path:
+    """Where another process hands over what is complete, by one rename within the file system. Raises OSError."""
+    handed = spool / FOLDER
     handed.mkdir(parents=True, exist_ok=True, mode=0o750)
-    (handed / HURRY).touch(mode=0o640)
+    return handed
+
+
+def hurry(spool: Path) -> None:
+    """Ask the edge that works, or will work, on this spool to try at once what it would try later. Raises OSError."""
+    (folder(spool) / HURRY).touch(mode=0o640)
 
 
 class Intake:

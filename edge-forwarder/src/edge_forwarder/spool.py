@@ -17,6 +17,7 @@ import errno
 import fcntl
 import os
 import threading
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,6 +30,8 @@ from edge_forwarder.errors import ConfigError, SpoolError, SpoolFullError
 
 #: While one instance is written, the disk is looked at again after so many bytes.
 _CHECK_EVERY: Final = 8 * 1024 * 1024
+#: What `attention` holds is counted anew so often (seconds).
+_COUNT_SECONDS: Final = 10.0
 _FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
 
 
@@ -75,6 +78,9 @@ class Spool:
         self._min_free, self._max, self._free = min_free_bytes, max_bytes, free
         self._lock = threading.Lock()
         self._held = 0
+        """What is in `received` and `incoming`."""
+        self._aside, self._aside_at = 0, -_COUNT_SECONDS
+        """What is in `attention`, and when it was counted: other processes take from it."""
         self._process_lock: int | None = None
         self._received_descriptor = -1
 
@@ -93,7 +99,7 @@ class Spool:
             self._received_descriptor = os.open(self.received, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         except OSError as error:
             raise SpoolError(f"the spool {self.folder} cannot be opened: {error.strerror}") from None
-        self._held = sum(file.size for file in self.files()) + _size_below(self.attention)
+        self._held = sum(file.size for file in self.files())
 
     def close(self) -> None:
         if self._received_descriptor >= 0:
@@ -106,7 +112,9 @@ class Spool:
     @property
     def held_bytes(self) -> int:
         """What the spool holds, the instances being written included."""
-        return self._held
+        if time.monotonic() >= self._aside_at + _COUNT_SECONDS:
+            self._aside, self._aside_at = _size_below(self.attention), time.monotonic()
+        return self._held + self._aside
 
     def files(self) -> Iterator[SpooledFile]:
         """Every acknowledged instance that is still here, oldest first."""
@@ -125,7 +133,7 @@ class Spool:
     def check_room(self, more: int) -> None:
         if self._free(self.folder) - more < self._min_free:
             raise SpoolFullError("the disk has less free space than the spool must leave")
-        if self._max and self._held + more >= self._max:
+        if self._max and self.held_bytes + more >= self._max:
             raise SpoolFullError("the spool holds as much as it may")
 
     def remove(self, name: str) -> None:
@@ -141,7 +149,12 @@ class Spool:
         target = self.attention / folder
         target.mkdir(exist_ok=True)
         with contextlib.suppress(FileNotFoundError):
-            self.path(name).rename(target / name)
+            path = self.path(name)
+            size = path.stat().st_size
+            path.rename(target / name)
+            with self._lock:
+                self._held -= size
+                self._aside += size
 
     def account(self, difference: int) -> None:
         with self._lock:
@@ -227,7 +240,11 @@ def _spool_error(error: OSError) -> SpoolError:
 
 
 def _size_below(folder: Path) -> int:
-    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+    total = 0
+    for path in folder.rglob("*.dcm"):
+        with contextlib.suppress(FileNotFoundError):
+            total += path.stat().st_size
+    return total
 
 
 def is_locked(folder: Path) -> bool:
