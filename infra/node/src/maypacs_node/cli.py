@@ -9,6 +9,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from maypacs_node.cost import command as cost
 from maypacs_node.home import Home, NodeError
 
 #: Errors of the data folder that a person can mend; others are ours, and show where.
@@ -111,6 +112,8 @@ def _parser() -> argparse.ArgumentParser:
     again = commands.add_parser("reindex", parents=[data], help="build the image index anew from the objects")
     again.add_argument("--archive", help="this archive only (default: all)")
     again.set_defaults(run=_reindex)
+
+    cost.register(commands)
 
     backup = commands.add_parser("backup", help="backups of users, keys and audit").add_subparsers(required=True)
     backup.add_parser("now", parents=[data], help="take one now and print its name").set_defaults(run=_backup_now)

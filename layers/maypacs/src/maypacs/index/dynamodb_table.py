@@ -83,7 +83,7 @@ class DynamoDBTable:
                 ReturnConsumedCapacity="TOTAL",
             )
         found = answer.get("Item")
-        item = _decode_item(found) if found else None
+        item = decode_item(found) if found else None
         estimate = costs.read_units(costs.item_size(item) if item else 0, consistent=consistent)
         self._count(Consumed(_units(answer, estimate), 0.0, 1 if item else 0, 1))
         return item
@@ -114,7 +114,7 @@ class DynamoDBTable:
                 time.sleep(random.uniform(0, 0.05 * 2**attempt))  # noqa: S311 (jitter, not a secret)
             with _errors():
                 answer = self._client.batch_get_item(RequestItems=wanted, ReturnConsumedCapacity="TOTAL")
-            items = [_decode_item(each) for each in answer.get("Responses", {}).get(self.name, [])]
+            items = [decode_item(each) for each in answer.get("Responses", {}).get(self.name, [])]
             found |= {(item["pk"], item["sk"]): item for item in items}
             wanted = answer.get("UnprocessedKeys") or {}
             left = len(wanted.get(self.name, {}).get("Keys", ()))
@@ -202,7 +202,7 @@ class DynamoDBTable:
             request["ExclusiveStartKey"] = {name: {"S": value} for name, value in start.items()}
         with _errors():
             answer = self._client.query(**request)
-        items = [_decode_item(found) for found in answer.get("Items", [])]
+        items = [decode_item(found) for found in answer.get("Items", [])]
         last = answer.get("LastEvaluatedKey")
         estimate = 0.0
         if "ConsumedCapacity" not in answer:
@@ -307,7 +307,7 @@ def _encode(value: Value) -> dict[str, Any]:
     raise ValueError(f"a row cannot hold {type(value).__name__}")
 
 
-def _decode_item(found: Mapping[str, Any]) -> Item:
+def decode_item(found: Mapping[str, Any]) -> Item:
     return {name: _decode(value) for name, value in found.items()}
 
 
@@ -325,7 +325,7 @@ def _decode(typed: Mapping[str, Any]) -> Value:
         case "L":
             return [_decode(element) for element in value]
         case "M":
-            return _decode_item(value)
+            return decode_item(value)
     raise TableError(f"a row holds the type {kind}, which is not ours")
 
 

@@ -1,0 +1,170 @@
+"""What MayPACS uses on AWS, from the counts. Pure."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Literal
+
+from maypacs_node.cost.counts import Counted, StudyCounts
+from maypacs_node.cost.hospital import Hospital
+from maypacs_node.cost.usage import GB, MONTH_DAYS, MONTH_HOURS, Assumptions, Counts, Usage, of_counts
+
+Tier = Literal["STANDARD", "INTELLIGENT_TIERING", "GLACIER_IR"]
+TIERS: tuple[Tier, ...] = ("STANDARD", "INTELLIGENT_TIERING", "GLACIER_IR")
+Viewer = Literal["frames", "series"]
+#: Lifecycle rules leave alone what is smaller.
+TRANSITION_LEAST = 128 * 1024
+#: Of the reads, those that come after the transition.
+LATE_READS = 0.1
+#: An idle event source asks a queue again and again: five pollers, each waiting 20 s (AWS's own example).
+POLLS_A_MONTH = 5 * 3 * 60 * MONTH_HOURS
+#: Of a method of the API: Count, 4XXError, 5XXError, Latency, IntegrationLatency.
+METRICS_A_METHOD = 5
+
+
+@dataclass(frozen=True)
+class Ours:
+    counted: Counted
+    hospital: Hospital
+    tier: Tier = "INTELLIGENT_TIERING"
+    viewer: Viewer = "frames"
+    kms: bool = False
+    compacted: bool = True
+    assumed: Assumptions = field(default_factory=Assumptions)
+
+    # A study, on average
+
+    def _average(self, of: Callable[[StudyCounts], Usage]) -> Usage:
+        total = Usage()
+        for shape, share in self.hospital.shares.items():
+            total = total + of(self.counted.studies[shape]) * share
+        return total
+
+    def _mean(self, of: Callable[[StudyCounts], float]) -> float:
+        return sum(of(self.counted.studies[shape]) * share for shape, share in self.hospital.shares.items())
+
+    @property
+    def scale(self) -> float:
+        """The hospital's bytes against those of the mix; requests stay as they were counted."""
+        wanted = self.hospital.mb_per_study
+        return 1.0 if wanted is None else wanted * 1e6 / self._mean(lambda s: s.pack_bytes)
+
+    @property
+    def pack_gb(self) -> float:
+        return self._mean(lambda study: study.pack_bytes) * self.scale / GB
+
+    @property
+    def instances(self) -> float:
+        return self._mean(lambda study: study.instances)
+
+    @property
+    def series(self) -> float:
+        return self._mean(lambda study: study.series)
+
+    @property
+    def packs(self) -> float:
+        """Objects that hold images, once quiet series are compacted."""
+        return self._mean(lambda s: _packs(s, self.compacted))
+
+    def ingest(self) -> Usage:
+        return self._average(lambda study: self._of(study.ingest))
+
+    def read(self, viewer: Viewer | None = None) -> Usage:
+        """One study, opened by a doctor in the viewer, all of it."""
+        by_frames = (viewer or self.viewer) == "frames"
+        return self._average(lambda s: self._of(s.view_by_frames if by_frames else s.view_by_series)) + self._late()
+
+    def retrieve(self) -> Usage:
+        """One study, found and fetched whole by a program."""
+        return self._average(lambda study: self._of(study.retrieve)) + self._late()
+
+    def _of(self, counts: Counts) -> Usage:
+        usage = of_counts(counts, self.counted.memory_mb, self.assumed, kms=self.kms)
+        large = counts.get("blob.bytes", 0.0) + counts.get("api.bytes_out", 0.0)
+        usage["cloudfront_egress"] += large * (self.scale - 1) / GB
+        return usage
+
+    def _late(self) -> Usage:
+        """Reads of what has gone to a colder class."""
+        if self.tier == "GLACIER_IR":
+            return Usage({"s3_glacier_ir_retrieval": self.pack_gb * LATE_READS})
+        return Usage()
+
+    # A month of storage of one study
+
+    def stored(self, month: int) -> Usage:
+        """In its first month (1), its second, and so on, when nobody reads it. Lifecycle moves packs after 30 days."""
+        small, tables = self._mean(lambda s: s.small_bytes) / GB, self._mean(lambda s: s.table_bytes) / GB
+        usage = Usage({"s3_standard": small, "dynamodb_storage": tables, "dynamodb_pitr": tables})
+        movable = self._mean(lambda s: s.pack_bytes * (_pack_size(s, self.compacted) >= TRANSITION_LEAST))
+        movable *= self.scale / GB
+        objects = self._mean(lambda s: _packs(s, self.compacted) * (_pack_size(s, self.compacted) >= TRANSITION_LEAST))
+        usage["s3_standard"] += self.pack_gb - movable
+        if self.tier == "STANDARD" or month == 1:
+            usage["s3_standard"] += movable
+            return usage
+        if self.tier == "GLACIER_IR":
+            usage["s3_glacier_ir"] += movable
+            usage["s3_to_glacier_ir"] += objects * (month == 2)
+            return usage
+        # In Intelligent-Tiering it stays frequent for 30 days, infrequent for another 60, and then archive instant.
+        kind = "frequent" if month == 2 else "infrequent" if month <= 4 else "archive_instant"
+        usage[f"s3_int_{kind}"] += movable
+        usage["s3_int_monitoring"] += objects
+        usage["s3_to_intelligent_tiering"] += objects * (month == 2)
+        return usage
+
+    # A month
+
+    def idle(self) -> dict[str, Usage]:
+        """What a month costs when nobody does anything, line by line."""
+        fixed = self.counted.fixed
+        detailed = fixed["api_methods"] * METRICS_A_METHOD if fixed["api_method_metrics"] else 0
+        lines = {
+            "WAF: ACL and rules": Usage({"waf_acl": fixed["web_acls"], "waf_rule": fixed["web_acl_rules"]}),
+            "alarms": Usage({"alarm": fixed["alarms"]}),
+            "custom metrics": Usage({"metric": fixed["custom_metrics"] + detailed}),
+            "secret": Usage({"secret": fixed["secrets"]}),
+            "empty queues asked": Usage({"sqs_request": fixed["polled_queues"] * POLLS_A_MONTH}),
+            "housekeeping, listings": self._of(self.counted.activity("idle_hour")) * MONTH_HOURS,
+            f"heartbeats, edges: {self.hospital.edges}": self.heartbeats() * self.hospital.edges,
+        }
+        if self.kms:
+            lines["KMS key"] = Usage({"kms_key": 1})
+        return lines
+
+    def heartbeats(self) -> Usage:
+        """Of one edge in a month."""
+        beat = self.counted.activity("heartbeat")
+        usage = of_counts(beat, self.counted.memory_mb, self.assumed, kms=self.kms)
+        return usage * (MONTH_HOURS * 3600 / beat["seconds"])
+
+    def month(self) -> dict[str, Usage]:
+        """The last month of the given years, by what is done."""
+        studies = self.hospital.studies_per_day * MONTH_DAYS
+        months = max(1, round(self.hospital.years * 12))
+        stored = Usage()
+        for age in range(1, months + 1):
+            stored = stored + self.stored(age)
+        idle = Usage()
+        for line in self.idle().values():
+            idle = idle + line
+        return {
+            "ingest": self.ingest() * studies,
+            "storage": stored * studies,
+            "reads": self.read() * (studies * self.hospital.reads_per_study),
+            "idle": idle,
+        }
+
+
+def _packs(study: StudyCounts, compacted: bool) -> float:
+    """Where eight and more small ones lie in a series, compaction leaves as few as 64 MiB each make."""
+    if not compacted or study.packs / study.series < 8:
+        return study.packs
+    return math.ceil(study.pack_bytes / study.series / (64 * 1024 * 1024)) * study.series
+
+
+def _pack_size(study: StudyCounts, compacted: bool) -> float:
+    return study.pack_bytes / _packs(study, compacted)

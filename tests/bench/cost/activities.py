@@ -1,0 +1,144 @@
+"""What is done once and counted: a study comes in, a doctor looks at it, a program fetches it, nobody does anything."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from types import SimpleNamespace
+
+from tests.bench.cost.studies import Image, Kind, images
+from tests.bench.cost.world import World
+
+from edge_forwarder import planner
+from edge_forwarder.peek import Identity
+from maypacs.pack.grammar import Instance, write_pack
+from maypacs.uids import ArchiveId
+
+#: From the upload to *indexed*, in seconds: S3's event "typically in seconds", then ingest. The edge asks after 0.2 s
+#: and doubles its pause (edge_forwarder.watcher).
+SECONDS_TO_INDEXED = 3.0
+STORED = 'multipart/related; type="application/dicom"; transfer-syntax=*'
+FRAME = 'multipart/related; type="application/octet-stream"; transfer-syntax=*'
+JSON = "application/dicom+json"
+HOSP = ArchiveId("hosp1")
+
+
+def status_polls(seconds: float = SECONDS_TO_INDEXED) -> int:
+    """How often the edge asks until the upload is indexed, when nothing else is asked with it."""
+    polls, at, pause = 1, 0.2, 0.2
+    while at < seconds:
+        pause = min(pause * 2, 15.0)
+        polls, at = polls + 1, at + pause
+    return polls
+
+
+def packs(kind: Kind, number: int) -> Iterator[list[Image]]:
+    """As the edge packs them: by its own planner."""
+    plan, waiting = planner.Planner(planner.Limits()), {}
+    for at, image in enumerate(images(kind, number)):
+        waiting[image.instance] = image
+        identity = Identity(
+            study_instance_uid=image.study,
+            series_instance_uid=image.series,
+            sop_instance_uid=image.instance,
+            sop_class_uid=kind.sop_class,
+            transfer_syntax_uid="1.2.840.10008.1.2.1",
+            modality=kind.modality,
+            instance_number=image.number,
+        )
+        association = at if kind.minutes_apart else 0
+        closed = plan.add(planner.Received(image.instance, len(image.data), identity, association), 0.0)
+        if kind.minutes_apart:
+            closed += plan.association_ended(association)
+        for pack in closed:
+            yield [waiting.pop(member.name) for member in pack.members]
+    for pack in plan.association_ended(0):
+        yield [waiting.pop(member.name) for member in pack.members]
+    assert not waiting
+
+
+def ingest(world: World, kind: Kind, number: int, edge: str) -> SimpleNamespace:
+    """A study from the edge to the last row. What the edge asks of the console, it asks here as it does there."""
+    study = boundary = ""
+    members: list[Image] = []
+    for pack in packs(kind, number):
+        if pack[0].study != study:
+            study = pack[0].study
+            asked = {"study_instance_uids": [study]}
+            boundary = world.ask("POST", "/api/archives/hosp1/boundaries", asked, key=edge).json()["boundaries"][study]
+        body = write_pack(
+            [Instance(i.data, "1.2.840.10008.1.2.1", i.study, i.series, i.instance) for i in pack],
+            archive_id=HOSP,
+            secret=world.pack_secret,
+        )
+        assert body.boundary == boundary
+        wanted = {
+            "length": len(body.data),
+            "sha256": hashlib.sha256(body.data).hexdigest(),
+            "content_type": body.content_type,
+        }
+        grant = world.ask("POST", "/api/archives/hosp1/uploads", wanted, key=edge).json()
+        world.put(grant["url"], grant["headers"], body.data)
+        for _ in range(status_polls() - 1):
+            status(world, grant["arrival"], edge, "pending")
+        world.deliver(f"hosp1/uploads/{grant['arrival']}", len(body.data))
+        status(world, grant["arrival"], edge, "indexed")
+        members += [Image(i.study, i.series, i.instance, i.number, b"") for i in pack]
+    return SimpleNamespace(study=study, images=members, series=list(dict.fromkeys(i.series for i in members)))
+
+
+def status(world: World, arrival: str, edge: str, expected: str) -> None:
+    found = world.ask("POST", "/api/archives/hosp1/uploads/status", {"arrivals": [arrival]}, key=edge).json()
+    assert found["uploads"][0]["state"] == expected, found
+
+
+def study_list(world: World, studies: int) -> None:
+    """The dashboard's first page, and the thumbnails of its rows, which a browser then keeps."""
+    page = world.ask("POST", "/api/archives/hosp1/search", {"limit": 50}).json()["studies"]
+    assert len(page) == studies
+    for found in page:
+        world.ask("GET", found["thumbnail"], accept="image/jpeg")
+
+
+def view_by_frames(world: World, done: SimpleNamespace) -> None:
+    """A doctor opens the study: overview, series by series thumbnail and metadata, and every frame by itself."""
+    root = _open(world, done)
+    for image in done.images:
+        world.ask("GET", f"{root}/series/{image.series}/instances/{image.instance}/frames/1", accept=FRAME)
+
+
+def view_by_series(world: World, done: SimpleNamespace) -> None:
+    """The same by whole series as they are stored: few requests, the bytes from storage."""
+    root = _open(world, done)
+    for series in done.series:
+        world.ask("GET", f"{root}/series/{series}", accept=STORED)
+
+
+def _open(world: World, done: SimpleNamespace) -> str:
+    world.ask("GET", f"/api/archives/hosp1/studies/{done.study}")
+    root = f"/dicomweb/hosp1/studies/{done.study}"
+    for series in done.series:
+        world.ask("GET", f"{root}/series/{series}/thumbnail", accept="image/jpeg")
+        world.ask("GET", f"{root}/series/{series}/metadata", accept=JSON)
+    return root
+
+
+def retrieve(world: World, done: SimpleNamespace) -> None:
+    """A program of a third party: it finds the study and fetches it whole."""
+    world.ask("GET", "/dicomweb/hosp1/studies", query={"StudyInstanceUID": done.study}, accept=JSON)
+    world.ask("GET", f"/dicomweb/hosp1/studies/{done.study}", accept=STORED)
+
+
+def idle_hour(world: World) -> None:
+    for _ in range(12):
+        world.keep_house()
+
+
+def heartbeat(world: World) -> None:
+    """What an edge of ten devices says of itself."""
+    devices = [
+        {"ae_title": f"KHOA-CDHA-CT{n:02}", "modality": "CT", "image_at": 1_795_000_000 + n, "echo_at": 1_795_000_200}
+        for n in range(10)
+    ]
+    said = {"version": "0.1.1", "cpu_percent": 17.3, "disk_free": 812_345_678_901, "waiting": 12, "devices": devices}
+    world.ask("POST", "/api/archives/hosp1/heartbeats", said, key=world.edge)
