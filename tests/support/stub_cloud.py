@@ -10,6 +10,7 @@ import hashlib
 import json
 import re
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -114,6 +115,10 @@ class StubCloud:
         self.hold.set()
         """While it is clear, `status` says pending."""
         self.refuse_key = False
+        self.heartbeats: list[dict[str, Any]] = []
+        self.heartbeat_seconds = 60.0
+        self.clock_ahead = 0.0
+        """How far the cloud's clock is before the edge's, in seconds."""
         self.deleted: set[str] = set()
         """SOP Instance UIDs that DICOMweb does not know any more."""
         self._server: ThreadingHTTPServer | None = None
@@ -281,6 +286,10 @@ def _handler(cloud: StubCloud) -> type[BaseHTTPRequestHandler]:
                 return 200, {"boundaries": {study: boundary_of(study) for study in body["study_instance_uids"]}}
             if route == "uploads":
                 return self.grant(body)
+            if route == "heartbeats":
+                with cloud.lock:
+                    cloud.heartbeats.append(body)
+                return 200, {"now": time.time() + cloud.clock_ahead, "next_seconds": cloud.heartbeat_seconds}
             if route == "known":
                 return 200, {"known": self.known(body)}
             assert route == "status"

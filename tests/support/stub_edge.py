@@ -6,7 +6,7 @@ import json
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import pydicom
 from pydicom.dataset import Dataset, FileMetaDataset
@@ -55,7 +55,7 @@ class StubEdge(Child):
         lines = [next((new for old, new in changes.items() if x.startswith(old)), x) for x in text.splitlines()]
         self.config.write_text("\n".join(lines) + "\n")
 
-    def __enter__(self) -> StubEdge:
+    def __enter__(self) -> Self:
         self.run()
         return self
 

@@ -161,6 +161,16 @@ def encode_event_report(message_id: int, sop_class_uid: str, sop_instance_uid: s
     )
 
 
+def encode_echo(message_id: int) -> bytes:
+    """C-ECHO-RQ (PS3.7 9.3.5.1)."""
+    return _set(
+        _ui(_AFFECTED_SOP_CLASS_UID, "1.2.840.10008.1.1"),
+        _us(_COMMAND_FIELD, Command.C_ECHO_RQ),
+        _us(_MESSAGE_ID, message_id),
+        _us(_DATA_SET_TYPE, NO_DATA_SET),
+    )
+
+
 def encode_store(
     message_id: int, sop_class_uid: str, sop_instance_uid: str, originator: tuple[str, int] | None = None
 ) -> bytes:

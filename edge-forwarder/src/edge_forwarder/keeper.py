@@ -69,6 +69,8 @@ class Keeper:
         self._to_submit: list[str] = []
         self._duplicates: list[str] = []
         """Files to delete once it is written down whose equals they are."""
+        self.noticed: Callable[[str, str], None] = lambda ae_title, modality: None
+        """Told the sender and the modality of each instance; set by the composition."""
 
     def start(self) -> None:
         self._thread.start()
@@ -226,6 +228,7 @@ class Keeper:
             self._new_pack([file.name])
         else:
             journal.set_fact(f"last_received_at.{identity.modality or 'OT'}", file.received_at)
+            self.noticed(file.calling_ae_title, identity.modality or "")
             received = Received(file.name, file.size, identity, event.association)
             self._settle(self._planner.add(received, time.monotonic()))
 

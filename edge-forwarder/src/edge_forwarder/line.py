@@ -7,6 +7,8 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from enum import StrEnum
+from typing import Final
 
 from edge_forwarder import retry
 from edge_forwarder.errors import CloudAwayError, CloudBusyError, CloudError, UnauthorizedError
@@ -15,6 +17,24 @@ from edge_forwarder.logs import Log
 
 #: A key that is not accepted is tried this often (seconds): a person has to act, but may undo what they did.
 _UNAUTHORIZED_PAUSE = 60.0
+
+
+class Uplink(StrEnum):
+    UNKNOWN = "unknown"
+    """Not asked yet."""
+    OK = "ok"
+    AWAY = "away"
+    BUSY = "busy"
+    """It asks for patience."""
+    KEY_REFUSED = "key_refused"
+    """Revoked, most likely: images are kept here until this edge is enrolled again."""
+
+
+_UPLINKS: Final = {
+    CloudAwayError: Uplink.AWAY,
+    CloudBusyError: Uplink.BUSY,
+    UnauthorizedError: Uplink.KEY_REFUSED,
+}
 
 
 class Line:
@@ -28,6 +48,16 @@ class Line:
         self._failures = 0
         self._until = 0.0
         self._noted = 0.0
+        self._uplink, self._since = Uplink.UNKNOWN, time.time()
+
+    @property
+    def uplink(self) -> tuple[Uplink, float]:
+        """How it stands, and since when (seconds since the epoch)."""
+        return self._uplink, self._since
+
+    def _is(self, uplink: Uplink) -> None:
+        if self._uplink != uplink:
+            self._uplink, self._since = uplink, time.time()
 
     def pause_left(self) -> float:
         """Seconds until the next request should be made."""
@@ -41,6 +71,7 @@ class Line:
     def worked(self) -> None:
         with self._lock:
             was_down, self._failures, self._until = self._failures > 0, 0, 0.0
+            self._is(Uplink.OK)
             now = self._clock()
             note, self._noted = was_down or now - self._noted > 1.0, now if now - self._noted > 1.0 else self._noted
         if was_down:
@@ -55,6 +86,7 @@ class Line:
             return False
         with self._lock:
             first = self._failures == 0
+            self._is(_UPLINKS[type(error)])
             # Requests that were under way together fail together: they count once.
             if self._clock() >= self._until:
                 self._failures += 1

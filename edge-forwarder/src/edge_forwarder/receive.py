@@ -18,6 +18,7 @@ from typing import Final
 from edge_forwarder import dimse, negotiation, part10, pdu
 from edge_forwarder.config import Config
 from edge_forwarder.errors import PeerGoneError, SpoolError, SpoolFullError, TooLongError, WireError
+from edge_forwarder.health.sightings import Sightings
 from edge_forwarder.logs import Log
 from edge_forwarder.services import MAX_DATA_SET, NOTHING, Caller, Context, Dialogue, Offer
 from edge_forwarder.spool import Spool, SpooledFile, SpoolWriter
@@ -46,6 +47,7 @@ class Receiver:
     """Told of each instance refused for want of space."""
     offer: Offer = NOTHING
     stopping: threading.Event = field(default_factory=threading.Event)
+    sightings: Sightings = field(default_factory=Sightings)
 
 
 class Association:
@@ -145,9 +147,12 @@ class Association:
         if rejection is not None:
             r = rejection
             self._receiver.log.warning("association rejected", calling=title, host=self._host, why=r.why)
+            if r.result == RejectResult.PERMANENT:
+                self._receiver.sightings.rejected(title)
             wire.send(pdu.encode_associate_reject(r.result, r.source, r.reason))
             self._linger = True
             return False
+        self._receiver.sightings.heard(title)
         self._may = config.rights(title, self._host)
         agreed = negotiation.agree(request, config.preference(title), self._may, set(self._receiver.offer.services))
         self.caller = Caller(self.number, title, self._host, agreed.contexts)
@@ -212,6 +217,7 @@ class Association:
                 writer.discard()
             raise
         receiver.stored(spooled, self.number)
+        receiver.sightings.image(self.caller.ae_title)
         return Status.SUCCESS, ""
 
     def _serve(self, request: dimse.Request, context: Context) -> None:

@@ -1,4 +1,6 @@
-"""Calling others: an association we ask for, C-STORE and N-EVENT-REPORT over it (PS3.8 7.1, PS3.7 9.1.1, 10.1.1)."""
+"""Calling others: an association we ask for, C-STORE, C-ECHO and N-EVENT-REPORT over it (PS3.8 7.1, PS3.7 9.1.1, 9.1.5,
+10.1.1).
+"""
 
 from __future__ import annotations
 
@@ -112,6 +114,15 @@ class Requestor:
         command = dimse.encode_store(message_id, sop_class, sop_instance, originator)
         self._wire.send_stream(context.id, command, pieces)
         return self._answer(Command.C_STORE_RQ, message_id)
+
+    def echo(self, context: Context) -> int:
+        """C-ECHO (PS3.7 9.1.5); the peer's status."""
+        message_id = self._next_id()
+        try:
+            self._wire.send_message(context.id, dimse.encode_echo(message_id))
+        except OSError as error:
+            raise PeerGoneError(gone(error)) from None
+        return self._answer(Command.C_ECHO_RQ, message_id)
 
     def report(self, context: Context, sop_class: str, sop_instance: str, event_type: int, data_set: bytes) -> int:
         """N-EVENT-REPORT; the peer's status."""

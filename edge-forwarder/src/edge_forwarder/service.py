@@ -12,11 +12,14 @@ from edge_forwarder import __version__, tls
 from edge_forwarder.cache import Cache, Instance
 from edge_forwarder.cloud import Cloud
 from edge_forwarder.commitment import Commitments
-from edge_forwarder.config import MIB, Config, load_credentials
+from edge_forwarder.config import MIB, Config, Credentials, load_credentials
 from edge_forwarder.dicomweb import DicomWeb
 from edge_forwarder.evidence import Evidence
 from edge_forwarder.fetch import Fetcher
 from edge_forwarder.find import Find
+from edge_forwarder.health.monitor import Monitor
+from edge_forwarder.health.sightings import Sightings
+from edge_forwarder.health.vitals import Parts
 from edge_forwarder.inbox import Inbox
 from edge_forwarder.intake import Intake
 from edge_forwarder.journal import InstanceRow, Journal
@@ -76,7 +79,9 @@ class Service:
             self.settler.settled = self.commitments.wake
             offer = Offer({Command.N_ACTION_RQ: self.commitments.action, **self._readers()}, self.commitments)
             receiver = Receiver(config, self.spool, log, self.keeper.stored, self.keeper.ended, self._refused, offer)
+            self.keeper.noticed = receiver.sightings.is_modality
             self.listener = Listener(receiver, tls.server_context(config)) if listen else None
+            self.monitor = self._monitor(credentials, line, receiver.sightings) if listen else None
         except BaseException:
             self.spool.close()
             raise
@@ -94,6 +99,8 @@ class Service:
         self.commitments.start()
         self.cache.start()
         self.intake.start()
+        if self.monitor is not None:
+            self.monitor.start()
         if self.listener is not None:
             self.listener.start()
             self._log.info("started", version=__version__, host=self.listener.host, port=self.listener.port)
@@ -104,6 +111,8 @@ class Service:
         """
         if self.listener is not None:
             self.listener.stop(seconds=6.0)
+        if self.monitor is not None:
+            self.monitor.stop()
         self.intake.stop(seconds=2.0)
         self.commitments.stop(seconds=2.0)
         self.cache.stop(seconds=1.0)
@@ -116,6 +125,19 @@ class Service:
         self.ledger.close()
         self.spool.close()
         self._log.info("stopped")
+
+    def _monitor(self, credentials: Credentials, line: Line, sightings: Sightings) -> Monitor:
+        listener = self.listener
+        parts = Parts(
+            config=lambda: self._config,
+            spool=self.spool,
+            journal=self.journal,
+            ledger=self.ledger,
+            line=line,
+            sightings=sightings,
+            associations=lambda: listener.open_count if listener is not None else 0,
+        )
+        return Monitor(parts, credentials, self._peer, self._log)
 
     def _readers(self) -> dict[int, ServiceOfCommand]:
         """Query and retrieve."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import sqlite3
 import time
 from datetime import UTC, datetime
@@ -12,6 +13,9 @@ from typing import Any, Final
 from edge_forwarder import attention, tls
 from edge_forwarder.config import MIB, Config
 from edge_forwarder.errors import ConfigError
+from edge_forwarder.health.findings import WORDS, Finding, level_of
+from edge_forwarder.health.heartbeat import HEALTH
+from edge_forwarder.intake import FOLDER
 from edge_forwarder.journal import Journal, PackRow, PackState, Queue
 from edge_forwarder.ledger import CommitmentState, Ledger
 from edge_forwarder.spool import SpooledFile, free_bytes, is_locked
@@ -32,7 +36,8 @@ def collect(config: Config, now: float | None = None) -> dict[str, Any]:
     folder = config.spool_folder
     queues, facts, known, failing = _read_journal(folder / "journal.sqlite")
     commitments = _read_ledger(folder / "ledger.sqlite")
-    on_disk = _files(folder / "received")
+    # What was handed over is not in the journal yet. It moves to `received`, so it is looked for first.
+    on_disk = sorted({f.name: f for at in (FOLDER, "received") for f in _files(folder / at)}.values(), key=_by_name)
     unknown = [file for file in on_disk if file.name not in known]
     states = {state: _queue(queues.get(state), now) for state in STATES}
     # What the keeper has not taken up yet, or what waits for the service to start.
@@ -65,6 +70,7 @@ def collect(config: Config, now: float | None = None) -> dict[str, Any]:
             "error_at": facts.get("cloud_error_at"),
             "reachable": running and facts.get("cloud_error") is None if facts.get("cloud_ok_at") else None,
         },
+        "health": _health(facts, running=running),
         "totals": {name: facts.get(name, 0) for name in (*_TOTALS, *_SAVED, *_TROUBLES)},
         "last_received_by_modality": {
             name.partition(".")[2]: value
@@ -87,6 +93,20 @@ def _read_journal(path: Path) -> tuple[dict[str, Queue], dict[str, Any], set[str
     return {}, {}, set(), []
 
 
+def _health(facts: dict[str, Any], *, running: bool) -> dict[str, Any]:
+    """What the running service said last of itself and of its devices (`health.vitals`)."""
+    if not running:
+        return {"level": "red", "findings": ["The edge is not running."], "devices": [], "at": None}
+    try:
+        told = json.loads(facts.get(HEALTH) or "{}")
+        findings = [Finding(**finding) for finding in told.get("findings", ())]
+        devices, at = list(told.get("devices", ())), told.get("at")
+    except (ValueError, TypeError, AttributeError):  # an older service's, or a newer one's
+        findings, devices, at = [], [], None
+    words = [finding.words for finding in findings if finding.code in WORDS]
+    return {"level": level_of(findings), "findings": words, "devices": devices, "at": at}
+
+
 def _read_ledger(path: Path) -> dict[str, int]:
     """Storage commitments by state: open, due (the device was not told yet), done, dead (it could not be told)."""
     counts = dict.fromkeys(CommitmentState, 0)
@@ -107,6 +127,10 @@ def _tls(config: Config, facts: dict[str, Any]) -> dict[str, Any]:
     except ConfigError:
         days = None
     return {"port": facts.get("tls_port") or config.tls.port, "certificate_days_left": days}
+
+
+def _by_name(file: SpooledFile) -> str:
+    return file.name
 
 
 def _files(received: Path) -> list[SpooledFile]:
@@ -154,6 +178,7 @@ def as_text(report: dict[str, Any]) -> str:
     if disk["free_bytes"] is not None:
         note = "; NEW IMAGES ARE REFUSED (A700) until there is room" if disk["refusing"] else ""
         lines.append(f"Disk: {_size(disk['free_bytes'])} free{note}.")
+    lines += [f"Look at this: {words}." for words in report["health"]["findings"] if report["running"]]
     totals = report["totals"]
     lines.append(
         f"Since the journal began: {totals['received']} received, {totals['indexed']} indexed in the cloud, "

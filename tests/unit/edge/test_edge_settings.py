@@ -32,6 +32,7 @@ SECTIONS = {
     "commitment": config.CommitmentConfig,
     "retrieve": config.RetrieveConfig,
     "packing": config.PackingConfig,
+    "health": config.HealthConfig,
     "device": config.DeviceConfig,
 }
 

@@ -10,6 +10,7 @@ from edge_forwarder.config.credentials import Credentials, load_credentials, sav
 from edge_forwarder.config.device import DeviceConfig
 from edge_forwarder.config.dimse import DimseConfig
 from edge_forwarder.config.edge import EdgeConfig
+from edge_forwarder.config.health import HealthConfig
 from edge_forwarder.config.packing import PackingConfig
 from edge_forwarder.config.retrieve import RetrieveConfig
 from edge_forwarder.config.spool import SpoolConfig
@@ -25,6 +26,7 @@ __all__ = [
     "DeviceConfig",
     "DimseConfig",
     "EdgeConfig",
+    "HealthConfig",
     "PackingConfig",
     "RetrieveConfig",
     "SpoolConfig",

@@ -13,6 +13,7 @@ from edge_forwarder.config.commitment import CommitmentConfig
 from edge_forwarder.config.device import DeviceConfig
 from edge_forwarder.config.dimse import DimseConfig
 from edge_forwarder.config.edge import EdgeConfig
+from edge_forwarder.config.health import HealthConfig
 from edge_forwarder.config.packing import PackingConfig
 from edge_forwarder.config.reading import Section, read_section
 from edge_forwarder.config.retrieve import RetrieveConfig
@@ -29,6 +30,7 @@ SECTIONS: Final[Mapping[str, type[Section]]] = {
     "commitment": CommitmentConfig,
     "retrieve": RetrieveConfig,
     "packing": PackingConfig,
+    "health": HealthConfig,
 }
 
 
@@ -44,6 +46,7 @@ class Config:
     commitment: CommitmentConfig
     retrieve: RetrieveConfig
     packing: PackingConfig
+    health: HealthConfig
     devices: tuple[DeviceConfig, ...]
     folder: Path
     """Where the file is: relative paths start here."""

@@ -1,0 +1,1 @@
+"""How this edge and its devices are: gathered here, told to the console, to Prometheus and to whoever asks."""

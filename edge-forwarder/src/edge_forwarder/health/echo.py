@@ -1,0 +1,71 @@
+"""C-ECHO to the devices that can be called, every few minutes: is it switched on, does it know us?"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import Final
+
+from edge_forwarder.config import Config
+from edge_forwarder.errors import NotAssociatedError, WireError
+from edge_forwarder.health.sightings import Sightings
+from edge_forwarder.negotiation import VERIFICATION
+from edge_forwarder.pdu import ProposedContext
+from edge_forwarder.scu import Peer, Requestor
+from edge_forwarder.statuses import Status
+
+#: A device that is switched off must not hold up the others for long (seconds).
+TIMEOUT: Final = 10.0
+_SYNTAXES: Final = ("1.2.840.10008.1.2", "1.2.840.10008.1.2.1")
+
+
+def echo(peer: Peer) -> None:
+    """Call, C-ECHO, release. Raises WireError: NotAssociatedError when it does not want us, PeerGoneError when it is
+    not there.
+    """
+    with Requestor.call(peer, [ProposedContext(1, VERIFICATION, _SYNTAXES)]) as association:
+        if not association.contexts:
+            raise NotAssociatedError(f"{peer.called} does not offer Verification")
+        status = association.echo(association.contexts[1])
+        if status != Status.SUCCESS:
+            raise NotAssociatedError(f"{peer.called} answers C-ECHO with status {status:04X}")
+
+
+class Echoes:
+    """A thread that calls one device after the other."""
+
+    def __init__(self, config: Callable[[], Config], peer: Callable[[str], Peer | None], sightings: Sightings) -> None:
+        self._config, self._peer, self._sightings = config, peer, sightings
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="echoes", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self, seconds: float = 1.0) -> None:
+        """It changes nothing that must be finished: an association under way is left to its end."""
+        self._over.set()
+        if self._thread.is_alive():
+            self._thread.join(seconds)
+
+    def _run(self) -> None:
+        pause = 1.0
+        while not self._over.wait(pause):
+            config = self._config()
+            pause = config.health.echo_minutes * 60 or 60.0
+            if config.health.echo_minutes:
+                for title in dict.fromkeys(device.ae_title.strip() for device in config.devices):
+                    if self._over.is_set():
+                        return
+                    self._call(title)
+
+    def _call(self, title: str) -> None:
+        peer = self._peer(title)
+        if peer is None:
+            return
+        try:
+            echo(peer)
+        except (WireError, OSError):
+            self._sightings.echo_failed(title)
+        else:
+            self._sightings.echoed(title)
