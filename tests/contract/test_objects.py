@@ -127,7 +127,7 @@ def versioned(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -
     """A bucket that keeps versions."""
     monkeypatch.setattr(boto3, "DEFAULT_SESSION", None)
     if request.param == "memory":
-        yield MemoryBuckets(versioned=True).bucket("archive")
+        yield MemoryBuckets(versioned=["archive"]).bucket("archive")
         return
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.setenv(name, "testing")

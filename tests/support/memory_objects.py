@@ -6,7 +6,7 @@ import hashlib
 import itertools
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import BinaryIO
@@ -22,10 +22,12 @@ class _Stored:
 
 
 class MemoryBuckets:
-    """Several buckets, so that copies go from one to another; one lock for all. ``versioned``: nothing is overwritten,
-    nor deleted but by its version, as in a bucket of S3 that keeps versions."""
+    """Several buckets, so that copies go from one to another; one lock for all.
 
-    def __init__(self, *, versioned: bool = False) -> None:
+    In those ``versioned`` nothing is overwritten, nor deleted but by its version, as S3 keeps versions.
+    """
+
+    def __init__(self, *, versioned: Collection[str] = ()) -> None:
         self.stored: dict[tuple[str, str], _Stored] = {}
         self.versioned = versioned
         self.history: dict[tuple[str, str], list[tuple[str, _Stored | None]]] = {}  # None: deleted
@@ -33,7 +35,7 @@ class MemoryBuckets:
         self.lock = threading.RLock()
 
     def write(self, place: tuple[str, str], stored: _Stored | None) -> None:
-        if self.versioned:
+        if place[0] in self.versioned:
             self.history.setdefault(place, []).append((f"v{next(self.numbers)}", stored))
         if stored is None:
             self.stored.pop(place, None)
@@ -42,7 +44,7 @@ class MemoryBuckets:
 
     def versions(self, place: tuple[str, str]) -> list[tuple[str, _Stored | None]]:
         """The oldest first."""
-        if self.versioned:
+        if place[0] in self.versioned:
             return self.history.get(place, [])
         return [("null", self.stored[place])] if place in self.stored else []
 
@@ -167,7 +169,7 @@ class MemoryObjects:
     def delete(self, key: str) -> None:
         self._begin("delete")
         with self._buckets.lock:
-            if self._buckets.versioned or (self.bucket, key) in self._buckets.stored:
+            if self.bucket in self._buckets.versioned or (self.bucket, key) in self._buckets.stored:
                 self._buckets.write((self.bucket, key), None)
 
     def versions(self, prefix: str) -> Iterator[ObjectVersion]:
@@ -189,7 +191,7 @@ class MemoryObjects:
         place = (self.bucket, key)
         with self._buckets.lock:
             left = [each for each in self._buckets.versions(place) if each[0] != version_id]
-            self._buckets.history[place] = left if self._buckets.versioned else []
+            self._buckets.history[place] = left if self.bucket in self._buckets.versioned else []
             if not left or left[-1][1] is None:
                 self._buckets.stored.pop(place, None)
             else:

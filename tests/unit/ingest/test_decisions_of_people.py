@@ -78,7 +78,7 @@ def current(workspace: Workspace) -> dict[str, bytes]:
 def test_a_hold_blocks_deletions_of_what_it_is_on(
     tmp_path: Path, on: tuple[Uid, Uid], target: tuple[Uid, Uid], blocked: bool, why: str, mode: str
 ) -> None:
-    """Nothing goes while it is there; it says when and by whom, not why; when it is lifted, the deletion goes through."""
+    """Nothing goes while it is there; it says when and by whom, not why; once it is lifted, the deletion goes on."""
     bench = Bench(tmp_path)
     deliver(bench, 1, *PAIR)
     workspace = bench.workspace()

@@ -14,9 +14,8 @@ import dataclasses
 import hashlib
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import partial
-from itertools import islice
 from typing import Any
 
 from maypacs import arrivals, decisions, erasures
@@ -37,7 +36,10 @@ from maypacs.workspace import Workspace
 
 #: Longer than anything may last that began before the decision: a bulk delivery has 15 minutes.
 SETTLE_SECONDS = 20 * 60
+#: What storage's clock and ours may differ by.
+_CLOCKS = timedelta(minutes=1)
 _BATCH = 50
+_PASSES = 3
 
 
 def erase(
@@ -84,14 +86,19 @@ def carry_out(workspace: Workspace, erasure: Erasure, *, effects: Effects = DEFA
     began = datetime.fromtimestamp(effects.clock(), UTC)
     sweep(workspace, target.study, target.series, effects=effects)
     drop_exports(workspace.store, target.study)
-    _destroy_all(workspace, erasure, target, began)
-    left = list(remains(workspace, target, began))  # listed again, after everything
-    obstacles = [each.why for each in left if isinstance(each, Obstacle)]
-    obstacles += [each.why for each in waiting_since(workspace.store, datetime.fromisoformat(erasure.at))]
-    if not obstacles and began.timestamp() - datetime.fromisoformat(erasure.at).timestamp() < SETTLE_SECONDS:
+    for _ in range(_PASSES):  # what is left of an object may be the mark of its deletion: that goes in the next pass
+        found = list(remains(workspace, target, began))
+        going = [each for each in found if isinstance(each, Remain)]
+        if not going:
+            break
+        _destroy(workspace, erasure, target, going)
+    obstacles = [each.why for each in found if isinstance(each, Obstacle)] + ["more" for _ in going]
+    decided = datetime.fromisoformat(erasure.at)
+    obstacles += [each.why for each in waiting_since(workspace.store, decided + _CLOCKS)]
+    if (began - decided).total_seconds() < SETTLE_SECONDS:
         obstacles.append("settling")
-    if left or obstacles:
-        erasures.waits(workspace, erasure, obstacles[0] if obstacles else "more")
+    if obstacles:
+        erasures.waits(workspace, erasure, obstacles[0])
         return False
     cutoff = max(row.cutoff for row in removals.rows.values())
     _prove(workspace, erasure, target, began, max(cutoff, arrivals.ulid_at(began.timestamp())), effects)
@@ -122,9 +129,9 @@ def lift(
 # Destroying.
 
 
-def _destroy_all(workspace: Workspace, erasure: Erasure, target: Target, now: datetime) -> None:
-    found = (each for each in remains(workspace, target, now) if isinstance(each, Remain))
-    while batch := list(islice(found, _BATCH)):
+def _destroy(workspace: Workspace, erasure: Erasure, target: Target, going: Sequence[Remain]) -> None:
+    for start in range(0, len(going), _BATCH):
+        batch = going[start : start + _BATCH]
         for each in batch:
             if each.others:
                 _keep_others(workspace, target, each)

@@ -109,11 +109,13 @@ class Removals:
         """Was this, or something that it was in or that was in it, ever removed, and not erased since? Then its
         absence is 410, not 404."""
         wanted = _level(series, instance)
-        return any(
-            row.cutoff > max(self.rows[above].erased for above in _above(level) if above in self.rows)
-            for level, row in self.rows.items()
-            if wanted[: len(level)] == level or (len(wanted) < 2 and level[: len(wanted)] == wanted)
-        )
+        for level, row in self.rows.items():
+            part = level if len(level) > len(wanted) else wanted  # of what is asked for, what the row is about
+            if part[: len(wanted)] != wanted or part[: len(level)] != level or (instance and len(level) > len(wanted)):
+                continue
+            if row.cutoff > max(self.rows[above].erased for above in _above(part) if above in self.rows):
+                return True
+        return False
 
     def latest(self) -> str:
         """The largest of all cut-offs, for what is to arrive after them. Refusals have none: they must be lifted."""
