@@ -198,7 +198,7 @@ def test_every_function_has_a_role_that_says_what_it_is_for() -> None:
     ("role", "forbidden"),
     [
         ("DicomwebRole", {"dynamodb:DeleteItem AccountsTableArn", "sqs:SendMessage"}),
-        ("ConsoleRole", {"s3:GetObject ArchiveBucketArn", "dynamodb:PutItem IndexTableArn"}),
+        ("ConsoleRole", {"s3:GetObject blobs", "s3:GetObject decisions", "dynamodb:PutItem IndexTableArn"}),
         ("ThumbnailsRole", {"dynamodb:PutItem", "s3:DeleteObject", "InboxBucketArn"}),
         ("IngestRole", {"Query AccountsTableArn", "PutItem AccountsTableArn", "DeleteObject decisions"}),
         ("HousekeeperRole", {"dynamodb:", "s3:GetObject", "s3:PutObject"}),
@@ -215,6 +215,13 @@ def test_a_role_lacks_what_would_hurt_most(role: str, forbidden: set[str]) -> No
     assert given
     for words in forbidden:
         assert not [line for line in given if all(word in line for word in words.split())], words
+
+
+def test_the_console_reads_of_the_archive_which_instances_there_are_and_no_image() -> None:
+    """Sidecars alone: what they say of patients is in the index, too, which it reads for the dashboard."""
+    read = [s["Resource"] for n, s in statements() if n == "ConsoleRole" and "s3:GetObject" in strings(s["Action"])]
+    of_archive = [line for resource in read if "ArchiveBucketArn" in (line := " ".join(strings(resource)))]
+    assert [line.rpartition(" ")[2] for line in of_archive] == ["/meta/*"]
 
 
 def test_ingest_learns_of_the_accounts_which_archives_exist_and_nothing_else() -> None:

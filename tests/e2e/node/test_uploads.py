@@ -185,3 +185,30 @@ def test_an_object_above_one_put_of_the_store_goes_in_parts(uploader: Uploader) 
     assert last == block
     assert uploader.put(grant, (block for _ in range(count))).status_code == 412
     uploader.s3.delete_object(Bucket="inbox", Key=key)
+
+
+def test_a_part_is_checked_like_a_whole_and_becomes_no_object_by_itself(uploader: Uploader) -> None:
+    """The console begins and completes the upload; each part has a grant of its own, for its bytes alone."""
+    where = {"Bucket": "inbox", "Key": f"{PREFIX}/parts"}
+    upload = uploader.s3.create_multipart_upload(**where)["UploadId"]
+    granter = HmacUploadGranter(uploader.secret)
+    bodies = {1: os.urandom(5 * 1024 * 1024), 2: os.urandom(1000)}
+
+    def grant(number: int, upload: str = upload) -> UploadGrant:
+        digest = hashlib.sha256(bodies[number]).hexdigest()
+        return granter.grant_part(where["Key"], upload, number, len(bodies[number]), digest)
+
+    assert uploader.put(grant(2), bodies[2][::-1]).status_code == 400
+    assert uploader.put(grant(2), bodies[2] + b"x").status_code == 413
+    forged = grant(2)
+    other = UploadGrant(forged.url.replace("n=2", "n=1"), forged.method, forged.headers, forged.expires)
+    assert uploader.put(other, bodies[2]).status_code == 403
+    assert uploader.put(grant(2, "no-such-upload"), bodies[2]).status_code == 404
+    for number, body in bodies.items():
+        assert uploader.put(grant(number), body).status_code == 200
+    assert uploader.stored("parts") is None
+    listed = uploader.s3.list_parts(**where, UploadId=upload)["Parts"]
+    parts = [{"PartNumber": part["PartNumber"], "ETag": part["ETag"]} for part in listed]
+    assert [part["Size"] for part in listed] == [len(body) for body in bodies.values()]
+    uploader.s3.complete_multipart_upload(**where, UploadId=upload, MultipartUpload={"Parts": parts})
+    assert uploader.stored("parts") == bodies[1] + bodies[2]

@@ -9,8 +9,8 @@ from pathlib import Path
 from maypacs_node import backups
 from maypacs_node.logs import log_fault
 
-#: A large object takes minutes, not days.
-UPLOAD_AGE = timedelta(days=2)
+#: An edge behind a bad line, or away for a long weekend, goes on with its upload in parts (on AWS: as long).
+UPLOAD_AGE = timedelta(days=7)
 LOOK_SECONDS = 300.0
 
 

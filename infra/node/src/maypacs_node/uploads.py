@@ -4,6 +4,7 @@ The body is streamed to storage while it is counted and digested. The last piece
 a wrong or broken body never becomes an object. Storage has fsynced when the answer is sent.
 
 200 stored · 400 wrong bytes, or too few · 403 no grant, or expired · 409 two at once · 412 there already · 413 too many
+404 a part of an upload that is not there any more
 """
 
 from __future__ import annotations
@@ -101,20 +102,37 @@ class Uploads:
             return refusal(413 if length > grant.length else 400, "the Content-Length is not the one of the grant")
         body = _Checked(exchange.body(), grant)
         try:
-            async with self._storage.request("HEAD", self._bucket, grant.key) as head:
-                if head.status == 200:
-                    return refusal(412, "it was uploaded before")
-            put = self._put if grant.length <= SINGLE_PUT_BYTES else self._put_parts
-            response = await put(grant, body)
+            response = await (self._put_part(grant, body) if grant.part else self._put_whole(grant, body))
         except (aiohttp.ClientError, OSError, TimeoutError, _WrongBodyError, ClientGoneError):
             if isinstance(body.error, ClientGoneError):
                 raise body.error from None
             if isinstance(body.error, _WrongBodyError):
                 return refusal(body.error.status, str(body.error))
             return refusal(503, "the object store does not answer")
-        if response.status == 200:
+        if response.status == 200 and not grant.part:
             self._stored(grant.key)
         return response
+
+    async def _put_whole(self, grant: UploadRequest, body: _Checked) -> HttpResponse:
+        async with self._storage.request("HEAD", self._bucket, grant.key) as head:
+            if head.status == 200:
+                return refusal(412, "it was uploaded before")
+        put = self._put if grant.length <= SINGLE_PUT_BYTES else self._put_parts
+        return await put(grant, body)
+
+    async def _put_part(self, grant: UploadRequest, body: _Checked) -> HttpResponse:
+        """One part of an upload that the console began and will complete."""
+        async with self._storage.request(
+            "PUT",
+            self._bucket,
+            grant.key,
+            headers={"content-length": str(grant.length)},
+            query={"partNumber": str(grant.part), "uploadId": grant.upload},
+            data=body.pieces(),
+            payload_sha256=grant.sha256_hex.lower(),
+        ) as answer:
+            await answer.read()
+            return _result(answer)
 
     async def _put(self, grant: UploadRequest, body: _Checked) -> HttpResponse:
         headers = {"content-type": grant.content_type, "content-length": str(grant.length), "if-none-match": "*"}
@@ -180,6 +198,8 @@ def _result(answer: aiohttp.ClientResponse) -> HttpResponse:
         case 200:
             tag = answer.headers.get("etag", "")
             return HttpResponse(200, tuple({"etag": tag, "cache-control": "no-store", **CORS}.items()))
+        case 404:
+            return refusal(404, "there is no such upload any more")
         case 412:
             return refusal(412, "it was uploaded before")
         case 409:

@@ -12,6 +12,7 @@ from functools import partial
 
 from maypacs import arrivals, bundles, decisions, incoming, receipts
 from maypacs.archive.objects import ObjectHead
+from maypacs.archive.part_uploads import is_whole
 from maypacs.delete import sweep
 from maypacs.errors import ObjectNotFoundError, PackError
 from maypacs.incoming import Incoming
@@ -63,6 +64,9 @@ def _take_in(
     workspace: Workspace, arrival: str, head: ObjectHead, body: bytes | None, effects: Effects
 ) -> list[Outcome]:
     """By kind. ``body``: None when the object is too large to be held."""
+    if not is_whole(workspace.store.inbox, head, body):
+        workspace.store.quarantine_inbox_object(arrival, head.key, {"reason": receipts.DAMAGED})
+        return [receipts.failure(receipts.DAMAGED)]
     first = body[: arrivals.SNIFF] if body is not None else workspace.store.inbox.get(head.key, length=arrivals.SNIFF)
     kind = arrivals.kind_of(first)
     if kind in ("empty", "hl7"):

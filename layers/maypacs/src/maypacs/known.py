@@ -7,21 +7,20 @@ the same transfer syntax, and was not removed. Whatever is less certain is not k
 from __future__ import annotations
 
 import hmac
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from maypacs.errors import BadRequestError, GoneError, NotFoundError
+from maypacs.errors import GoneError, NotFoundError
 from maypacs.incoming import DIGEST_SIZE
 from maypacs.index.contents import series_contents
 from maypacs.index.removals import read_removals
 from maypacs.index.rows import study_pk
 from maypacs.uids import Uid
+from maypacs.uploads import check_sha256
 from maypacs.workspace import Workspace
 
 #: Of one question: what one pack may hold.
 MAX_INSTANCES = 1000
-_SHA256 = re.compile(r"[0-9a-f]{64}\Z")
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,8 +32,7 @@ class Asked:
     sha256: str
 
     def __post_init__(self) -> None:
-        if not _SHA256.match(self.sha256):
-            raise BadRequestError("sha256: 64 lower-case hex digits are needed")
+        check_sha256(self.sha256)
 
 
 def known_instances(workspace: Workspace, study: Uid, series: Uid, asked: Sequence[Asked]) -> list[bool]:

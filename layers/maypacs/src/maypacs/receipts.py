@@ -33,6 +33,7 @@ HL7 = "hl7-not-yet"
 EMPTY = "empty"
 POISON = "poison"
 NO_ARCHIVE = "no-such-archive"
+DAMAGED = "damaged-on-the-way"  #: not the bytes that were granted: to be sent again
 
 #: A receipt lists so many instances of each kind; the counts are always whole.
 LISTED = 500

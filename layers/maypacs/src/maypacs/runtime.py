@@ -24,6 +24,7 @@ from maypacs.workspace import Workspace
 
 if TYPE_CHECKING:
     from maypacs.access.gatekeeper import Gatekeeper
+    from maypacs.archive.part_uploads import PartUploads
 
 _REMEMBER_SECONDS = 60.0
 
@@ -94,6 +95,13 @@ class Runtime:
         from maypacs.archive import grants
 
         return grants.upload_granter(self.settings, self.secrets)
+
+    @cached_property
+    def part_uploads(self) -> PartUploads:
+        from maypacs.archive.part_uploads import PartUploads
+
+        settings = self.settings
+        return PartUploads(settings.inbox_bucket, settings.s3_endpoint, checksums=settings.uploads != "hmac")
 
     def unscoped_workspace(self, archive_id: ArchiveId) -> Workspace:
         """For ingest, housekeeper and command line, which have no principal; requests pass the gatekeeper."""

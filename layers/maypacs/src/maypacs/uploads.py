@@ -18,7 +18,7 @@ from maypacs.access.principals import Principal
 from maypacs.archive.grants import UploadGrant, UploadGranter
 from maypacs.arrivals import is_arrival, ulid_at
 from maypacs.errors import BadRequestError, ConflictError, NotFoundError, ObjectNotFoundError, TooLargeError
-from maypacs.index.table import Table
+from maypacs.index.table import Item, Table
 from maypacs.receipts import DIFFERS, Receipt, read_receipt
 from maypacs.workspace import Workspace
 
@@ -76,29 +76,64 @@ def grant_upload(
     Raises BadRequestError, TooLargeError, NotFoundError (an arrival that is not this principal's), ConflictError (an
     arrival granted for other bytes).
     """
+    arrival, _ = take_grant(
+        workspace,
+        accounts,
+        principal,
+        length=length,
+        sha256_hex=sha256_hex,
+        content_type=content_type,
+        arrival=arrival,
+        clock=clock,
+    )
+    return Granted(arrival, granter.grant(workspace.store.upload_key(arrival), length, sha256_hex, content_type))
+
+
+def take_grant(
+    workspace: Workspace,
+    accounts: Table,
+    principal: Principal,
+    *,
+    length: int,
+    sha256_hex: str,
+    content_type: str,
+    arrival: str | None,
+    clock: Clock,
+) -> tuple[str, Item]:
+    """The arrival id and the row of a new grant, or of an earlier one for the same bytes. Raises as `grant_upload`."""
     if length < 1:
         raise BadRequestError("length: the number of bytes is needed")
     if length > MAX_OBJECT_BYTES:
         raise TooLargeError(f"one upload has at most {MAX_OBJECT_BYTES} bytes")
-    if not _SHA256.match(sha256_hex):
-        raise BadRequestError("sha256: 64 lower-case hex digits are needed")
+    check_sha256(sha256_hex)
     media_type = content_type.partition(";")[0].strip().lower()
     if media_type not in _MEDIA_TYPES or not _CONTENT_TYPE.match(content_type):
         raise BadRequestError(f"content_type: one of {', '.join(sorted(_MEDIA_TYPES))} is needed")
-    row = {"by": str(principal), "length": length, "sha256": sha256_hex, "content_type": content_type}
+    body = {"length": length, "sha256": sha256_hex, "content_type": content_type}
     if arrival is None:
         arrival = ulid_at(clock())
         key = {"pk": _grant_pk(workspace, arrival), "sk": "grant", "v": 1, "granted_at": int(clock())}
-        accounts.put({**key, **row})
-    else:
-        arrival = _checked(arrival)
-        known = accounts.get(_grant_pk(workspace, arrival), "grant")
-        if known is None or known["by"] != row["by"]:
-            raise NotFoundError("no upload of that arrival id was granted to you")
-        if {name: known[name] for name in row} != row:
-            raise ConflictError("that arrival id was granted for other bytes: ask for a new one")
-    grant = granter.grant(workspace.store.upload_key(arrival), length, sha256_hex, content_type)
-    return Granted(arrival, grant)
+        row = {**key, "by": str(principal), **body}
+        accounts.put(row)
+        return arrival, row
+    row = find_grant(workspace, accounts, principal, arrival)
+    if {name: row[name] for name in body} != body:
+        raise ConflictError("that arrival id was granted for other bytes: ask for a new one")
+    return arrival, row
+
+
+def find_grant(workspace: Workspace, accounts: Table, principal: Principal, arrival: str) -> Item:
+    """The row of a grant. Raises BadRequestError, NotFoundError (none, or not this principal's)."""
+    known = accounts.get(_grant_pk(workspace, _checked(arrival)), "grant")
+    if known is None or known["by"] != str(principal):
+        raise NotFoundError("no upload of that arrival id was granted to you")
+    return known
+
+
+def check_sha256(sha256_hex: str) -> None:
+    """Raises BadRequestError."""
+    if not _SHA256.match(sha256_hex):
+        raise BadRequestError("sha256: 64 lower-case hex digits are needed")
 
 
 def upload_status(workspace: Workspace, accounts: Table, arrival: str) -> UploadStatus:

@@ -2,7 +2,7 @@
 
 Blob URLs are paths on our own origin (``/blobs/…``), signed so that the same key gives the same URL within a window
 of 15 minutes (browsers cache them): they live 15 to 30 minutes. An upload grant covers one key, length, SHA-256 and
-type, for 15 minutes.
+type, for 15 minutes; of an upload in parts, one part.
 
 - On a node: HMAC-SHA256 over all of it; the host verifies with `verify_blob` and `verify_upload`.
 - On AWS: CloudFront's RSA signature; presigned S3 for uploads.
@@ -27,6 +27,7 @@ WINDOW = 15 * 60
 Clock = Callable[[], float]
 
 _DISPOSITION = "response-content-disposition"
+_PART_TYPE = "application/octet-stream"
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +51,8 @@ class UploadRequest:
     sha256_hex: str
     content_type: str
     expires: int
+    upload: str = ""  #: of a part: storage's id of the upload in parts
+    part: int = 0  #: and its number, 1 the first
 
 
 class BlobSigner(Protocol):
@@ -61,6 +64,10 @@ class BlobSigner(Protocol):
 class UploadGranter(Protocol):
     def grant(self, key: str, length: int, sha256_hex: str, content_type: str) -> UploadGrant:
         """A grant to PUT these bytes, once, to the key in the inbox."""
+        ...
+
+    def grant_part(self, key: str, upload: str, number: int, length: int, sha256_hex: str) -> UploadGrant:
+        """A grant to PUT these bytes as one part (1 the first) of an upload in parts to that key."""
         ...
 
 
@@ -150,20 +157,36 @@ class HmacUploadGranter:
     clock: Clock = time.time
 
     def grant(self, key: str, length: int, sha256_hex: str, content_type: str) -> UploadGrant:
+        return self._signed(key, {"l": str(length), "c": sha256_hex, "t": content_type})
+
+    def grant_part(self, key: str, upload: str, number: int, length: int, sha256_hex: str) -> UploadGrant:
+        fields = {"l": str(length), "c": sha256_hex, "t": _PART_TYPE, "u": upload, "n": str(number)}
+        return self._signed(key, fields)
+
+    def _signed(self, key: str, fields: Mapping[str, str]) -> UploadGrant:
         path = "/uploads/" + quote(key)
         expires = int(self.clock()) + WINDOW
-        fields = {"e": str(expires), "l": str(length), "c": sha256_hex, "t": content_type}
-        signature = _signature(self.secret, "upload", path, *fields.values())
-        query = urlencode({**fields, "s": signature}, quote_via=quote)
-        return UploadGrant(f"{path}?{query}", "PUT", {"Content-Type": content_type}, expires)
+        query = {"e": str(expires), **fields}
+        query["s"] = _signature(self.secret, _purpose(fields), path, *query.values())
+        headers = {"Content-Type": fields["t"]}
+        return UploadGrant(f"{path}?{urlencode(query, quote_via=quote)}", "PUT", headers, expires)
+
+
+def _purpose(fields: Mapping[str, str]) -> str:
+    return "upload part" if "u" in fields else "upload"
 
 
 def verify_upload(secret: bytes, path: str, query: Mapping[str, str], now: float) -> UploadRequest:
-    """What a signed upload URL allows: one key, so many bytes, of that SHA-256, of that type. Raises ForbiddenError."""
-    expires, length, checksum, content_type = (query.get(name, "") for name in ("e", "l", "c", "t"))
-    expected = _signature(secret, "upload", path, expires, length, checksum, content_type)
+    """What a signed upload URL allows: one key (or one part of its upload), so many bytes, of that SHA-256, of that
+    type. Raises ForbiddenError.
+    """
+    names = ("e", "l", "c", "t", "u", "n") if "u" in query else ("e", "l", "c", "t")
+    expires, length, checksum, content_type, *part = (query.get(name, "") for name in names)
+    expected = _signature(secret, _purpose(query), path, expires, length, checksum, content_type, *part)
     _check(expected, query.get("s", ""), expires, now)
-    return UploadRequest(_unquoted(path, "/uploads/"), int(length), checksum, content_type, int(expires))
+    upload, number = part or ("", "0")
+    key = _unquoted(path, "/uploads/")
+    return UploadRequest(key, int(length), checksum, content_type, int(expires), upload, int(number))
 
 
 @dataclass(frozen=True)
@@ -233,4 +256,22 @@ class PresignedUploadGranter:
             "x-amz-checksum-sha256": checksum,
             "If-None-Match": "*",
         }
+        return UploadGrant(url, "PUT", headers, int(self.clock()) + WINDOW)
+
+    def grant_part(self, key: str, upload: str, number: int, length: int, sha256_hex: str) -> UploadGrant:
+        checksum = base64.b64encode(bytes.fromhex(sha256_hex)).decode()
+        url = self._s3.generate_presigned_url(
+            "upload_part",
+            Params={
+                "Bucket": self.bucket,
+                "Key": key,
+                "UploadId": upload,
+                "PartNumber": number,
+                "ContentLength": length,
+                "ChecksumSHA256": checksum,
+            },
+            ExpiresIn=WINDOW,
+            HttpMethod="PUT",
+        )
+        headers = {"Content-Length": str(length), "x-amz-checksum-sha256": checksum}
         return UploadGrant(url, "PUT", headers, int(self.clock()) + WINDOW)

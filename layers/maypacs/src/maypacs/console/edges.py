@@ -6,10 +6,11 @@ import dataclasses
 import time
 from typing import Any
 
-from maypacs import known, uploads
+from maypacs import known, resumable, uploads
 from maypacs.access import accounts, edges
 from maypacs.access.lockout import ADDRESS, Lockout
 from maypacs.access.principals import Action, Principal
+from maypacs.archive.grants import UploadGrant
 from maypacs.console.request import Json, Request
 from maypacs.errors import BadRequestError, NotFoundError
 from maypacs.pack import grammar
@@ -95,14 +96,58 @@ def grant_upload(request: Request) -> Json:
         content_type=request.text("content_type"),
         arrival=request.optional_text("arrival"),
     )
-    grant = granted.grant
+    return {"arrival": granted.arrival, **_grant(granted.grant)}
+
+
+def _grant(grant: UploadGrant) -> Json:
     return {
-        "arrival": granted.arrival,
         "url": grant.url,
         "method": grant.method,
         "headers": dict(grant.headers),
         "expires_at": grant.expires,
     }
+
+
+def begin_in_parts(request: Request) -> Json:
+    """An upload in parts, new or resumed: which parts storage has already."""
+    principal, workspace = request.open(Action.STORE)
+    begun = resumable.begin(
+        workspace,
+        request.runtime.accounts,
+        request.runtime.part_uploads,
+        principal,
+        length=request.integer("length"),
+        sha256_hex=request.text("sha256"),
+        content_type=request.text("content_type"),
+        arrival=request.optional_text("arrival"),
+    )
+    return dataclasses.asdict(begun)
+
+
+def grant_parts(request: Request) -> Json:
+    principal, workspace = request.open(Action.STORE)
+    wanted = [_part(entry) for entry in request.entries("parts", at_most=resumable.MAX_PARTS)]
+    granted = resumable.grant_parts(
+        workspace,
+        request.runtime.accounts,
+        request.runtime.upload_granter,
+        principal,
+        request.parameters["arrival"],
+        wanted,
+    )
+    return {"parts": [{"number": number, **_grant(grant)} for (number, _), grant in zip(wanted, granted, strict=True)]}
+
+
+def _part(entry: Any) -> tuple[int, str]:
+    if not isinstance(entry, dict) or type(entry.get("number")) is not int or not isinstance(entry.get("sha256"), str):
+        raise BadRequestError("parts: each needs a number and a sha256")
+    return entry["number"], entry["sha256"]
+
+
+def complete_parts(request: Request) -> None:
+    principal, workspace = request.open(Action.STORE)
+    runtime, arrival = request.runtime, request.parameters["arrival"]
+    resumable.complete(workspace, runtime.accounts, runtime.part_uploads, principal, arrival)
 
 
 def upload_status(request: Request) -> Json:
