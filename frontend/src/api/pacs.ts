@@ -39,6 +39,20 @@ export interface StudyDetails {
   conflicts: number;
 }
 
+/** An object that holds instances of a series, and where their frames lie in it. */
+export interface Pack {
+  /** Signed: good for a quarter of an hour at least. */
+  url: string;
+  instances: PackedInstance[];
+}
+
+export interface PackedInstance {
+  uid: string;
+  transferSyntax: string;
+  /** Offset, length, count: so many frames of one length, one after the other. */
+  runs: [number, number, number][];
+}
+
 export interface StudyNames {
   archive: string;
   study: string;
@@ -47,6 +61,13 @@ export interface StudyNames {
 interface StudyAnswer {
   study_instance_uid: string;
   dicom: Dataset;
+}
+
+interface PacksAnswer {
+  packs: {
+    url: string;
+    instances: { sop_instance_uid: string; transfer_syntax_uid: string; runs: [number, number, number][] }[];
+  }[];
 }
 
 interface DetailsAnswer extends StudyAnswer {
@@ -111,4 +132,23 @@ export async function readSeriesMetadata(
 ): Promise<Dataset[]> {
   const headers = { Accept: 'application/dicom+json' };
   return client.json<Dataset[]>(`${seriesPath(names, series)}/metadata`, { headers, signal });
+}
+
+/** The packs of a series, of what can be read out of packs. */
+export async function readPacks(
+  client: Client,
+  names: StudyNames,
+  series: string,
+  signal: AbortSignal,
+): Promise<Pack[]> {
+  const study = `${archivePath(names.archive)}/studies/${encodeURIComponent(names.study)}`;
+  const answer = await client.json<PacksAnswer>(`${study}/series/${encodeURIComponent(series)}/packs`, { signal });
+  return answer.packs.map(({ url, instances }) => ({
+    url,
+    instances: instances.map((each) => ({
+      uid: each.sop_instance_uid,
+      transferSyntax: each.transfer_syntax_uid,
+      runs: each.runs,
+    })),
+  }));
 }

@@ -38,10 +38,12 @@ export const TAG = {
   NumberOfStudyRelatedSeries: '00201206',
   NumberOfStudyRelatedInstances: '00201208',
   NumberOfSeriesRelatedInstances: '00201209',
+  SamplesPerPixel: '00280002',
   PhotometricInterpretation: '00280004',
   NumberOfFrames: '00280008',
   Rows: '00280010',
   Columns: '00280011',
+  BitsAllocated: '00280100',
   LossyImageCompression: '00282110',
 } as const;
 

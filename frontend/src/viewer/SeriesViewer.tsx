@@ -2,7 +2,7 @@ import { Button, Loader, Text } from '@mantine/core';
 import { useQuery } from '@tanstack/react-query';
 import { useEffect, useMemo, useRef, useState, useSyncExternalStore } from 'react';
 import { useTranslation } from 'react-i18next';
-import { readSeriesMetadata, type SeriesItem, type StudyNames } from '../api/pacs';
+import { readPacks, readSeriesMetadata, type SeriesItem, type StudyNames } from '../api/pacs';
 import { useServices } from '../app/services';
 import type { StudyText } from '../dicom/study';
 import { DocumentIcon, WarningIcon } from '../ui/icons';
@@ -68,10 +68,10 @@ export function SeriesViewer({ names, series, study }: Props) {
       </div>
     );
   }
-  return <Stack key={series.uid} frames={frames} series={series} study={study} />;
+  return <Stack key={series.uid} names={names} frames={frames} series={series} study={study} />;
 }
 
-function Stack({ frames, series, study }: { frames: readonly Frame[]; series: SeriesItem; study: StudyText }) {
+function Stack({ names, frames, series, study }: Props & { frames: readonly Frame[] }) {
   const { t } = useTranslation();
   const { client } = useServices();
   const element = useRef<HTMLDivElement>(null);
@@ -82,9 +82,11 @@ function Stack({ frames, series, study }: { frames: readonly Frame[]; series: Se
   useEffect(() => {
     if (element.current === null) return;
     let made: StackController;
+    const asking = new AbortController();
     try {
       startCornerstone(client);
-      made = new StackController(element.current, frames, tool.current);
+      const packs = readPacks(client, names, series.uid, asking.signal);
+      made = new StackController(element.current, frames, tool.current, packs);
     } catch {
       setBroken(true);
       return;
@@ -92,9 +94,10 @@ function Stack({ frames, series, study }: { frames: readonly Frame[]; series: Se
     setController(made);
     return () => {
       setController(null);
+      asking.abort();
       made.destroy();
     };
-  }, [client, frames]);
+  }, [client, names, series.uid, frames]);
 
   return (
     <div className={classes.viewer}>

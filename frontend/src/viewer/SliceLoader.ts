@@ -53,7 +53,12 @@ export class SliceLoader {
 
   /** Loads a slice that a person waits for. Rejects as the load does. */
   now(index: number): Promise<void> {
-    return this.#load(index, true);
+    return this.#load(index, () => this.#parts.load(index, true));
+  }
+
+  /** A slice came without having been asked for. Rejects as the load does. */
+  came(index: number, load: () => Promise<number>): Promise<void> {
+    return this.#load(index, load);
   }
 
   /** Goes on prefetching, from here. */
@@ -67,9 +72,9 @@ export class SliceLoader {
     if (this.#pause !== null) clearTimeout(this.#pause);
   }
 
-  async #load(index: number, urgent: boolean): Promise<void> {
+  async #load(index: number, load: () => Promise<number>): Promise<void> {
     try {
-      const bytes = await this.#parts.load(index, urgent);
+      const bytes = await load();
       if (this.#stopped) return;
       this.#reach = reachFor(this.#parts.budget, bytes);
       this.#failures.delete(index);
@@ -91,7 +96,7 @@ export class SliceLoader {
       const index = nextToLoad({ current: this.#current, count, taken, reach: Math.min(count, this.#reach) });
       if (index === null) return;
       this.#inFlight.add(index);
-      void this.#load(index, false)
+      void this.#load(index, () => this.#parts.load(index, false))
         .catch(() => this.#waitAWhile())
         .finally(() => {
           this.#inFlight.delete(index);

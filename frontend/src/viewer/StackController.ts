@@ -1,7 +1,10 @@
 import { Enums, eventTarget, getShouldUseCPURendering, RenderingEngine, type Types } from '@cornerstonejs/core';
-import { announce, CACHE_BYTES, loadImage } from './cornerstone';
-import type { Frame } from './frames';
+import type { Pack } from '../api/pacs';
+import { announce, CACHE_BYTES, decode, loadImage } from './cornerstone';
+import { decodedBytes, type Frame } from './frames';
 import { StackInput } from './input';
+import { PackStream } from './PackStream';
+import { type PackedFrame, packedFrames } from './packs';
 import { SliceLoader } from './SliceLoader';
 import { type Tool, ToolSet } from './tools';
 import { type GreyWindow, type Range, sameRange, toRange, toWindow } from './windows';
@@ -27,6 +30,8 @@ const VIEWPORT = 'stack';
 const SETTLE_MS = 25;
 /** Part of the cache for prefetched pictures; the rest is room for what is being decoded. */
 const PREFETCH_SHARE = 0.8;
+/** A series of fewer frames is not worth another question. */
+const STREAM_FROM = 8;
 
 let stacks = 0;
 
@@ -44,6 +49,8 @@ export class StackController {
   readonly #input: StackInput;
   readonly #listeners = new Set<() => void>();
   readonly #slices: SliceLoader;
+  /** Null: the packs are not known yet. */
+  #stream: PackStream | null = null;
   readonly #abort = new AbortController();
   readonly #resize: ResizeObserver;
   #state: StackState;
@@ -51,7 +58,8 @@ export class StackController {
   #chosenRange: Range | null = null;
   #frameRequest = 0;
 
-  constructor(element: HTMLDivElement, frames: readonly Frame[], tool: Tool) {
+  /** `packs`: where the frames lie; if that cannot be had, each frame is asked for. */
+  constructor(element: HTMLDivElement, frames: readonly Frame[], tool: Tool, packs: Promise<readonly Pack[]>) {
     this.#element = element;
     this.#frames = frames;
     this.#ids = frames.map(({ imageId }) => imageId);
@@ -89,6 +97,7 @@ export class StackController {
     });
     this.#resize.observe(element);
     this.goTo(0);
+    void this.#openStream(packs);
   }
 
   get count(): number {
@@ -110,6 +119,7 @@ export class StackController {
     this.#resize.disconnect();
     cancelAnimationFrame(this.#frameRequest);
     this.#slices.stop();
+    this.#stream?.stop();
     this.#listeners.clear();
     this.#tools.destroy();
     this.#engine.destroy();
@@ -221,7 +231,36 @@ export class StackController {
     } catch {
       if (wanted()) this.#change({ status: 'failed' });
     }
-    if (!this.#gone()) this.#slices.around(this.#state.index);
+    if (!this.#gone()) this.#prefetch();
+  }
+
+  /** Streams the packs as far as that goes, and asks for what is left. */
+  #prefetch(): void {
+    if (this.#stream?.ended) this.#slices.around(this.#state.index);
+    else this.#stream?.from(this.#state.index);
+  }
+
+  /** Not for a series that the memory does not hold: then only slices near the one on the screen are worth asking for. */
+  async #openStream(packs: Promise<readonly Pack[]>): Promise<void> {
+    const frames = packedFrames(await packs.catch(() => []), this.#frames);
+    if (this.#gone()) return;
+    const bytes = this.#frames.reduce((sum, { dataset }) => sum + decodedBytes(dataset), 0);
+    const streamed = frames.length >= STREAM_FROM && bytes <= CACHE_BYTES * PREFETCH_SHARE;
+    this.#stream = new PackStream({
+      frames: streamed ? frames : [],
+      fetch: (url, init) => fetch(url, init),
+      has: (index) => this.#slices.has(index),
+      deliver: (frame, content) => this.#decode(frame, content),
+      onEnd: () => this.#prefetch(),
+    });
+    this.#prefetch();
+  }
+
+  async #decode({ index, transferSyntax }: PackedFrame, bytes: Uint8Array): Promise<void> {
+    const imageId = this.#ids[index];
+    if (imageId === undefined || this.#gone()) return;
+    const options = { requestType: Enums.RequestType.Prefetch, priority: 5 };
+    await this.#slices.came(index, async () => (await decode(imageId, { bytes, transferSyntax }, options)).sizeInBytes);
   }
 
   /** Without WebGL a new slice comes with its own window: the chosen one and the inversion are put back. */

@@ -32,7 +32,41 @@ export function startCornerstone(client: Client): void {
     onloadend: (_event, params) => arrived.get((params as { imageId: string }).imageId)?.(),
     beforeSend: async (_xhr, _imageId, headers) => ({ ...headers, Authorization: `Bearer ${await client.token()}` }),
   });
+  loaders.registerImageLoader('wadors', (imageId, options) => fromPack(imageId, options) ?? askFor(imageId, options));
   for (const tool of [WindowLevelTool, PanTool, ZoomTool]) addTool(tool);
+}
+
+type LoadObject = Types.IImageLoadObject;
+type LoaderOptions = Record<string, unknown> | undefined;
+/** Asks the server for a frame. */
+const askFor = imageLoader.wadors.loadImage as unknown as (imageId: string, options: LoaderOptions) => LoadObject;
+
+interface Delivered {
+  bytes: Uint8Array;
+  transferSyntax: string;
+}
+
+/** Frames that came in packs, by the name of the picture, until they are decoded. */
+const delivered = new Map<string, Delivered>();
+
+/** Decodes a frame that came in a pack; undefined when it did not. */
+function fromPack(imageId: string, options: LoaderOptions): LoadObject | undefined {
+  const frame = delivered.get(imageId);
+  if (frame === undefined) return undefined;
+  delivered.delete(imageId);
+  arrived.get(imageId)?.();
+  const decoding = imageLoader.createImage(imageId, frame.bytes, frame.transferSyntax, options);
+  return { promise: decoding as Promise<Types.IImage> };
+}
+
+/** Decodes a frame that came in a pack, unless the picture is there or on its way already. */
+export async function decode(imageId: string, frame: Delivered, options: LoadOptions): Promise<Types.IImage> {
+  if (cache.getImageLoadObject(imageId) === undefined) delivered.set(imageId, frame);
+  try {
+    return await loadImage(imageId, options);
+  } finally {
+    delivered.delete(imageId);
+  }
 }
 
 /** Gives the loader the data sets it reads geometry, windows and pixel format from; before the first frame is asked for. */
@@ -89,6 +123,7 @@ export async function forgetImages(): Promise<void> {
   imageLoadPoolManager.clearRequestStack('prefetch');
   const ids = [...announced];
   announced.clear();
+  delivered.clear();
   await Promise.allSettled([...inFlight]);
   for (const imageId of ids) {
     if (announced.has(imageId)) continue;

@@ -25,6 +25,13 @@ export function framesOf(names: StudyNames, series: string, instances: readonly 
   });
 }
 
+/** About what a decoded frame takes in memory. */
+export function decodedBytes(dataset: Dataset): number {
+  const pixels = (number(dataset, TAG.Rows) ?? 0) * (number(dataset, TAG.Columns) ?? 0);
+  const bytes = Math.ceil((number(dataset, TAG.BitsAllocated) ?? 16) / 8);
+  return pixels * bytes * (number(dataset, TAG.SamplesPerPixel) ?? 1);
+}
+
 /** Transfer syntaxes that lose detail (PS3.5 10 and A.4). */
 const LOSSY_SYNTAXES = new Set([
   '1.2.840.10008.1.2.4.50',

@@ -106,6 +106,10 @@ async function pixels(page) {
   }, png);
 }
 
+/** The paths of what the page has asked for since it was opened. */
+const requested = (page) =>
+  page.evaluate(() => performance.getEntriesByType('resource').map(({ name }) => new URL(name).pathname));
+
 const sliceLabel = (page) => page.getByTestId('slice').textContent();
 const windowLabel = (page) => page.getByTestId('window').textContent();
 
@@ -192,6 +196,25 @@ async function onPc(browser) {
     await page.locator('input[type=range]').fill(String(middle));
     await sliceShown(page, middle);
     assert.notEqual((await pixels(page)).print, second.print);
+  });
+  await step('a series comes in packs, and looks as it does when every frame is asked for', async () => {
+    const frames = (await requested(page)).filter((path) => path.includes('/frames/'));
+    const packs = (await requested(page)).filter((path) => path.startsWith('/blobs/packs/'));
+    const count = Number((await sliceLabel(page)).split('/')[1]);
+    await page.waitForFunction(() => document.querySelector('[data-complete=true]') !== null);
+    assert.ok(packs.length > 0 && frames.length < count / 2, `${packs.length} packs, ${frames.length} frames of ${count}`);
+    const middle = Math.round(count / 2);
+    await page.locator('input[type=range]').fill(String(middle - 5));
+    await sliceShown(page, middle - 5);
+    const streamed = await pixels(page);
+    await page.route('**/packs', (route) => route.abort());
+    await page.reload();
+    await page.getByTestId('slice').waitFor();
+    await page.locator('input[type=range]').fill(String(middle - 5));
+    await sliceShown(page, middle - 5);
+    assert.equal((await pixels(page)).print, streamed.print);
+    assert.ok(!(await requested(page)).some((path) => path.startsWith('/blobs/packs/')));
+    await page.unroute('**/packs');
   });
   await step('dragging changes window and level, a preset sets them, scrolling keeps them, reset takes them back', async () => {
     const before = await pixels(page);

@@ -1,7 +1,7 @@
 """schemathesis walks the OpenAPI description that we publish: every operation, valid and invalid values, on a node.
 
-What the description allows is neither refused nor a fault, and every answer has a status, a media type and a body that the
-description names.
+What the description allows is neither refused nor a fault, and every answer has a status, a media type and a body that
+the description names.
 """
 
 from __future__ import annotations

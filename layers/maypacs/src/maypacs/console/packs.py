@@ -20,8 +20,8 @@ MAX_RUNS = 50_000
 def series_packs(request: Request) -> dict[str, Any]:
     """``{"packs": [{"url", "size", "instances": [{"sop_instance_uid", "transfer_syntax_uid", "runs"}]}]}``.
 
-    A run is ``[offset, length, count]``: so many frames of so many bytes one after the other, the first at this offset of
-    the pack. The url is signed, and good for as long as any redirect. Raises NotFoundError, GoneError.
+    A run is ``[offset, length, count]``: so many frames of so many bytes one after the other, the first at this offset
+    of the pack. The url is signed, and good for as long as any redirect. Raises NotFoundError, GoneError.
     """
     request.caller()  # before anything of the request is looked at
     study, series = (uid(request.parameters[name]) for name in ("study", "series"))

@@ -1,0 +1,94 @@
+"""`python -m tests.bench.viewer`: a CT opened in the dashboard, on a throttled link, by frames and by packs.
+
+Writes docs/benchmarks-viewer.md. It needs chromium, and dcmtk for the compressed series.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import shutil
+import subprocess
+from pathlib import Path
+
+import pydicom
+from samples.phantom import write_ct
+from tests.bench.__main__ import jpeg_ls, workplace
+from tests.bench.table import today
+from tests.support.processes import ROOT, Node
+
+DOCUMENT = ROOT / "docs" / "benchmarks-viewer.md"
+SCRIPT = Path(__file__).with_name("viewer.mjs")
+
+
+def opened(folder: Path, slices: int) -> list[dict[str, object]]:
+    """A row for each series and way. Raises RuntimeError with what the browser said."""
+    series = {"CT, uncompressed": write_ct(folder / "ct", slices=slices), "CT, JPEG-LS": jpeg_ls(folder, slices)}
+    with Node(folder / "node") as node:
+        node.maypacs("archive", "add", "demo", "--title", "Demo")
+        password = node.maypacs("user", "add", "reader", "--archive", "demo", "--role", "radiologist", "--title", "R")
+        studies = []
+        for name, paths in series.items():
+            if not paths:
+                continue
+            node.maypacs("import", "--archive", "demo", str(paths[0].parent))
+            studies.append((name, str(pydicom.dcmread(paths[0], stop_before_pixels=True).StudyInstanceUID), slices))
+        done = subprocess.run(
+            ["node", SCRIPT, json.dumps(studies)],
+            env={**os.environ, "MAYPACS_URL": node.url, "MAYPACS_USER": "reader", "MAYPACS_PASSWORD": password},
+            capture_output=True,
+            text=True,
+            timeout=3600,
+        )
+    if done.returncode:
+        raise RuntimeError(done.stdout + done.stderr)
+    return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+def document(rows: list[dict[str, object]]) -> str:
+    lines = [
+        "# Benchmarks of the viewer",
+        "",
+        f"`python -m tests.bench.viewer`, {today()}, {platform.machine()}, {os.cpu_count()} cores; Chromium without a",
+        "GPU on the same machine, its network throttled, 30 ms of latency. Seconds from the click on the study. *By the",
+        "frame*: one request a slice (PS3.18 10.4.1.1.6), four at a time. *By packs*: one request a pack, slices are",
+        "cut out as they arrive.",
+        "",
+        "| series | Mbit/s | way | requests | MB received | first picture, s | all slices, s |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    ways = {"frames": "by the frame", "packs": "by packs"}
+    for row in rows:
+        first, complete = f"{row['first']:.1f}", f"{row['all']:.1f}"
+        series = f"{row['name']}, {row['slices']} slices"
+        cells = (
+            series,
+            row["megabits"],
+            ways[str(row["way"])],
+            row["requests"],
+            f"{row['megabytes']:.0f}",
+            first,
+            complete,
+        )
+        lines.append("| " + " | ".join(str(cell) for cell in cells) + " |")
+    return "\n".join(lines) + "\n"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--slices", type=int, default=500)
+    slices = parser.parse_args().slices
+    if not shutil.which("chromium"):
+        parser.error("chromium is needed: apt-get install chromium")
+    with workplace() as folder:
+        rows = opened(folder, slices)
+    for row in rows:
+        print(row)
+    if slices == 500:
+        DOCUMENT.write_text(document(rows), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
