@@ -222,6 +222,9 @@ def _handler(cloud: StubCloud) -> type[BaseHTTPRequestHandler]:
 
         def log_message(self, *_: object) -> None: ...
 
+        def date_time_string(self, timestamp: float | None = None) -> str:
+            return super().date_time_string(int(time.time() + cloud.clock_ahead))
+
         def answer(self, status: int, value: Any, headers: tuple[tuple[str, str], ...] = ()) -> None:
             body = value if isinstance(value, bytes) else json.dumps(value).encode()
             self.send_response(status)

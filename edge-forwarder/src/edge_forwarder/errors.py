@@ -44,7 +44,12 @@ class PeerGoneError(WireError): ...
 class TooLongError(WireError): ...
 
 
-class NotAssociatedError(WireError): ...
+class NotAssociatedError(WireError):
+    """``rejection``: source and reason of an A-ASSOCIATE-RJ (PS3.8 table 9-21)."""
+
+    def __init__(self, message: str, rejection: tuple[int, int] | None = None) -> None:
+        super().__init__(message)
+        self.rejection = rejection
 
 
 class SpoolError(EdgeError): ...

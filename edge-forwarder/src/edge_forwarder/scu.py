@@ -59,7 +59,8 @@ class Requestor:
             kind, length = wire.header()
             body = wire.exactly(min(length, pdu.MAX_ASSOCIATE_LENGTH))
             if kind == pdu.PduType.ASSOCIATE_RJ and len(body) >= 4:
-                raise NotAssociatedError(f"{peer.called} rejects: result {body[1]}, source {body[2]}, reason {body[3]}")
+                why = f"{peer.called} rejects: result {body[1]}, source {body[2]}, reason {body[3]}"
+                raise NotAssociatedError(why, (body[2], body[3]))
             if kind != pdu.PduType.ASSOCIATE_AC:
                 raise NotAssociatedError(f"{peer.called} does not associate")
             answer = pdu.decode_associate_accept(body)

@@ -29,6 +29,7 @@ from edge_forwarder.line import Line
 from edge_forwarder.listener import Listener
 from edge_forwarder.logs import Log
 from edge_forwarder.negotiation import RETRIEVE
+from edge_forwarder.peers import peer_of
 from edge_forwarder.planner import Limits, Planner
 from edge_forwarder.receive import Receiver
 from edge_forwarder.retrieve import Retrieve
@@ -175,17 +176,7 @@ class Service:
     def _peer(self, ae_title: str) -> Peer | None:
         """How to call a device; None when its entry has no host or port."""
         device = self._config.callable(ae_title)
-        if device is None:
-            return None
-        return Peer(
-            host=device.host,
-            port=device.port,
-            called=device.ae_title,
-            calling=self._config.edge.ae_title,
-            tls=self._client_tls if device.tls else None,
-            timeout=self._config.dimse.network_timeout_seconds,
-            max_pdu=self._config.dimse.max_pdu,
-        )
+        return None if device is None else peer_of(self._config, device, self._client_tls)
 
     def _refused(self) -> None:
         with suppress(sqlite3.Error):  # the disk may be too full for the journal, too
