@@ -51,8 +51,8 @@ def document(rows: list[dict[str, object]]) -> str:
     lines = [
         "# Benchmarks of the viewer",
         "",
-        f"`python -m tests.bench.viewer`, {today()}, {platform.machine()}, {os.cpu_count()} cores; Chromium without a",
-        "GPU on the same machine, its network throttled, 30 ms of latency. Seconds from the click on the study. *By the",
+        f"`python -m tests.bench.viewer`, {today()}, {platform.machine()}, {os.cpu_count()} cores; Chromium",
+        "without a GPU on the same machine, its network throttled, 30 ms of latency. Seconds from the click. *By the",
         "frame*: one request a slice (PS3.18 10.4.1.1.6), four at a time. *By packs*: one request a pack, slices are",
         "cut out as they arrive.",
         "",
