@@ -47,7 +47,7 @@ def retrieve_metadata(request: Request) -> Answer:
     )
     xml = media_type == DICOM_XML
     form = f"{DICOM_XML} {in_parts(request.accept)}" if xml else ""
-    etag = hashlib.sha256(f"{selection.version}\n{request.root}{form}".encode()).hexdigest()[:32]
+    etag = hashlib.sha256(f"{selection.content}\n{request.root}{form}".encode()).hexdigest()[:32]
     if not_modified(request.if_none_match, etag):
         return conditional(Answer(200), etag, request.if_none_match)
     if xml:

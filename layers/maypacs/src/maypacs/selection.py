@@ -25,6 +25,13 @@ class Selection:
     whole: bool  #: all that is in these series, not one instance of one
 
     @property
+    def content(self) -> str:
+        """Changes when the instances change, not when they are put into other packs."""
+        state = ":".join(f"{each.summary.series_instance_uid} {each.content}" for each in self.series)
+        one = "" if self.whole else self.instances[0].sop_instance_uid
+        return hashlib.sha256(f"{state}\n{one}".encode()).hexdigest()[:32]
+
+    @property
     def version(self) -> str:
         """Changes when what is selected changes; equal content deleted and stored again has the same."""
         state = hashlib.sha256()

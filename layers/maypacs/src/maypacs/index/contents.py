@@ -7,7 +7,7 @@ revision of the series row). The rule is in `resolution`.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -67,6 +67,7 @@ class SeriesContents:
     packs: tuple[PackInfo, ...]  #: those that hold current instances, by (arrival, id)
     conflicts: tuple[InstanceRef, ...]  #: kept, not current
     removed: frozenset[Uid] = frozenset()  #: deleted by themselves, not erased, and not stored again since
+    content: str = ""  #: what its current instances are, wherever they lie: the same before and after a compaction
 
     @property
     def version(self) -> str:
@@ -214,7 +215,13 @@ def _resolved(
         ),
         conflicts=tuple(_reference(copy) for copy in resolution.conflicts),
         removed=frozenset(uid for uid in gone if uid not in resolution.current and removals.held(series, uid)),
+        content=_content(current),
     )
+
+
+def _content(instances: Sequence[InstanceRef]) -> str:
+    told = (f"{each.sop_instance_uid} {each.transfer_syntax_uid} {each.digest.hex()}" for each in instances)
+    return hashlib.sha256("\n".join(told).encode()).hexdigest()[:32]
 
 
 def _reference(copy: Copy) -> InstanceRef:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from maypacs.index.cache import cache_of
@@ -92,7 +93,7 @@ def open_series(workspace: Workspace, heads: Sequence[PackHead]) -> list[OpenPac
 
 
 def _table_key(head: PackHead) -> tuple[str, ...]:
-    return head.archive_id, head.study_instance_uid, head.series_instance_uid, head.pack_id
+    return head.archive_id, head.study_instance_uid, head.series_instance_uid, head.life
 
 
 def open_pack(workspace: Workspace, head: PackHead, encoded: bytes | None) -> tuple[InstanceRow, ...]:
@@ -106,4 +107,7 @@ def open_pack(workspace: Workspace, head: PackHead, encoded: bytes | None) -> tu
             encoded = workspace.store.get_table(head.study_instance_uid, head.series_instance_uid, head.pack_id)
         rows = instance_table.decode(encoded)
         cache.put(_table_key(head), rows)
+    if rows and rows[0].arrival and not head.earliest:
+        # The same bytes were put together out of several packs once, and arrived as one since: a table has no life.
+        return tuple(replace(row, arrival="") for row in rows)
     return rows
