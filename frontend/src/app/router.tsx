@@ -26,6 +26,10 @@ export interface StudySearch {
   series?: string;
 }
 
+export interface DevicesSearch {
+  archive?: string;
+}
+
 export interface LoginSearch {
   next?: string;
 }
@@ -86,8 +90,18 @@ export function createAppRouter(store: SessionStore, history?: RouterHistory) {
     beforeLoad: guard,
     component: lazyRouteComponent(() => import('../pages/StudyPage'), 'StudyPage'),
   });
+  const devices = createRoute({
+    getParentRoute: () => root,
+    path: '/devices',
+    validateSearch: (raw: Record<string, unknown>): DevicesSearch => {
+      const archive = some(raw.archive);
+      return archive === undefined ? {} : { archive };
+    },
+    beforeLoad: guard,
+    component: lazyRouteComponent(() => import('../pages/DevicesPage'), 'DevicesPage'),
+  });
   return createRouter({
-    routeTree: root.addChildren([login, list, study]),
+    routeTree: root.addChildren([login, list, study, devices]),
     ...(history === undefined ? {} : { history }),
     defaultNotFoundComponent: StudyListPage,
     // UIDs must stay text: the default would read 1.2 as a number.

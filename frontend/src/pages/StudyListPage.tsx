@@ -1,13 +1,13 @@
-import { Alert, Button, Loader, Select, Text } from '@mantine/core';
+import { Alert, Button, Loader, Text } from '@mantine/core';
 import { useDebouncedValue, useMediaQuery } from '@mantine/hooks';
-import { useQuery } from '@tanstack/react-query';
 import { useNavigate, useSearch } from '@tanstack/react-router';
 import { useEffect, useMemo, useState } from 'react';
 import { useTranslation } from 'react-i18next';
-import { listArchives } from '../api/pacs';
 import { EMPTY_FORM, isNarrowed, type SearchForm } from '../api/search';
+import { useArchives } from '../app/archives';
 import type { ListSearch } from '../app/router';
 import { useServices } from '../app/services';
+import { ArchivePicker } from '../ui/ArchivePicker';
 import { Header } from '../ui/Header';
 import { InboxIcon, SearchIcon } from '../ui/icons';
 import { TroubleAlert } from '../ui/TroubleAlert';
@@ -20,15 +20,11 @@ const TYPING_MS = 300;
 
 export function StudyListPage() {
   const { t } = useTranslation();
-  const { client, memory } = useServices();
+  const { memory } = useServices();
   const navigate = useNavigate();
   const search = useSearch({ strict: false }) as ListSearch;
   const narrow = useMediaQuery('(max-width: 62em)', undefined, { getInitialValueInEffect: false });
-  const archives = useQuery({
-    queryKey: ['archives'],
-    queryFn: ({ signal }) => listArchives(client, signal),
-    staleTime: 60_000,
-  });
+  const archives = useArchives();
 
   const [text, setText] = useState(memory.searchText);
   const [range, setRange] = useState({ from: '', to: '' });
@@ -67,19 +63,11 @@ export function StudyListPage() {
   return (
     <div className={classes.page}>
       <Header>
-        {known.length > 1 ? (
-          <Select
-            aria-label={t('list.archive')}
-            size="xs"
-            className={classes.archive}
-            allowDeselect={false}
-            value={archive}
-            data={known.map((item) => ({ value: item.archive, label: item.name }))}
-            onChange={(value) => value !== null && void navigate({ to: '/', search: { ...search, archive: value } })}
-          />
-        ) : (
-          <span className={classes.archiveName}>{known[0]?.name}</span>
-        )}
+        <ArchivePicker
+          archives={known}
+          value={archive}
+          onChange={(value) => void navigate({ to: '/', search: { ...search, archive: value } })}
+        />
       </Header>
       <main id="main" className={classes.main}>
         <h1 className="visually-hidden">{t('list.title')}</h1>

@@ -9,6 +9,7 @@ import { createQueryClient } from '../app/queries';
 import { createAppRouter, insidePath } from '../app/router';
 import { ServicesProvider } from '../app/services';
 import { startI18n } from '../i18n';
+import { REFRESH_DEVICES_MS } from '../pages/DevicesPage';
 import { REFRESH_MS } from '../pages/worklist';
 import { ThumbnailCache } from '../ui/thumbnail-cache';
 
@@ -243,5 +244,93 @@ describe('the study page', () => {
   it('says when a study is not there', async () => {
     start(at, () => undefined);
     expect((await screen.findByRole('alert')).textContent).toContain('Không tìm thấy');
+  });
+});
+
+describe('the devices', () => {
+  const NOW = 1_795_000_000;
+  const edge = (more: Record<string, unknown> = {}) => ({
+    edge: 'e1',
+    name: 'Trạm CĐHA',
+    version: '0.1.0',
+    enrolled_at: NOW - 86_400,
+    heard_at: NOW - 20,
+    level: 'amber',
+    findings: [{ code: 'echo_failed', level: 'amber', device: 'MAY-XA', value: 600 }],
+    health: {
+      waiting: 1234,
+      oldest_seconds: 130,
+      cpu_percent: 17,
+      memory_percent: 41,
+      disk_free: 412e9,
+      disk_total: 1e12,
+      received_at: NOW - 130,
+      devices: [
+        { ae_title: 'MAY-CT', modality: 'CT', image_at: NOW - 130, heard_at: NOW - 130, echo_at: NOW - 60 },
+        { ae_title: 'MAY-XA', echo_failed_at: NOW - 600 },
+        { ae_title: 'MAY-US' },
+      ],
+    },
+    ...more,
+  });
+  const told = (...edges: ReturnType<typeof edge>[]) => Response.json({ now: NOW, edges });
+  const asked = (path: string) => path === '/api/archives/demo/devices';
+
+  it('says in words how each edge and each device is, and what to do', async () => {
+    start('/devices', (path) => (asked(path) ? told(edge()) : undefined));
+    const card = await screen.findByRole('region', { name: 'Trạm CĐHA' });
+    expect(within(card).getByText('MAY-XA không trả lời C-ECHO đã 10 phút.')).toBeTruthy();
+    expect(within(card).getByText(/MAY-XA có bật không/)).toBeTruthy();
+    expect(within(card).getByText('1.234 ảnh')).toBeTruthy();
+    expect(within(card).getByText('412 GB')).toBeTruthy();
+    const state = (title: string) => within(card.querySelector(`[data-device="${title}"]`) as HTMLElement);
+    expect(state('MAY-CT').getByText('Hoạt động tốt')).toBeTruthy();
+    expect(state('MAY-XA').getByText('Cần kiểm tra')).toBeTruthy();
+    expect(state('MAY-US').getByText('Chưa thấy')).toBeTruthy();
+  });
+
+  it('shows trouble first, and what a newer edge says without words for it', async () => {
+    const well = edge({ edge: 'e2', name: 'A', level: 'green', findings: [] });
+    const silent = edge({
+      edge: 'e3',
+      name: 'B',
+      level: 'red',
+      findings: [{ code: 'silent', level: 'red', value: 7300 }],
+    });
+    const newer = edge({ edge: 'e4', name: 'C', findings: [{ code: 'fan_stopped', level: 'amber' }], health: null });
+    start('/devices', (path) => (asked(path) ? told(well, newer, silent) : undefined));
+    await screen.findByText('Mất liên lạc đã 2 giờ.');
+    expect(screen.getAllByRole('heading', { level: 2 }).map((heading) => heading.textContent)).toEqual(['B', 'C', 'A']);
+    expect(screen.getByText(/Trạm báo: fan_stopped/)).toBeTruthy();
+  });
+
+  it('refresh themselves, and say when they could not', async () => {
+    vi.useFakeTimers({ shouldAdvanceTime: true });
+    try {
+      let answers = 0;
+      start('/devices', (path) => {
+        if (!asked(path)) return undefined;
+        answers += 1;
+        return answers === 1 ? told(edge()) : Response.json({ title: 'no', status: 403 }, { status: 403 });
+      });
+      await screen.findByText('Tự cập nhật');
+      await vi.advanceTimersByTimeAsync(REFRESH_DEVICES_MS);
+      await screen.findByText('Chưa cập nhật được danh sách; đang thử lại.');
+      expect(screen.getByText('Trạm CĐHA')).toBeTruthy();
+    } finally {
+      vi.useRealTimers();
+    }
+  });
+
+  it('are offered to who works with them, not to who only looks at pictures', async () => {
+    const { requests } = start('/', (path) => (searched(path) ? found(study(STUDY_UID, 'A^B')) : undefined));
+    expect(await screen.findByRole('link', { name: 'Thiết bị' })).toBeTruthy();
+    cleanup();
+    sessionStorage.clear();
+    const viewer = Response.json({ archives: [{ archive: 'demo', name: 'Thử', role: 'viewer' }] });
+    start('/devices', (path) => (path === '/api/archives' ? viewer.clone() : undefined));
+    await screen.findByText('Tài khoản này không có quyền xem nội dung này.');
+    expect(screen.queryByRole('link', { name: 'Thiết bị' })).toBeNull();
+    expect(requests.some(([path]) => asked(path))).toBe(false);
   });
 });

@@ -2,15 +2,17 @@ import { ActionIcon, Tooltip } from '@mantine/core';
 import { Link } from '@tanstack/react-router';
 import type { ReactNode } from 'react';
 import { useTranslation } from 'react-i18next';
+import { mayMonitor, useArchives } from '../app/archives';
 import { useServices, useSessionState } from '../app/services';
 import classes from './Header.module.css';
-import { LogoutIcon } from './icons';
+import { DevicesIcon, LogoutIcon } from './icons';
 import { LanguageSwitch } from './LanguageSwitch';
 
 export function Header({ children }: { children?: ReactNode }) {
   const { t } = useTranslation();
   const { client } = useServices();
   const { session } = useSessionState();
+  const watches = useArchives().data?.some(mayMonitor) ?? false;
   return (
     <header className={classes.header}>
       <a href="#main" className={classes.skip}>
@@ -22,6 +24,12 @@ export function Header({ children }: { children?: ReactNode }) {
         <span className="visually-hidden">{t('app.home')}</span>
       </Link>
       <div className={classes.middle}>{children}</div>
+      {watches && (
+        <Link to="/devices" className={classes.link}>
+          <DevicesIcon />
+          <span className={classes.linkText}>{t('devices.title')}</span>
+        </Link>
+      )}
       <LanguageSwitch short />
       <span className={classes.user}>{session?.user}</span>
       <Tooltip label={t('app.logout')}>

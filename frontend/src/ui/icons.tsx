@@ -132,3 +132,31 @@ export const InboxIcon = (props: IconProps) => (
     <path d="M4 13.5h5l1 2.5h4l1-2.5h5" />
   </Icon>
 );
+
+export const CheckIcon = (props: IconProps) => (
+  <Icon {...props}>
+    <circle cx="12" cy="12" r="8.5" />
+    <path d="m8 12.5 3 3 5.5-6.5" />
+  </Icon>
+);
+
+export const StopIcon = (props: IconProps) => (
+  <Icon {...props}>
+    <path d="M8.3 3.5h7.4l4.8 4.8v7.4l-4.8 4.8H8.3l-4.8-4.8V8.3Z" />
+    <path d="M12 8v5M12 16.2v.2" />
+  </Icon>
+);
+
+export const QuestionIcon = (props: IconProps) => (
+  <Icon {...props}>
+    <circle cx="12" cy="12" r="8.5" />
+    <path d="M9.7 9.6a2.4 2.4 0 1 1 3.4 2.5c-.8.4-1.1.9-1.1 1.7M12 16.4v.2" />
+  </Icon>
+);
+
+export const DevicesIcon = (props: IconProps) => (
+  <Icon {...props}>
+    <rect x="3.5" y="4.5" width="17" height="11" rx="2" />
+    <path d="M9 19.5h6M12 15.5v4M6.5 10.5h3l1.5-3 2 5.5 1.5-2.5h3" />
+  </Icon>
+);

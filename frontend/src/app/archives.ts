@@ -1,0 +1,16 @@
+import { useQuery } from '@tanstack/react-query';
+import { type Archive, listArchives } from '../api/pacs';
+import { useServices } from './services';
+
+/** The archives that this person may see, and what they are in each. */
+export function useArchives() {
+  const { client } = useServices();
+  return useQuery({
+    queryKey: ['archives'],
+    queryFn: ({ signal }) => listArchives(client, signal),
+    staleTime: 60_000,
+  });
+}
+
+/** Whether somebody may see how edges and devices are: everybody who works there, not who only looks at pictures. */
+export const mayMonitor = (archive: Archive): boolean => archive.role !== 'viewer';
