@@ -39,8 +39,10 @@ def run(place: World, kinds: list[str]) -> dict[str, Any]:
         held = place.held()  # composed answers, which live a day
         found[name] = {"series": kind.series, "instances": kind.images, **activity}
         print(name, json.dumps(activity), flush=True)
-    activities.study_list(place, len(kinds) + 1)
-    listed = place.taken()
+    thumbnails = activities.search(place)
+    search = place.taken()
+    activities.list_thumbnails(place, thumbnails)
+    pictures = place.taken() | {"rows": len(thumbnails)}
     activities.idle_hour(place)
     hour = place.taken()
     activities.heartbeat(place)
@@ -49,7 +51,8 @@ def run(place: World, kinds: list[str]) -> dict[str, Any]:
     beat = place.taken()
     return {
         "studies": found,
-        "study_list": listed | {"rows": len(kinds) + 1},
+        "search": search,
+        "list_thumbnails": pictures,
         "idle_hour": hour,
         "heartbeat": beat | {"seconds": place.runtime.settings.heartbeat_seconds},
     }

@@ -92,12 +92,16 @@ def status(world: World, arrival: str, edge: str, expected: str) -> None:
     assert found["uploads"][0]["state"] == expected, found
 
 
-def study_list(world: World, studies: int) -> None:
-    """The dashboard's first page, and the thumbnails of its rows, which a browser then keeps."""
+def search(world: World) -> list[str]:
+    """A page of the dashboard's list: where the thumbnails of its rows are."""
     page = world.ask("POST", "/api/archives/hosp1/search", {"limit": 50}).json()["studies"]
-    assert len(page) == studies
-    for found in page:
-        world.ask("GET", found["thumbnail"], accept="image/jpeg")
+    return [found["thumbnail"] for found in page]
+
+
+def list_thumbnails(world: World, thumbnails: list[str]) -> None:
+    """Those of its rows, which a browser then keeps."""
+    for thumbnail in thumbnails:
+        world.ask("GET", thumbnail, accept="image/jpeg")
 
 
 def view_by_frames(world: World, done: SimpleNamespace) -> None:

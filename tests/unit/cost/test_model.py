@@ -49,7 +49,12 @@ def counted(**studies: dict[str, Any]) -> Counted:
         "api_method_metrics": False,
         "memory_mb": {"console": 1769},
     }
-    activities = {"idle_hour": {"s3.ListObjectsV2": 24}, "heartbeat": {"api.requests": 1, "seconds": 60}}
+    activities = {
+        "idle_hour": {"s3.ListObjectsV2": 24},
+        "heartbeat": {"api.requests": 1, "seconds": 60},
+        "search": {"api.requests": 1},
+        "list_thumbnails": {"api.requests": 7, "rows": 7},
+    }
     return Counted({"date": "2026-01-01", "fixed": fixed, "studies": studies, **activities})
 
 
@@ -106,6 +111,18 @@ def test_compaction_leaves_few_packs_where_there_were_many_small_ones() -> None:
     assert ours(CT=study(packs=20, size=80 * MIB)).packs == 2
     assert ours(CT=study(packs=7, size=7 * MIB)).packs == 7
     assert ours(CT=study(packs=2, size=128 * MIB)).packs == 2
+
+
+def test_a_page_of_the_list_is_a_search_and_its_new_thumbnails() -> None:
+    assert ours().study_list(5)["api_request"] == 1 + 5
+
+
+def test_a_read_of_old_packs_costs_more_in_every_tier_but_standard() -> None:
+    """A tenth of the reads is late; 1 GB."""
+    assert ours(tier="STANDARD").read() == {**ours(tier="STANDARD").ingest()}
+    assert ours().read()["s3_int_frequent"] == pytest.approx(0.15)
+    assert ours(tier="GLACIER_IR").read("series")["s3_glacier_ir_get"] == pytest.approx(0.1)
+    assert ours(tier="GLACIER_IR").read("frames")["s3_glacier_ir_get"] == pytest.approx(10)
 
 
 def test_an_idle_month_line_by_line() -> None:

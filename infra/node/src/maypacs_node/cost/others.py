@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from maypacs_node.cost.ours import LATE_READS, TRANSITION_LEAST, Ours
-from maypacs_node.cost.usage import GB, MONTH_HOURS, Usage, front_door
+from maypacs_node.cost.usage import GB, MONTH_HOURS, Usage, front_door, sum_of
 
 
 @dataclass(frozen=True)
@@ -59,8 +59,13 @@ class UsualDesign:
             }
         )
         if self.ours.tier == "GLACIER_IR":
-            usage["s3_glacier_ir_retrieval"] += self.ours.pack_gb * LATE_READS
+            usage["s3_glacier_ir_retrieval"] += self._movable() * LATE_READS
+            usage["s3_glacier_ir_get"] += self._movable_objects() * LATE_READS
         return usage
+
+    def idle(self) -> Usage:
+        """The same front door, alarms, queues and edges."""
+        return sum_of(self.ours.idle().values())
 
     def stored(self, month: int) -> Usage:
         """Objects below 128 KB stay in Standard: a rule leaves them, and colder classes bill them as 128 KB."""
@@ -96,8 +101,14 @@ class UsualDesign:
         return sum(share * n for share, n, size in self._sizes() if size >= TRANSITION_LEAST)
 
 
+class _Elsewhere:
+    def idle(self) -> Usage:
+        """Nothing that they bill; viewer, accounts and edges would be somebody's all the same."""
+        return Usage()
+
+
 @dataclass(frozen=True)
-class HealthImaging:
+class HealthImaging(_Elsewhere):
     """Import is free; a series (an image set) is billed as 5 MB at least; what is not read for 30 days goes to the
     archive tier by itself. Its compression (HTJ2K) is not taken into account: bytes are as they were sent."""
 
@@ -126,7 +137,7 @@ class HealthImaging:
 
 
 @dataclass(frozen=True)
-class GoogleHealthcare:
+class GoogleHealthcare(_Elsewhere):
     """Blobs in the standard class, metadata as structured storage, a request an instance both ways."""
 
     ours: Ours

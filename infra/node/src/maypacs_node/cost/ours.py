@@ -9,15 +9,17 @@ from typing import Literal
 
 from maypacs_node.cost.counts import Counted, StudyCounts
 from maypacs_node.cost.hospital import Hospital
-from maypacs_node.cost.usage import GB, MONTH_DAYS, MONTH_HOURS, Assumptions, Counts, Usage, of_counts
+from maypacs_node.cost.usage import GB, MONTH_DAYS, MONTH_HOURS, Assumptions, Counts, Usage, of_counts, sum_of
 
 Tier = Literal["STANDARD", "INTELLIGENT_TIERING", "GLACIER_IR"]
 TIERS: tuple[Tier, ...] = ("STANDARD", "INTELLIGENT_TIERING", "GLACIER_IR")
 Viewer = Literal["frames", "series"]
 #: Lifecycle rules leave alone what is smaller.
 TRANSITION_LEAST = 128 * 1024
-#: Of the reads, those that come after the transition.
+#: Of the reads, those that come when Glacier Instant Retrieval, or the tier of its price, has the packs.
 LATE_READS = 0.1
+#: Rows of a page of the study list, and those whose thumbnail a browser has not kept from the last time.
+LIST_ROWS, NEW_ROWS = 50, 5
 #: An idle event source asks a queue again and again: five pollers, each waiting 20 s (AWS's own example).
 POLLS_A_MONTH = 5 * 3 * 60 * MONTH_HOURS
 #: Of a method of the API: Count, 4XXError, 5XXError, Latency, IntegrationLatency.
@@ -74,11 +76,18 @@ class Ours:
     def read(self, viewer: Viewer | None = None) -> Usage:
         """One study, opened by a doctor in the viewer, all of it."""
         by_frames = (viewer or self.viewer) == "frames"
-        return self._average(lambda s: self._of(s.view_by_frames if by_frames else s.view_by_series)) + self._late()
+        requests = self.instances if by_frames else self.packs
+        usage = self._average(lambda s: self._of(s.view_by_frames if by_frames else s.view_by_series))
+        return usage + self._late(requests)
 
     def retrieve(self) -> Usage:
         """One study, found and fetched whole by a program."""
-        return self._average(lambda study: self._of(study.retrieve)) + self._late()
+        return self._average(lambda study: self._of(study.retrieve)) + self._late(self.packs)
+
+    def study_list(self, new_rows: int = LIST_ROWS) -> Usage:
+        """One page of the list, and the thumbnails of so many of its rows."""
+        search, pictures = self.counted.activity("search"), self.counted.activity("list_thumbnails")
+        return self._of(search) + self._of(pictures) * (new_rows / pictures["rows"])
 
     def _of(self, counts: Counts) -> Usage:
         usage = of_counts(counts, self.counted.memory_mb, self.assumed, kms=self.kms)
@@ -86,11 +95,14 @@ class Ours:
         usage["cloudfront_egress"] += large * (self.scale - 1) / GB
         return usage
 
-    def _late(self) -> Usage:
-        """Reads of what has gone to a colder class."""
+    def _late(self, requests: float) -> Usage:
+        """What a read of old packs adds. Intelligent-Tiering bills them as frequent for a month, then as infrequent for
+        two: as much more as a month and a half of frequent."""
         if self.tier == "GLACIER_IR":
-            return Usage({"s3_glacier_ir_retrieval": self.pack_gb * LATE_READS})
-        return Usage()
+            late = {"s3_glacier_ir_retrieval": self.pack_gb, "s3_glacier_ir_get": requests}
+        else:
+            late = {"s3_int_frequent": self.pack_gb * 1.5} if self.tier == "INTELLIGENT_TIERING" else {}
+        return Usage(late) * LATE_READS
 
     # A month of storage of one study
 
@@ -145,17 +157,12 @@ class Ours:
         """The last month of the given years, by what is done."""
         studies = self.hospital.studies_per_day * MONTH_DAYS
         months = max(1, round(self.hospital.years * 12))
-        stored = Usage()
-        for age in range(1, months + 1):
-            stored = stored + self.stored(age)
-        idle = Usage()
-        for line in self.idle().values():
-            idle = idle + line
         return {
             "ingest": self.ingest() * studies,
-            "storage": stored * studies,
+            "storage": sum_of(self.stored(age) for age in range(1, months + 1)) * studies,
             "reads": self.read() * (studies * self.hospital.reads_per_study),
-            "idle": idle,
+            "study lists": self.study_list(NEW_ROWS) * (studies * self.hospital.reads_per_study),
+            "idle": sum_of(self.idle().values()),
         }
 
 

@@ -42,11 +42,22 @@ class Price:
 
 
 @dataclass(frozen=True, slots=True)
+class Plan:
+    """A flat rate a month for the front door, up to so many GB and requests."""
+
+    name: str
+    usd: float
+    gb: float
+    requests: float
+
+
+@dataclass(frozen=True, slots=True)
 class PriceList:
     region: str
     place: str
     date: str
     prices: Mapping[str, Price]
+    plans: tuple[Plan, ...] = ()
 
     def price(self, name: str) -> Price:
         """Raises PriceError: a usage without a price would be a bill that is too small."""
@@ -79,7 +90,14 @@ def load(region: str, file: Path | None = None) -> PriceList:
     named = [document.get(name) for name in ("region", "place", "date")]
     if not all(isinstance(each, str) and each for each in named):
         raise PriceError(f"{path}: region, place and date are needed")
-    return PriceList(str(named[0]), str(named[1]), str(named[2]), prices)
+    plans = tuple(_plan(f"{path.name}: plan.{name}", name, entry) for name, entry in document.get("plan", {}).items())
+    return PriceList(str(named[0]), str(named[1]), str(named[2]), prices, plans)
+
+
+def _plan(place: str, name: str, entry: Any) -> Plan:
+    if not isinstance(entry, dict):
+        raise PriceError(f"{place}: a table is needed")
+    return Plan(name, *(_amount(f"{place}.{member}", entry.get(member)) for member in ("usd", "gb", "requests")))
 
 
 def _listed() -> str:

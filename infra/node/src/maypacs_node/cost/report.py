@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
-from maypacs_node.cost.others import OTHERS, PrivateNode
+from maypacs_node.cost.others import OTHERS
 from maypacs_node.cost.ours import Ours
 from maypacs_node.cost.prices import PriceList
-from maypacs_node.cost.usage import MONTH_DAYS, Usage
+from maypacs_node.cost.usage import MONTH_DAYS, Usage, sum_of
 
 THOUSAND = 1000
+_IN_A_PLAN = ("cloudfront_egress", "cloudfront_request", "waf_", "logs_ingest_edge")
 #: Names of prices, by the service that bills them.
 _SERVICES = (
     ("egress to Viet Nam", ("cloudfront_egress", "egress")),
@@ -46,9 +47,7 @@ class Report:
     def document(self) -> dict[str, Any]:
         """All figures in dollars; `per_1000_studies` at the price of the first tier."""
         month = self.ours.month()
-        whole = Usage()
-        for part in month.values():
-            whole = whole + part
+        whole = sum_of(month.values())
         hospital = self.ours.hospital
         return {
             "region": self.prices.region,
@@ -74,6 +73,7 @@ class Report:
             "idle_month": {name: usage.dollars(self.prices) for name, usage in self.ours.idle().items()},
             "month": {name: usage.dollars(self.prices) for name, usage in month.items()},
             "month_by_service": by_service(whole, self.prices, free=self.free),
+            "sensitivities": self._sensitivities(),
             "month_elsewhere": {other.name: self._month_of(other(self.ours)) for other in OTHERS},
         }
 
@@ -89,10 +89,46 @@ class Report:
             "storage, first month": row(ours.stored(1), "stored", 1),
             "storage, second month": row(ours.stored(2), "stored", 2),
             "storage, fifth month and on": row(ours.stored(5), "stored", 5),
+            "a page of the study list": {"MayPACS": self._each(ours.study_list() * THOUSAND)},
             "a read, frame by frame": row(ours.read("frames"), "read"),
             "a read, series by series": row(ours.read("series"), "read"),
             "a read by a program": row(ours.retrieve(), "read"),
         }
+
+    def _sensitivities(self) -> dict[str, float]:
+        """The whole month, when one thing is otherwise."""
+        hospital = self.ours.hospital
+
+        def read(times: float) -> Ours:
+            return replace(self.ours, hospital=replace(hospital, reads_per_study=times))
+
+        changes: dict[str, Ours] = {
+            "studies read series by series": replace(self.ours, viewer="series"),
+            "nobody reads anything": read(0),
+            "twice the reads": read(2 * hospital.reads_per_study),
+            "everything stays in S3 Standard": replace(self.ours, tier="STANDARD"),
+            "packs to Glacier Instant Retrieval": replace(self.ours, tier="GLACIER_IR"),
+            "a hundred edges more": replace(self.ours, hospital=replace(hospital, edges=hospital.edges + 100)),
+            "a customer managed key": replace(self.ours, kms=True),
+        }
+        bills = {name: sum_of(other.month().values()) for name, other in changes.items()}
+        found = {name: bill.dollars(self.prices, free=self.free) for name, bill in bills.items()}
+        found["free allowances deducted"] = sum_of(self.ours.month().values()).dollars(self.prices, free=True)
+        return found | self._with_plans()
+
+    def _with_plans(self) -> dict[str, float]:
+        """With the cheapest flat rate of the front door that is large enough, as it is read now and by series."""
+        found: dict[str, float] = {}
+        for name, ours in (("", self.ours), (", by series", replace(self.ours, viewer="series"))):
+            bill = sum_of(ours.month().values())
+            gb, requests = bill["cloudfront_egress"], bill["cloudfront_request"]
+            fitting = [plan for plan in self.prices.plans if gb <= plan.gb and requests <= plan.requests]
+            if not fitting:
+                continue
+            plan = min(fitting, key=lambda each: each.usd)
+            rest = Usage({item: n for item, n in bill.items() if not item.startswith(_IN_A_PLAN)})
+            found[f"CloudFront's plan {plan.name}{name}"] = plan.usd + rest.dollars(self.prices, free=self.free)
+        return found
 
     def _each(self, usage: Usage) -> float:
         return sum(self.prices.price(name).usd * quantity for name, quantity in usage.items())
@@ -103,22 +139,15 @@ class Report:
         total = other.ingest() * studies + other.read() * (studies * hospital.reads_per_study)
         for age in range(1, max(1, round(hospital.years * 12)) + 1):
             total = total + other.stored(age) * studies
-        if isinstance(other, PrivateNode):
-            total = total + other.idle()
-        return float(total.dollars(self.prices, free=self.free))
+        return float((total + other.idle()).dollars(self.prices, free=self.free))
 
 
 def tables(document: Mapping[str, Any]) -> list[tuple[str, list[str], list[list[str]]]]:
     """Title, head and rows."""
     per_1000 = document["per_1000_studies"]
     columns = list(next(iter(per_1000.values())))
-    found = [
-        (
-            "Dollars for 1,000 studies",
-            ["", *columns],
-            [[work, *(dollars(row[name]) for name in columns)] for work, row in per_1000.items()],
-        )
-    ]
+    rows = [[work, *(dollars(row[n]) if n in row else "" for n in columns)] for work, row in per_1000.items()]
+    found = [("Dollars for 1,000 studies", ["", *columns], rows)]
     for what, title in (("ingest", "taken in"), ("read", "read once")):
         parts = document["parts_per_1000_studies"][what]
         rows = [[service, dollars(usd)] for service, usd in parts.items()]
@@ -132,6 +161,8 @@ def tables(document: Mapping[str, Any]) -> list[tuple[str, list[str], list[list[
     services = document["month_by_service"]
     rows = [[name, dollars(usd)] for name, usd in services.items()]
     found.append(("The same month, by service", ["", "MayPACS"], _summed(rows, services)))
+    rows = [[name, dollars(usd)] for name, usd in document["sensitivities"].items()]
+    found.append(("The same month, if one thing is otherwise", ["", "MayPACS"], rows))
     rows = [[name, dollars(usd)] for name, usd in document["month_elsewhere"].items()]
     found.append(("The same month elsewhere", ["", "dollars"], rows))
     return found

@@ -69,6 +69,13 @@ class Usage(defaultdict[str, float]):
         return sum(prices.price(name).cost(quantity, free=free) for name, quantity in self.items())
 
 
+def sum_of(usages: Iterable[Mapping[str, float]]) -> Usage:
+    total = Usage()
+    for usage in usages:
+        total = total + usage
+    return total
+
+
 def requests_to_s3(counts: Counts) -> Usage:
     """Raises PriceError for an operation whose price class is not known here."""
     usage = Usage()
