@@ -11,6 +11,8 @@ from maypacs.index.table import Consumed, Item, Page, Table
 
 #: Items that may be read to find candidates, a request (protocols: search bounds).
 MAX_EXAMINED = 5_000
+#: Rows of the smallest page after the first, and of the largest.
+_FEW, _MOST = 50, 1_000
 
 _T = TypeVar("_T")
 
@@ -39,15 +41,16 @@ class Reader:
         return page
 
     def rows(self, pk: str, *, chunk: int, **query: Any) -> Iterator[Item]:
-        """Rows of all pages, read as they are asked for: the first thousand in small pages, then in larger ones."""
-        start, read = None, 0
+        """Rows of all pages, read as they are asked for: ``chunk`` of them, then half as many as there were, each time:
+        whoever stops has read little in vain."""
+        start, read, few = None, 0, min(chunk, _FEW)
         while True:
             page = self.page(pk, limit=chunk, start=start, **query)
             yield from page.items
             if page.next is None:
                 return
             start, read = page.next, read + len(page.items)
-            chunk = min(chunk * 2, 1_000) if read >= 1_000 or chunk < 100 else chunk
+            chunk = min(max(few, read // 2), _MOST)
 
     def get_all(self, keys: Sequence[tuple[str, str]]) -> list[Item | None]:
         """Consistent gets: they verify candidates, so the answer bounds them (and `drop` what does not get into it)."""
