@@ -47,7 +47,7 @@ def test_a_study_costs_what_the_file_says(place: World) -> None:
     known = counts.load().studies[STUDY]
     done = activities.ingest(place, KINDS[STUDY], 1, place.edge)
     assert dollars(place.taken()) == as_the_file_says(dollars(known.ingest))
-    for view in (activities.view_by_frames, activities.view_by_series, activities.retrieve):
+    for view in (activities.view_by_frames, activities.view_by_packs, activities.retrieve):
         view(place, done)
         assert dollars(place.taken()) == as_the_file_says(dollars(getattr(known, view.__name__)))
 

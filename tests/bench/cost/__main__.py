@@ -33,7 +33,7 @@ def run(place: World, kinds: list[str]) -> dict[str, Any]:
         activity: dict[str, Any] = {"ingest": place.taken()}
         after = place.held()
         activity["held"] = {key: after[key] - held.get(key, 0) for key in sorted(after) if after[key] != held.get(key)}
-        for view in (activities.view_by_frames, activities.view_by_series, activities.retrieve):
+        for view in (activities.view_by_frames, activities.view_by_packs, activities.retrieve):
             view(place, done)
             activity[view.__name__] = place.taken()
         held = place.held()  # composed answers, which live a day

@@ -105,20 +105,23 @@ def list_thumbnails(world: World, thumbnails: list[str]) -> None:
 
 
 def view_by_frames(world: World, done: SimpleNamespace) -> None:
-    """A doctor opens the study: overview, series by series thumbnail and metadata, and every frame by itself."""
+    """A doctor opens the study in a viewer such as OHIF: all of it, every frame by itself."""
     root = _open(world, done)
     for image in done.images:
         world.ask("GET", f"{root}/series/{image.series}/instances/{image.instance}/frames/1", accept=FRAME)
 
 
-def view_by_series(world: World, done: SimpleNamespace) -> None:
-    """The same by whole series as they are stored: few requests, the bytes from storage."""
-    root = _open(world, done)
+def view_by_packs(world: World, done: SimpleNamespace) -> None:
+    """The same in the dashboard's viewer, which streams the packs: few requests, the bytes from storage."""
+    _open(world, done)
     for series in done.series:
-        world.ask("GET", f"{root}/series/{series}", accept=STORED)
+        found = world.ask("GET", f"/api/archives/hosp1/studies/{done.study}/series/{series}/packs").json()
+        for pack in found["packs"]:
+            world.blob(pack["url"])
 
 
 def _open(world: World, done: SimpleNamespace) -> str:
+    """Overview, and of each series thumbnail and metadata."""
     world.ask("GET", f"/api/archives/hosp1/studies/{done.study}")
     root = f"/dicomweb/hosp1/studies/{done.study}"
     for series in done.series:

@@ -33,7 +33,7 @@ def study(*, series: int = 1, instances: int = 100, packs: int = 1, size: int = 
         "held.meta.bytes": GB // 4,
         "held.index.bytes": GB // 2,
     }
-    activities = {name: {"api.requests": 1} for name in ("ingest", "view_by_frames", "view_by_series", "retrieve")}
+    activities = {name: {"api.requests": 1} for name in ("ingest", "view_by_frames", "view_by_packs", "retrieve")}
     return {"series": series, "instances": instances, "held": held, **activities, **more}
 
 
@@ -121,7 +121,7 @@ def test_a_read_of_old_packs_costs_more_in_every_tier_but_standard() -> None:
     """A tenth of the reads is late; 1 GB."""
     assert ours(tier="STANDARD").read() == {**ours(tier="STANDARD").ingest()}
     assert ours().read()["s3_int_frequent"] == pytest.approx(0.15)
-    assert ours(tier="GLACIER_IR").read("series")["s3_glacier_ir_get"] == pytest.approx(0.1)
+    assert ours(tier="GLACIER_IR").read("packs")["s3_glacier_ir_get"] == pytest.approx(0.1)
     assert ours(tier="GLACIER_IR").read("frames")["s3_glacier_ir_get"] == pytest.approx(10)
 
 

@@ -34,7 +34,7 @@ def test_parts_are_what_the_whole_is_made_of(capsys: pytest.CaptureFixture[str])
     found = document(capsys)
     assert sum(found["month_by_service"].values()) == pytest.approx(sum(found["month"].values()))
     assert sum(found["idle_month"].values()) == pytest.approx(found["month"]["idle"])
-    for what, row in (("ingest", "ingest"), ("read", "a read, frame by frame")):
+    for what, row in (("ingest", "ingest"), ("read", "a read in the dashboard")):
         parts = found["parts_per_1000_studies"][what]
         assert sum(parts.values()) == pytest.approx(found["per_1000_studies"][row]["MayPACS"])
 
@@ -65,9 +65,9 @@ def test_a_service_is_found_by_the_names_of_its_prices() -> None:
     }
 
 
-def test_reading_by_series_costs_less_than_by_frames(capsys: pytest.CaptureFixture[str]) -> None:
-    frames, series = (document(capsys, "--viewer", viewer)["month"]["reads"] for viewer in ("frames", "series"))
-    assert series < frames
+def test_reading_by_packs_costs_less_than_by_frames(capsys: pytest.CaptureFixture[str]) -> None:
+    frames, packs = (document(capsys, "--viewer", viewer)["month"]["reads"] for viewer in ("frames", "packs"))
+    assert packs < frames
 
 
 def test_free_allowances_and_a_key_of_ones_own_change_the_bill(capsys: pytest.CaptureFixture[str]) -> None:

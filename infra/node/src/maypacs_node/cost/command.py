@@ -30,7 +30,7 @@ def register(commands: Any) -> None:
     parser.add_argument("--edges", type=int, default=1, metavar="E", help="edge forwarders (default: 1)")
     parser.add_argument("--reads-per-study", type=float, default=2, metavar="R", help="over its life (default: 2)")
     parser.add_argument("--mb-per-study", type=float, metavar="MB", help="your own average (default: the mix's)")
-    parser.add_argument("--viewer", choices=("frames", "series"), default="frames", help="how studies are read")
+    parser.add_argument("--viewer", choices=("packs", "frames"), default="packs", help="the dashboard's, or OHIF's")
     parser.add_argument("--storage-class", choices=TIERS, default="INTELLIGENT_TIERING", help="of packs, after 30 days")
     parser.add_argument("--kms", action="store_true", help="with a customer managed key")
     parser.add_argument("--free-tier", action="store_true", help="deduct what a month has for nothing")

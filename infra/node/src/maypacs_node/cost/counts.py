@@ -24,7 +24,7 @@ class StudyCounts:
     held: Counts
     ingest: Counts
     view_by_frames: Counts
-    view_by_series: Counts
+    view_by_packs: Counts
     retrieve: Counts
 
     @property

@@ -13,7 +13,7 @@ from maypacs_node.cost.usage import GB, MONTH_DAYS, MONTH_HOURS, Assumptions, Co
 
 Tier = Literal["STANDARD", "INTELLIGENT_TIERING", "GLACIER_IR"]
 TIERS: tuple[Tier, ...] = ("STANDARD", "INTELLIGENT_TIERING", "GLACIER_IR")
-Viewer = Literal["frames", "series"]
+Viewer = Literal["frames", "packs"]
 #: Lifecycle rules leave alone what is smaller.
 TRANSITION_LEAST = 128 * 1024
 #: Of the reads, those that come when Glacier Instant Retrieval, or the tier of its price, has the packs.
@@ -31,7 +31,7 @@ class Ours:
     counted: Counted
     hospital: Hospital
     tier: Tier = "INTELLIGENT_TIERING"
-    viewer: Viewer = "frames"
+    viewer: Viewer = "packs"
     kms: bool = False
     compacted: bool = True
     assumed: Assumptions = field(default_factory=Assumptions)
@@ -77,7 +77,7 @@ class Ours:
         """One study, opened by a doctor in the viewer, all of it."""
         by_frames = (viewer or self.viewer) == "frames"
         requests = self.instances if by_frames else self.packs
-        usage = self._average(lambda s: self._of(s.view_by_frames if by_frames else s.view_by_series))
+        usage = self._average(lambda s: self._of(s.view_by_frames if by_frames else s.view_by_packs))
         return usage + self._late(requests)
 
     def retrieve(self) -> Usage:

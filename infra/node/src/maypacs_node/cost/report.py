@@ -90,8 +90,8 @@ class Report:
             "storage, second month": row(ours.stored(2), "stored", 2),
             "storage, fifth month and on": row(ours.stored(5), "stored", 5),
             "a page of the study list": {"MayPACS": self._each(ours.study_list() * THOUSAND)},
-            "a read, frame by frame": row(ours.read("frames"), "read"),
-            "a read, series by series": row(ours.read("series"), "read"),
+            "a read in the dashboard": row(ours.read("packs"), "read"),
+            "a read frame by frame (OHIF)": row(ours.read("frames"), "read"),
             "a read by a program": row(ours.retrieve(), "read"),
         }
 
@@ -103,7 +103,7 @@ class Report:
             return replace(self.ours, hospital=replace(hospital, reads_per_study=times))
 
         changes: dict[str, Ours] = {
-            "studies read series by series": replace(self.ours, viewer="series"),
+            "studies read frame by frame": replace(self.ours, viewer="frames"),
             "nobody reads anything": read(0),
             "twice the reads": read(2 * hospital.reads_per_study),
             "everything stays in S3 Standard": replace(self.ours, tier="STANDARD"),
@@ -114,21 +114,18 @@ class Report:
         bills = {name: sum_of(other.month().values()) for name, other in changes.items()}
         found = {name: bill.dollars(self.prices, free=self.free) for name, bill in bills.items()}
         found["free allowances deducted"] = sum_of(self.ours.month().values()).dollars(self.prices, free=True)
-        return found | self._with_plans()
+        return found | self._with_a_plan()
 
-    def _with_plans(self) -> dict[str, float]:
-        """With the cheapest flat rate of the front door that is large enough, as it is read now and by series."""
-        found: dict[str, float] = {}
-        for name, ours in (("", self.ours), (", by series", replace(self.ours, viewer="series"))):
-            bill = sum_of(ours.month().values())
-            gb, requests = bill["cloudfront_egress"], bill["cloudfront_request"]
-            fitting = [plan for plan in self.prices.plans if gb <= plan.gb and requests <= plan.requests]
-            if not fitting:
-                continue
-            plan = min(fitting, key=lambda each: each.usd)
-            rest = Usage({item: n for item, n in bill.items() if not item.startswith(_IN_A_PLAN)})
-            found[f"CloudFront's plan {plan.name}{name}"] = plan.usd + rest.dollars(self.prices, free=self.free)
-        return found
+    def _with_a_plan(self) -> dict[str, float]:
+        """With the cheapest flat rate of the front door that is large enough."""
+        bill = sum_of(self.ours.month().values())
+        gb, requests = bill["cloudfront_egress"], bill["cloudfront_request"]
+        fitting = [plan for plan in self.prices.plans if gb <= plan.gb and requests <= plan.requests]
+        if not fitting:
+            return {}
+        plan = min(fitting, key=lambda each: each.usd)
+        rest = Usage({item: n for item, n in bill.items() if not item.startswith(_IN_A_PLAN)})
+        return {f"CloudFront's plan {plan.name}": plan.usd + rest.dollars(self.prices, free=self.free)}
 
     def _each(self, usage: Usage) -> float:
         return sum(self.prices.price(name).usd * quantity for name, quantity in usage.items())
