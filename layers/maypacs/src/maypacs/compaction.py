@@ -83,14 +83,11 @@ def compact(
             break
         if row.due > moment and (row.worker or not now):
             continue
-        if dry_run:
-            _plan_only(workspace, row, done)
-            continue
-        taken = due.take(workspace.table, row, moment)
-        if taken is None:
-            continue
         try:
-            _Work(workspace, taken, 0 if now else quiet_hours, effects, done).run()
+            if dry_run:
+                _plan_only(workspace, row, done)
+            elif taken := due.take(workspace.table, row, moment):
+                _Work(workspace, taken, 0 if now else quiet_hours, effects, done).run()
         except MayPACSError as error:  # its row keeps it: it comes again when the lease is over
             done.failed += 1
             done.faults.append(type(error).__name__)

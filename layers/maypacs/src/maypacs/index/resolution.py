@@ -66,8 +66,8 @@ def resolve(
     """For every UID one current copy: the decision's choice, else the smallest (arrival, pack id). Nothing is lost:
     every other copy is a duplicate (of equal content) or a conflict. The order of ``packs`` makes no difference.
 
-    ``gone``: cut-offs of instances that were removed by themselves; ``removed_until``: of all of the series. Copies that
-    came up to then count for nothing."""
+    ``gone``: cut-offs of instances that were removed by themselves; ``removed_until``: of all of the series. Copies
+    that came up to then count for nothing."""
     copies: dict[str, list[Copy]] = {}
     removed: list[Copy] = []
     cutoffs = gone or {}
