@@ -4,12 +4,14 @@ import {
   imageLoadPoolManager,
   init as initCore,
   imageLoader as loaders,
+  metaData,
   type Types,
 } from '@cornerstonejs/core';
 import imageLoader from '@cornerstonejs/dicom-image-loader';
 import { addTool, init as initTools, PanTool, WindowLevelTool, ZoomTool } from '@cornerstonejs/tools';
 import type { Client } from '../api/client';
 import type { Frame } from './frames';
+import { firstPart } from './prepare';
 
 const MEGABYTE = 1024 * 1024;
 /** Decoded pictures kept, in bytes: a phone's tab is killed when it takes much more. */
@@ -32,7 +34,10 @@ export function startCornerstone(client: Client): void {
     onloadend: (_event, params) => arrived.get((params as { imageId: string }).imageId)?.(),
     beforeSend: async (_xhr, _imageId, headers) => ({ ...headers, Authorization: `Bearer ${await client.token()}` }),
   });
-  loaders.registerImageLoader('wadors', (imageId, options) => fromPack(imageId, options) ?? askFor(imageId, options));
+  loaders.registerImageLoader('wadors', (imageId, options) => {
+    const image = fromPack(imageId, options) ?? askFor(imageId, options);
+    return { ...image, promise: image.promise.then((found) => rightColours(client, imageId, found, options)) };
+  });
   for (const tool of [WindowLevelTool, PanTool, ZoomTool]) addTool(tool);
 }
 
@@ -56,7 +61,34 @@ function fromPack(imageId: string, options: LoaderOptions): LoadObject | undefin
   delivered.delete(imageId);
   arrived.get(imageId)?.();
   const decoding = imageLoader.createImage(imageId, frame.bytes, frame.transferSyntax, options);
-  return { promise: decoding as Promise<Types.IImage> };
+  return { promise: (decoding as Promise<Types.IImage>).then((image) => withSyntax(image, frame.transferSyntax)) };
+}
+
+/** As the loader's own pictures say it. */
+const withSyntax = (image: Types.IImage, transferSyntaxUID: string): Types.IImage =>
+  Object.assign(image, { transferSyntaxUID });
+
+const JPEG_BASELINE = '1.2.840.10008.1.2.4.50';
+const EXPLICIT_LITTLE_ENDIAN = '1.2.840.10008.1.2.1';
+
+/**
+ * A browser takes every JPEG of three colours for YCbCr; one that is said to hold RGB is asked for again, decoded by the
+ * server, which looks at what it really holds.
+ */
+async function rightColours(
+  client: Client,
+  imageId: string,
+  image: Types.IImage,
+  options: LoaderOptions,
+): Promise<Types.IImage> {
+  const { transferSyntaxUID } = image as { transferSyntaxUID?: string };
+  const { photometricInterpretation } = metaData.get('imagePixelModule', imageId) ?? {};
+  if (transferSyntaxUID !== JPEG_BASELINE || photometricInterpretation !== 'RGB') return image;
+  const { pathname } = new URL(imageId.slice(imageId.indexOf(':') + 1));
+  const accept = `multipart/related; type="application/octet-stream"; transfer-syntax=${EXPLICIT_LITTLE_ENDIAN}`;
+  const response = await client.request(pathname, { headers: { Accept: accept } });
+  const body = firstPart(new Uint8Array(await response.arrayBuffer()), response.headers.get('Content-Type') ?? '');
+  return (await imageLoader.createImage(imageId, body.slice(), EXPLICIT_LITTLE_ENDIAN, options)) as Types.IImage;
 }
 
 /** Decodes a frame that came in a pack, unless the picture is there or on its way already. */

@@ -78,6 +78,19 @@ async function logIn(page) {
   await page.locator('[data-study]').first().waitFor();
 }
 
+/** The devices of the edge that the test made up: words beside colours, what to do, on either kind of screen. */
+async function devices(page, name) {
+  await page.getByRole('link', { name: 'Thiết bị' }).click();
+  const edge = page.locator('[data-edge]');
+  await edge.getByText('MAY-XA không trả lời C-ECHO').waitFor();
+  await edge.getByText('MAY-XA có bật không?').waitFor();
+  await edge.locator('[data-device="MAY-CT"]').getByText('Hoạt động tốt').waitFor();
+  await edge.locator('[data-device="MAY-XA"]').getByText('Cần kiểm tra').waitFor();
+  await page.waitForLoadState('networkidle');
+  await noSidewaysScroll(page, name);
+  await accessible(page, name);
+}
+
 /** What the canvas shows, read from the screen itself: its mean and spread of brightness, and a fingerprint. */
 async function pixels(page) {
   const box = await page.getByTestId('picture').boundingBox();
@@ -102,7 +115,9 @@ async function pixels(page) {
     }
     const count = rgba.length / 4;
     const mean = sum / count;
-    return { mean, spread: Math.sqrt(squares / count - mean * mean), print };
+    const middle = 4 * (Math.floor(bitmap.height / 2) * bitmap.width + Math.floor(bitmap.width / 2));
+    const rgb = [...rgba.subarray(middle, middle + 3)];
+    return { mean, spread: Math.sqrt(squares / count - mean * mean), print, rgb };
   }, png);
 }
 
@@ -216,6 +231,20 @@ async function onPc(browser) {
     assert.ok(!(await requested(page)).some((path) => path.startsWith('/blobs/packs/')));
     await page.unroute('**/packs');
   });
+  await step('a JPEG that holds RGB without saying so is shown in its colours', async () => {
+    const other = await open(browser, { viewport: PC });
+    await logIn(other);
+    await other.locator('input[type=search]').fill('MAY-77');
+    await other.locator('[data-study="1.2.826.0.1.3680043.8.498.77"]').first().click();
+    await other.getByTestId('slice').waitFor();
+    let { rgb } = await pixels(other);
+    for (let tries = 0; tries < 50 && rgb[0] === rgb[1]; tries += 1) {
+      await other.waitForTimeout(200);
+      ({ rgb } = await pixels(other));
+    }
+    assert.ok(rgb[0] > 150 && rgb[1] < 80 && rgb[2] < 80, `shown as ${rgb}`);
+    await other.context().close();
+  });
   await step('dragging changes window and level, a preset sets them, scrolling keeps them, reset takes them back', async () => {
     const before = await pixels(page);
     const stored = await windowLabel(page);
@@ -301,6 +330,10 @@ async function onPc(browser) {
     await page.getByRole('link', { name: 'Về danh sách' }).click();
     await page.locator('[data-study]').first().waitFor();
   });
+  await step('the devices say how they are, and what to do', async () => {
+    await devices(page, 'devices');
+    await screenshot(page, 'devices.png');
+  });
   await step('logging out leads to the login page and forgets the tokens', async () => {
     await page.getByRole('button', { name: 'Đăng xuất' }).click();
     await page.locator('input[name=password]').waitFor();
@@ -360,6 +393,11 @@ async function onPhone(browser) {
     await openCt(page, ...REAL_CT);
     await page.waitForLoadState('networkidle');
     await screenshot(page, 'phone.png');
+  });
+  await step('a phone shows the devices', async () => {
+    await page.getByRole('link', { name: 'Về danh sách' }).click();
+    await devices(page, 'devices on a phone');
+    await screenshot(page, 'devices-phone.png');
   });
   await page.context().close();
 }
