@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import json
 import ssl
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, Protocol
 from urllib.parse import quote, urlsplit
 
 import urllib3
@@ -53,12 +53,43 @@ def pool(config: CloudConfig, timeout: urllib3.Timeout, *, connections: int) -> 
     )
 
 
+class Keys(Protocol):
+    """Whose archive it is, and the secrets to try: `config.Credentials`, or `keys.KeyRing` while the service runs."""
+
+    @property
+    def archive(self) -> str: ...
+
+    def secrets(self) -> tuple[str, ...]: ...
+
+
+def with_secrets(keys: Keys | None, ask: Callable[[str | None], urllib3.BaseHTTPResponse]) -> urllib3.BaseHTTPResponse:
+    """Ask with one secret after the other, until one is not answered 401: a key may be replaced at this moment."""
+    if keys is None:
+        return ask(None)
+    refused: list[str] = []
+    response: urllib3.BaseHTTPResponse | None = None
+    while (secret := next((each for each in keys.secrets() if each not in refused), None)) is not None:
+        if response is not None:
+            response.drain_conn()
+        response = ask(secret)
+        if response.status != 401:
+            break
+        refused.append(secret)
+    assert response is not None
+    return response
+
+
+def authorization(secret: str | None) -> dict[str, str]:
+    return {} if secret is None else {"Authorization": f"Bearer {secret}"}
+
+
 class Cloud:
     """A connection pool to one cloud. Threads may share it."""
 
-    def __init__(self, config: CloudConfig, credentials: Credentials | None, *, connections: int | None = None) -> None:
+    def __init__(self, config: CloudConfig, keys: Keys | None, *, connections: int | None = None) -> None:
+        """``keys`` is None for who is not enrolled yet."""
         self.base = config.url.rstrip("/")
-        self._credentials = credentials
+        self._keys = keys
         timeout = urllib3.Timeout(connect=config.connect_timeout_seconds, read=config.read_timeout_seconds)
         self._pool = pool(config, timeout, connections=connections or config.parallel_uploads + 2)
 
@@ -88,19 +119,23 @@ class Cloud:
             raise refusal(response, "the health check")
 
     def archive(self, route: str) -> str:
-        if self._credentials is None:
+        if self._keys is None:
             raise ConfigError("this edge is not enrolled")
-        return f"/api/archives/{quote(self._credentials.archive, safe='')}/{route}"
+        return f"/api/archives/{quote(self._keys.archive, safe='')}/{route}"
 
     def post(self, path: str, body: Mapping[str, Any]) -> dict[str, Any]:
-        headers = {"Content-Type": "application/json", "Accept": "application/json"}
-        if self._credentials is not None:
-            headers["Authorization"] = f"Bearer {self._credentials.key}"
-        response = self.request("POST", self.base + path, headers, json.dumps(body).encode())
+        """The JSON object that is answered; empty for an answer without content. Raises CloudError."""
+        plain = {"Content-Type": "application/json", "Accept": "application/json"}
+        data = json.dumps(body).encode()
+        response = with_secrets(
+            self._keys, lambda secret: self.request("POST", self.base + path, plain | authorization(secret), data)
+        )
         if response.status in (401, 403):
             raise UnauthorizedError(f"the cloud does not accept our credential (HTTP {response.status})")
         if response.status not in STORED:
             raise refusal(response, path.rpartition("/")[2])
+        if response.status == 204:
+            return {}
         try:
             answer = json.loads(response.data)
         except ValueError:

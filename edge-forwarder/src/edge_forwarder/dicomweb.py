@@ -11,14 +11,15 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final
 from urllib.parse import quote, urlencode, urljoin, urlsplit
 
 import urllib3
 
 from edge_forwarder import __version__
-from edge_forwarder.cloud import pool
-from edge_forwarder.config import CloudConfig, Credentials, RetrieveConfig
+from edge_forwarder.cloud import Keys, authorization, pool, with_secrets
+from edge_forwarder.config import CloudConfig, RetrieveConfig
 from edge_forwarder.errors import CloudAwayError, CloudBusyError, RefusedError, UnauthorizedError
 from edge_forwarder.multipart import Parts
 from edge_forwarder.retry import retry_after
@@ -50,9 +51,9 @@ class Found:
 class DicomWeb:
     """Threads may share it."""
 
-    def __init__(self, cloud: CloudConfig, credentials: Credentials, limits: RetrieveConfig) -> None:
-        self._root = f"{cloud.url.rstrip('/')}/dicomweb/{quote(credentials.archive, safe='')}"
-        self._authorization = f"Bearer {credentials.key}"
+    def __init__(self, cloud: CloudConfig, keys: Keys, limits: RetrieveConfig) -> None:
+        self._root = f"{cloud.url.rstrip('/')}/dicomweb/{quote(keys.archive, safe='')}"
+        self._keys = keys
         timeout = urllib3.Timeout(connect=limits.connect_timeout_seconds, read=limits.read_timeout_seconds)
         self._pool = pool(cloud, timeout, connections=limits.parallel + 1)
 
@@ -103,9 +104,8 @@ class DicomWeb:
         redirects = 0
         while True:
             headers = {"Accept": accept, "User-Agent": f"maypacs-edge/{__version__}"}
-            if urlsplit(url).netloc == here:
-                headers["Authorization"] = self._authorization
-            response = self._request(url, headers)
+            keys = self._keys if urlsplit(url).netloc == here else None
+            response = with_secrets(keys, partial(self._request, url, headers))
             try:
                 if response.status in (301, 302, 303, 307, 308) and redirects < _REDIRECTS:
                     redirects += 1
@@ -131,7 +131,8 @@ class DicomWeb:
             finally:
                 response.release_conn()
 
-    def _request(self, url: str, headers: Mapping[str, str]) -> urllib3.BaseHTTPResponse:
+    def _request(self, url: str, headers: Mapping[str, str], secret: str | None) -> urllib3.BaseHTTPResponse:
+        headers = {**headers, **authorization(secret)}
         try:
             return self._pool.request("GET", url, headers=headers, redirect=False, preload_content=False)
         except urllib3.exceptions.HTTPError as error:

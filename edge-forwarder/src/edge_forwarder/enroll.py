@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 import socket
+import time
+from dataclasses import replace
 from importlib import resources
 from pathlib import Path
 
@@ -11,6 +13,7 @@ from edge_forwarder import config as configuration
 from edge_forwarder.cloud import Cloud, Enrolment
 from edge_forwarder.config import CloudConfig, Config
 from edge_forwarder.errors import ConfigError
+from edge_forwarder.tenant import check_tenant
 
 
 def enroll(
@@ -18,7 +21,8 @@ def enroll(
 ) -> tuple[Config, Enrolment]:
     """Enrol, then write credentials (0600) and, if there is none, the configuration file. Raises EdgeError.
 
-    An existing configuration is kept: enrolling again replaces the key. The code is spent last, when everything else is
+    An existing configuration is kept: enrolling again replaces the key, and a service that runs goes on with the new
+    one. The code is spent last, when everything else is
     known to work.
     """
     exists = path.is_file()
@@ -44,7 +48,9 @@ def enroll(
         raise
     finally:
         cloud.close()
-    configuration.save_credentials(config.credentials_file, enrolment.credentials)
+    # The code is spent, and the edge of that archive made, before anybody can know that it is another one.
+    check_tenant(config.spool_folder, enrolment.credentials.archive)
+    configuration.save_credentials(config.credentials_file, replace(enrolment.credentials, since=time.time()))
     return config, enrolment
 
 

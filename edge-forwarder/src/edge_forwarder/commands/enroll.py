@@ -5,18 +5,29 @@ from __future__ import annotations
 import argparse
 
 from edge_forwarder.commands import Command
+from edge_forwarder.config import load
 from edge_forwarder.enroll import enroll
+from edge_forwarder.errors import ConfigError
+from edge_forwarder.keys import rotate
 
 
 def _arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--url", required=True, help="the cloud's address, such as https://pacs.example.org")
-    parser.add_argument("--code", required=True, help="the one-time code")
+    parser.add_argument("--url", help="the cloud's address, such as https://pacs.example.org")
+    parser.add_argument("--code", help="the one-time code")
+    parser.add_argument("--rotate", action="store_true", help="replace this edge's key by a new one; needs no code")
     parser.add_argument("--aet", help="the AE title that modalities will call (default: MAYPACS)")
     parser.add_argument("--port", type=int, help="the TCP port to listen on (default: 11112)")
     parser.add_argument("--name", help="how the console will list this edge (default: the host name)")
 
 
 def _run(options: argparse.Namespace) -> int:
+    if options.rotate:
+        config = load(options.config)
+        rotate(config.cloud, config.credentials_file)
+        print("This edge has a new key; the old one works no more. A service that runs uses the new one by itself.")
+        return 0
+    if not options.url or not options.code:
+        raise ConfigError("enrol with --url and --code; --rotate replaces the key of an edge that is enrolled")
     _, enrolment = enroll(
         options.url, options.code, options.config, ae_title=options.aet, port=options.port, name=options.name
     )
@@ -30,4 +41,11 @@ COMMAND = Command(
     "Trade a one-time code from the console for this edge's key; write a first configuration.",
     _run,
     _arguments,
+    """
+The code comes from the console (an archive's Edges); it is good for ten minutes and one use. An edge that is enrolled
+may be enrolled again, after its key was revoked for one: what waits in the spool stays, and goes up with the new key.
+
+--rotate replaces the key without a code. The new key is on disk before the cloud hears of it, so that a power cut at
+any moment leaves a key that works. The service does this by itself every [cloud] key_days.
+""",
 )

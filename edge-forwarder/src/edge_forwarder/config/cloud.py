@@ -26,6 +26,8 @@ class CloudConfig(Section):
     """Longest pause between two tries."""
     status_poll_seconds: float = 15.0
     """Longest pause between two questions whether an upload is indexed; short at first."""
+    key_days: float = 90.0
+    """How long a key is used before this edge replaces it; 0: for ever."""
 
     def check(self) -> None:
         if not self.url.startswith(("https://", "http://")):

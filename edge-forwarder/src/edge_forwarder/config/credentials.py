@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from edge_forwarder.errors import ConfigError
@@ -12,18 +12,33 @@ from edge_forwarder.errors import ConfigError
 
 @dataclass(frozen=True, slots=True)
 class Credentials:
-    """What `enroll` got. The key never appears in a log or a repr."""
+    """What `enroll` got. No secret appears in a log or a repr."""
 
     archive: str
     edge: str
     key: str = field(repr=False)
+    next: str = field(default="", repr=False)
+    """The key's successor, while it is being replaced: one of the two works."""
+    since: float | None = None
+    """When the key was got, in seconds since the epoch."""
+
+    def secrets(self) -> tuple[str, ...]:
+        """What to try, in order."""
+        return (self.key, self.next) if self.next else (self.key,)
 
 
 def load_credentials(path: Path) -> Credentials:
     """Read what `enroll` wrote. Raises ConfigError."""
     try:
         raw = json.loads(path.read_text(encoding="utf-8"))
-        return Credentials(archive=str(raw["archive"]), edge=str(raw.get("edge", "")), key=str(raw["key"]))
+        since = raw.get("since")
+        return Credentials(
+            archive=str(raw["archive"]),
+            edge=str(raw.get("edge", "")),
+            key=str(raw["key"]),
+            next=str(raw.get("next", "")),
+            since=None if since is None else float(since),
+        )
     except FileNotFoundError:
         raise ConfigError(f"{path} is missing: enrol this edge first (maypacs-edge enroll)") from None
     except OSError as error:
@@ -34,9 +49,8 @@ def load_credentials(path: Path) -> Credentials:
 
 def save_credentials(path: Path, credentials: Credentials) -> None:
     """Write the credentials, readable by their owner alone, whole or not at all."""
-    text = (
-        json.dumps({"archive": credentials.archive, "edge": credentials.edge, "key": credentials.key}, indent=2) + "\n"
-    )
+    members = {name: value for name, value in asdict(credentials).items() if value not in ("", None)}
+    text = json.dumps(members, indent=2) + "\n"
     write_private(path, text)
 
 

@@ -59,6 +59,8 @@ class Heartbeat:
         self._asked: float | None = None
         """What the cloud wants as the pause, in seconds."""
         self._well = True
+        self.told: Callable[[], None] = lambda: None
+        """Called after each heartbeat that the console took; set by the composition."""
         self._thread = threading.Thread(target=self._run, name="heartbeat", daemon=True)
 
     def start(self) -> None:
@@ -121,6 +123,7 @@ class Heartbeat:
             self._vitals.clock_offset = round((before + after) / 2 - now, 1)
             if self._line.uplink[0] in (Uplink.UNKNOWN, Uplink.AWAY, Uplink.KEY_REFUSED):
                 self._line.worked()
+            self.told()
             return
         self._log.debug("the console did not take the heartbeat", why=str(error))
         if isinstance(error, UnauthorizedError):

@@ -2,26 +2,34 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
+from typing import Final
 
 from edge_forwarder.cloud import Cloud
-from edge_forwarder.config import Credentials
+from edge_forwarder.errors import EdgeError
 from edge_forwarder.health.echo import Echoes
 from edge_forwarder.health.heartbeat import Heartbeat, patient
 from edge_forwarder.health.server import HealthServer
 from edge_forwarder.health.vitals import Parts, Vitals
+from edge_forwarder.keys import KeyRing, age_days, rotate
 from edge_forwarder.logs import Log
 from edge_forwarder.scu import Peer
+
+#: The age of the key is looked at so often.
+_LOOK_SECONDS: Final = 3600.0
 
 
 class Monitor:
     """Raises OSError when the port of /health is taken."""
 
-    def __init__(self, parts: Parts, credentials: Credentials, peer: Callable[[str], Peer | None], log: Log) -> None:
+    def __init__(self, parts: Parts, keys: KeyRing, peer: Callable[[str], Peer | None], log: Log) -> None:
         config = parts.config()
-        self._cloud = Cloud(patient(config.cloud), credentials, connections=1)
+        self._cloud = Cloud(patient(config.cloud), keys, connections=1)
         vitals = Vitals(parts)
         self.heartbeat = Heartbeat(parts.config, vitals, parts.sightings, self._cloud, parts.journal, parts.line, log)
+        self._parts, self._log, self._next_rotation = parts, log, 0.0
+        self.heartbeat.told = self._rotate
         self._echoes = Echoes(parts.config, peer, parts.sightings)
         self.server = HealthServer(config.health.port, self.heartbeat.look) if config.health.port else None
 
@@ -38,3 +46,16 @@ class Monitor:
         self._echoes.stop()
         self.heartbeat.stop()
         self._cloud.close()
+
+    def _rotate(self) -> None:
+        """The cloud answers: replace the key when it is old. What cannot be done now is tried again in an hour."""
+        config, now = self._parts.config(), time.monotonic()
+        if not config.cloud.key_days or now < self._next_rotation:
+            return
+        self._next_rotation = now + _LOOK_SECONDS
+        try:
+            if age_days(config.credentials_file) >= config.cloud.key_days:
+                rotate(patient(config.cloud), config.credentials_file)
+                self._log.info("the key was replaced")
+        except (EdgeError, OSError) as error:
+            self._log.warning("the key could not be replaced", why=str(error) or type(error).__name__)
