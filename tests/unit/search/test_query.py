@@ -7,6 +7,7 @@ import pytest
 from maypacs.errors import BadRequestError, PageError
 from maypacs.index.matching import Match
 from maypacs.query import Level, Query, parse_query
+from maypacs.uids import Uid
 
 
 def parse(level: Level = "study", **params: str) -> Query:
@@ -37,6 +38,14 @@ def test_a_page_out_of_bounds_is_a_bad_request(params: dict[str, str], why: str)
     """400, naming the bounds."""
     with pytest.raises(PageError, match="whole number from"):
         parse(**params)
+
+
+def test_within_one_series_pages_go_as_far_as_its_instances() -> None:
+    """Of a series of 20,000 the last ones are found by offset too; elsewhere the bound stays."""
+    within = parse_query({"offset": ["19900"]}, "instance", study=Uid("1.2"), series=Uid("1.2.3"))
+    assert within.offset == 19_900
+    with pytest.raises(PageError):
+        parse_query({"offset": ["19900"]}, "instance", study=Uid("1.2"))
 
 
 def test_limit_twice_is_refused() -> None:

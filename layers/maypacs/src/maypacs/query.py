@@ -37,6 +37,8 @@ Level: TypeAlias = Literal["study", "series", "instance"]
 MAX_LIMIT = 1_000
 DEFAULT_LIMIT = 100
 MAX_OFFSET = 10_000
+#: Within one series, whose instances are known by one look at the index: those of fMRI have 20,000 and more.
+MAX_OFFSET_IN_SERIES = 1_000_000
 MAX_KEYS = 64
 MAX_UIDS = 1_000
 MAX_VALUE = 1_024
@@ -129,7 +131,7 @@ def parse_query(
         include=tuple(dict.fromkeys(include)),
         include_all=include_all,
         limit=_number(params, "limit", DEFAULT_LIMIT, 1, MAX_LIMIT),
-        offset=_number(params, "offset", 0, 0, MAX_OFFSET),
+        offset=_number(params, "offset", 0, 0, MAX_OFFSET if series is None else MAX_OFFSET_IN_SERIES),
         after=after,
         warnings=tuple(f"not supported and ignored: {what}" for what in dict.fromkeys(ignored)),
         creators=tuple((block[0], creator) for block, creator in rules.creators.items() if len(block) == 1),

@@ -52,7 +52,10 @@ def instance_hits(
     lines = _Lines(workspace, reader)
     told = [key for key in keys if key.path in _IN_TABLE]
     rest = [key for key in keys if key.path not in _IN_TABLE]
+    only = None if wanted is None else frozenset(wanted)
     for reference in contents.instances:
+        if only is not None and reference.sop_instance_uid not in only:  # the rest need no second look
+            continue
         if told and not matches_all(_attributes(reference), told):
             continue
         hit = InstanceHit(reference, study, series, lambda reference=reference: lines.dataset(reference))  # type: ignore[misc]
@@ -71,13 +74,15 @@ def _may_hold(workspace: Workspace, reader: Reader, series: SeriesSummary, insta
     return False
 
 
-_IN_TABLE = {(search_items.SOP_CLASS,), (search_items.SOP_INSTANCE,)}
+_NUMBER = "00200013"
+_IN_TABLE = {(search_items.SOP_CLASS,), (search_items.SOP_INSTANCE,), (_NUMBER,)}
 
 
 def _attributes(reference: InstanceRef) -> Attributes:
     return {
         search_items.SOP_CLASS: {"vr": "UI", "Value": [reference.sop_class_uid]},
         search_items.SOP_INSTANCE: {"vr": "UI", "Value": [reference.sop_instance_uid]},
+        _NUMBER: {"vr": "IS", "Value": [] if reference.instance_number is None else [reference.instance_number]},
     }
 
 

@@ -68,6 +68,11 @@ class SeriesContents:
     conflicts: tuple[InstanceRef, ...]  #: kept, not current
     removed: frozenset[Uid] = frozenset()  #: deleted by themselves, not erased, and not stored again since
     content: str = ""  #: what its current instances are, wherever they lie: the same before and after a compaction
+    _places: Mapping[Uid, int] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        places = {each.sop_instance_uid: place for place, each in enumerate(self.instances)}
+        object.__setattr__(self, "_places", places)
 
     @property
     def version(self) -> str:
@@ -80,12 +85,19 @@ class SeriesContents:
         return all(pack.clean and pack.joinable for pack in self.packs) and len({p.boundary for p in self.packs}) == 1
 
     def instance(self, sop_instance_uid: Uid) -> InstanceRef:
-        for reference in self.instances:
-            if reference.sop_instance_uid == sop_instance_uid:
-                return reference
+        place = self._places.get(sop_instance_uid)
+        if place is not None:
+            return self.instances[place]
         if sop_instance_uid in self.removed:
             raise GoneError("this instance was deleted")
         raise NotFoundError("no such instance in this series")
+
+    def version_of(self, sop_instance_uid: Uid, digest: str) -> InstanceRef:
+        """The version of that digest (hex), current or not."""
+        for reference in (self.instance(sop_instance_uid), *self.conflicts):
+            if reference.sop_instance_uid == sop_instance_uid and reference.digest.hex() == digest:
+                return reference
+        raise NotFoundError("no such version of this instance")
 
 
 @dataclass(frozen=True, slots=True)
