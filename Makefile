@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 NPM_CI := npm ci --no-audit --no-fund --loglevel=error
 
-.PHONY: help setup run test check format bench layers lock clean
+.PHONY: help setup run test check format bench cost torture layers lock clean
 
 help: ## list the verbs
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -51,6 +51,9 @@ format: setup ## let the tools put the code in shape
 bench: setup ## the table of docs/benchmarks.md, measured here
 	$(BIN)/python -m tests.bench
 
+torture: setup ## storms of faults against real processes, half an hour; TORTURE="--seed N" and other options
+	TCP_NODELAY=1 $(BIN)/python -m tests.torture $(TORTURE)
+
 layers: setup ## the layers of template.yaml in build/layers (arm64)
 	$(BIN)/python infra/deploy/layers.py
 
@@ -58,6 +61,10 @@ lock: ## make the lock files anew (needs uv)
 	cd requirements && for f in runtime edge dev; do uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --no-annotate -q $$f.in -o $$f.lock; done
 	cd requirements && uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --no-deps -q no-deps.in -o no-deps.lock
 	cd requirements && uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --no-annotate -q ministack.in -o ministack.lock
+
+cost: setup ## counts what work asks of AWS, and writes the tables of docs/cost.md anew
+	$(BIN)/python -m tests.bench.cost
+	$(BIN)/python -m tests.bench.cost.document
 
 clean: ## what can be rebuilt (never the data)
 	rm -rf $(VENV) .venv-* frontend/dist frontend/node_modules tests/contract/node_modules .mypy_cache .ruff_cache .pytest_cache build

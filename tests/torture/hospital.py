@@ -1,0 +1,116 @@
+"""One hospital and its cloud: a node, an edge that reaches it through the proxy, and disks that can be filled."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+from tests.support.processes import BIN, ROOT, Child, Node, free_port
+from tests.torture.proxy import Proxy
+
+AET = "MAYEDGE"
+MIB = 1024 * 1024
+#: What the edge must leave free of its disk, and the size of that disk where we may mount one (MiB).
+MIN_FREE = 12
+DISK = 256
+
+SETTINGS = {
+    "bind": '"127.0.0.1"',
+    "min_free_mib": str(MIN_FREE),
+    "retry_max_seconds": "1.5",
+    "status_poll_seconds": "1.0",
+    "connect_timeout_seconds": "3.0",
+    "read_timeout_seconds": "5.0",
+    "network_timeout_seconds": "20.0",
+    "quiet_seconds": "1.0",
+}
+
+
+class TorturedEdge(Child):
+    """``maypacs-edge run`` on a spool that may be a disk of its own."""
+
+    def __init__(self, folder: Path, proxy: Proxy, code: str, spool: Path, settings: dict[str, str]) -> None:
+        self.folder, self.spool, self.port = folder, spool, free_port()
+        self.config = folder / "edge.toml"
+        folder.mkdir(parents=True)
+        command = [str(BIN / "maypacs-edge"), "enroll", "--url", proxy.url, "--code", code]
+        command += ["--config", str(self.config), "--aet", AET, "--port", str(self.port)]
+        subprocess.run(command, check=True, cwd=ROOT, capture_output=True, timeout=60)
+        self.set({**SETTINGS, **settings, "spool": f'"{spool}"'})
+        super().__init__([BIN / "maypacs-edge", "run", "--config", self.config], log=folder / "edge.log")
+
+    def set(self, settings: dict[str, str]) -> None:
+        """Give settings that stand in edge.toml as comments a value."""
+        lines = []
+        for line in self.config.read_text().splitlines():
+            name = line.removeprefix("# ").partition(" = ")[0]
+            lines.append(f"{name} = {settings[name]}" if line.startswith("# ") and name in settings else line)
+        self.config.write_text("\n".join(lines) + "\n")
+
+    def run(self) -> None:
+        self.start(r"^ready ", seconds=120)
+
+    @property
+    def alive(self) -> bool:
+        return self.process is not None and self.process.poll() is None
+
+    def waiting(self) -> list[str]:
+        """What is in received/ and incoming/."""
+        return [p.name for place in ("received", "incoming") for p in (self.spool / place).iterdir()]
+
+    def descriptors(self) -> list[str]:
+        """What its file descriptors point to."""
+        assert self.process is not None
+        links = []
+        for entry in os.scandir(f"/proc/{self.process.pid}/fd"):
+            with contextlib.suppress(OSError):
+                links.append(os.readlink(entry.path))
+        return links
+
+    def threads(self) -> int:
+        assert self.process is not None
+        return len(os.listdir(f"/proc/{self.process.pid}/task"))
+
+
+@contextlib.contextmanager
+def disk(folder: Path) -> Iterator[bool]:
+    """A file system of `DISK` MiB at that place, where we may mount one: whether we may."""
+    folder.mkdir(parents=True)
+    command = ["mount", "-t", "tmpfs", "-o", f"size={DISK}m", "maypacs-torture", str(folder)]
+    try:
+        mounted = subprocess.run(command, capture_output=True).returncode == 0
+    except OSError:
+        mounted = False
+    try:
+        yield mounted
+    finally:
+        if mounted:
+            subprocess.run(["umount", "--lazy", str(folder)], capture_output=True)
+
+
+def fill(folder: Path, leave: int) -> Path:
+    """A file that leaves so many bytes free on that disk."""
+    ballast = folder / "ballast"
+    stat = os.statvfs(folder)
+    with ballast.open("wb") as file, contextlib.suppress(OSError):
+        os.posix_fallocate(file.fileno(), 0, max(stat.f_bavail * stat.f_frsize - leave, 1))
+    return ballast
+
+
+def storage_pid(node: Node) -> int | None:
+    """The object store of this node."""
+    return next((pid for pid, name in processes_of(node.data).items() if name == "weed"), None)
+
+
+def processes_of(folder: Path) -> dict[int, str]:
+    """Programs with that folder in their command line, by process id (Linux)."""
+    found = {}
+    for entry in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            words = (entry / "cmdline").read_bytes().split(b"\0")
+            if int(entry.name) != os.getpid() and any(str(folder).encode() in word for word in words):
+                found[int(entry.name)] = Path(words[0].decode()).name
+    return found

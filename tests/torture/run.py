@@ -1,0 +1,214 @@
+"""One run: build a hospital, let the storm blow, wait for calm, judge."""
+
+from __future__ import annotations
+
+import json
+import random
+import shutil
+import subprocess
+import tempfile
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tests.support.processes import BIN, ROOT, Node, wait_until
+from tests.torture import hospital, material
+from tests.torture.cloud import Cloud
+from tests.torture.hospital import TorturedEdge, disk, processes_of
+from tests.torture.proxy import Proxy, Weather
+from tests.torture.senders import Answers, Sender
+from tests.torture.storm import Storm
+from tests.torture.verdict import Verdict, judge
+
+#: Files, sockets and threads that may come and go with work under way: connections that are kept, a thread an upload.
+_SLACK = 8
+
+
+@dataclass
+class Outcome:
+    seed: int
+    seconds: float = 0.0
+    verdict: Verdict = field(default_factory=Verdict)
+    answers: Answers = field(default_factory=Answers)
+    happened: dict[str, int] = field(default_factory=dict)
+    calm_after: float = 0.0
+    """Seconds from the senders' end until the edge's spool and the inbox were empty."""
+
+    @property
+    def faults(self) -> list[str]:
+        return self.verdict.faults
+
+    def text(self) -> str:
+        v, a = self.verdict, self.answers
+        statuses = {f"{status:04X}": count for status, count in sorted(a.statuses.items())}
+        lines = [
+            f"seed {self.seed}: {'FAILED' if self.faults else 'passed'} in {self.seconds:.0f} s",
+            f"  sent {len(a.sent)}; answered success {v.taken}, in {sum(a.taken.values())} answers; associations broken"
+            f" {a.broken}; statuses {statuses}",
+            f"  in the cloud: identical {v.identical}, equal {v.equal}, conflicts {v.conflicts},"
+            f" quarantined {v.quarantined}; not taken {dict(v.not_taken)}",
+            f"  storm: {self.happened}; calm after {self.calm_after:.0f} s",
+        ]
+        return "\n".join([*lines, *(f"  FAULT {fault}" for fault in self.faults)])
+
+
+def torture(seed: int, *, seconds: float, instances: int, folder: Path, say: Callable[[str], None] = print) -> Outcome:
+    """One storm of so many seconds with this seed, in that folder, which must not exist. Faults are in the outcome; an
+    AssertionError tells of a process that did not start, stop, or come to an end.
+    """
+    outcome, dice, began = Outcome(seed), random.Random(seed), time.monotonic()
+    folder.mkdir(parents=True)
+    items = material.all_of(folder / "images", instances, dice)
+    say(f"seed {seed}: {len(items)} images, {sum(not i.plain for i in items)} of them samples")
+    with disk(folder / "disk") as own_disk, Node(folder / "node") as node:
+        key = node.archive()
+        proxy = Proxy(node.port, seed)
+        cloud = Cloud(node, "hosp1", key)
+        code = node.maypacs("edge", "code", "--archive", "hosp1")
+        # Without a disk of its own it is the allowance that is used up now and then.
+        limits = {} if own_disk else {"max_mib": "96"}
+        edge = TorturedEdge(folder / "edge", proxy, code, folder / "disk" / "spool", limits)
+        try:
+            edge.run()
+            time.sleep(1)
+            before = (len(edge.descriptors()), edge.threads())
+            storm = Storm(node, edge, proxy, dice, own_disk=own_disk, say=say)
+            _weather(outcome, items, edge, storm, dice, seconds)
+            outcome.happened = dict(storm.happened)
+            _calm(outcome, edge, proxy, cloud)
+            _leaks(outcome, edge, before)
+            state = cloud.state()
+            outcome.verdict = _with(outcome.verdict, judge(items, outcome.answers, state))
+            _edge_is_clean(outcome, edge)
+            _reindex(outcome, node, cloud)
+        finally:
+            edge.kill()
+            proxy.close()
+            cloud.close()
+    outcome.faults.extend(f"a process is left: {name}" for name in processes_of(folder))
+    outcome.seconds = time.monotonic() - began
+    return outcome
+
+
+def _with(first: Verdict, second: Verdict) -> Verdict:
+    second.faults = first.faults + second.faults
+    return second
+
+
+def _weather(
+    outcome: Outcome, items: list[material.Item], edge: TorturedEdge, storm: Storm, dice: random.Random, seconds: float
+) -> None:
+    """Senders and storm at once, until all the senders have sent all they have."""
+    over = threading.Event()
+    plain = [item for item in items if item.plain]
+    some = min(len(plain), len(items) // 6)
+    # What one sends others send, too: duplicates, at once and later.
+    shares = {
+        "raw": items[: len(items) * 2 // 3],
+        "raw 2": items[len(items) // 2 :],
+        "storescu": dice.sample(plain, some),
+        "dcmsend": dice.sample(plain, some),
+    }
+    senders = [
+        Sender(
+            name.partition(" ")[0],
+            share,
+            outcome.answers,
+            lambda: (edge.port, hospital.AET),
+            over,
+            random.Random(dice.getrandbits(32)),
+            0.8 * seconds / max(1, len(share)),
+        )
+        for name, share in shares.items()
+    ]
+    for sender in senders:
+        sender.start()
+    try:
+        storm.blow(seconds)
+    finally:
+        over.set()
+    for sender in senders:
+        assert sender.over.wait(240), f"the {sender.name} did not come to an end"
+        if sender.error is not None:
+            raise sender.error
+
+
+def _calm(outcome: Outcome, edge: TorturedEdge, proxy: Proxy, cloud: Cloud) -> None:
+    began = time.monotonic()
+    assert proxy.weather is Weather.FAIR
+    assert edge.alive, "the edge is not running"
+    wait_until(lambda: not edge.waiting(), seconds=300, what="an empty spool")
+    wait_until(lambda: not cloud.inbox(), seconds=120, what="an empty inbox")
+    outcome.calm_after = time.monotonic() - began
+
+
+def _leaks(outcome: Outcome, edge: TorturedEdge, before: tuple[int, int]) -> None:
+    """Of the process that runs now: descriptors, threads, and deleted files that are still open."""
+    files, threads = before
+
+    def excess() -> list[str]:
+        now = edge.descriptors()
+        found = [f"the edge holds a deleted file open: {Path(n).name}" for n in now if n.endswith("(deleted)")]
+        if len(now) > files + _SLACK:
+            found.append(f"the edge has {len(now)} descriptors open, {files} after its start")
+        if edge.threads() > threads + _SLACK:
+            found.append(f"the edge has {edge.threads()} threads, {threads} after its start")
+        return found
+
+    deadline = time.monotonic() + 30
+    while (found := excess()) and time.monotonic() < deadline:
+        time.sleep(0.5)
+    outcome.faults.extend(found)
+
+
+def _edge_is_clean(outcome: Outcome, edge: TorturedEdge) -> None:
+    """What the edge says of itself, and what it leaves behind."""
+    done = subprocess.run(
+        [BIN / "maypacs-edge", "status", "--config", edge.config, "--json"], capture_output=True, cwd=ROOT, timeout=60
+    )
+    assert done.returncode == 0, done.stderr
+    status = json.loads(done.stdout)
+    if status["totals"]["missing"]:
+        outcome.faults.append(f"the edge misses {status['totals']['missing']} files")
+    if status["waiting"]["instances"] or status["failing"]:
+        outcome.faults.append("the edge says that something waits")
+    kept = {material.digest_of(path.read_bytes()) for path in (edge.spool / "attention").glob("*/*.dcm")}
+    if strangers := kept - {item.digest for item in outcome.answers.sent}:
+        outcome.faults.append(f"{len(strangers)} files need attention that nobody sent")
+    if edge.stop(seconds=60) != 0:
+        outcome.faults.append("the edge did not end well")
+    known = {"lock", "incoming", "received", "attention", "cache", "journal.sqlite", "ledger.sqlite"}
+    if more := {path.name for path in edge.spool.iterdir() if "unreadable" in path.name} - known:
+        outcome.faults.append(f"the edge put a database aside: {sorted(more)}")
+
+
+def _reindex(outcome: Outcome, node: Node, cloud: Cloud) -> None:
+    """The index, lost and made anew from the objects, says the same."""
+    before = cloud.rows()
+    node.stop(seconds=60)
+    for path in node.data.glob("index.sqlite*"):
+        path.unlink()
+    node.start(r"^ready http://", seconds=120)
+    node.maypacs("reindex")
+    after = cloud.rows()
+    if before != after:
+        keys = before[0].keys() | after[0].keys()
+        differ = sorted(k for k in keys if before[0].get(k) != after[0].get(k))
+        outcome.faults.append(f"reindex made another index: {len(differ)} of {len(keys)} entries, {differ[:3]}")
+
+
+def once(seed: int, *, seconds: float, instances: int, keep: bool, say: Callable[[str], None]) -> Outcome:
+    """`torture` in a folder of its own, kept when something is wrong and ``keep`` is set."""
+    place = Path(tempfile.mkdtemp(prefix=f"maypacs-torture-{seed}-"))
+    wrong = True
+    try:
+        outcome = torture(seed, seconds=seconds, instances=instances, folder=place / "run", say=say)
+        wrong = bool(outcome.faults)
+        return outcome
+    finally:
+        if wrong and keep:
+            say(f"kept for a look: {place}")
+        else:
+            shutil.rmtree(place, ignore_errors=True)
