@@ -245,7 +245,7 @@ def introduction(slices: int, loads: list[float]) -> str:
     return f"""\
 Made by `make bench` on {today()}: {os.cpu_count()} cores, {platform.machine()}, Python {platform.python_version()};
 clients, servers and storage on one machine; a CT of {slices} slices of 530 KB beside {STUDIES} small studies, a CT in
-JPEG-LS and one multi-frame instance; a default node (2 workers, no gateway limits). Load of the machine while this ran:
+JPEG-LS and one multi-frame instance of 1 GiB; a default node (2 workers, no gateway limits). Load of the machine while this ran:
 {", ".join(f"{each:.1f}" for each in loads)}: above 2, times and rates say less than ratios, and ratios less than CPU.
 
 Ratios are MayPACS against Debian's Orthanc in the same run. The limit is the same bytes taken from the node's object
@@ -256,7 +256,7 @@ or redirected to `/blobs/`."""
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--slices", type=int, default=500)
-    parser.add_argument("--frames", type=int, default=256, help="of the multi-frame instance; 2048 make 1 GiB")
+    parser.add_argument("--frames", type=int, default=2048, help="of the multi-frame instance; 2048 make 1 GiB")
     parser.add_argument("--output", type=Path, default=ROOT / "docs" / "benchmarks.md")
     arguments = parser.parse_args()
     run(arguments.slices, arguments.frames, arguments.output)

@@ -39,7 +39,6 @@ from maypacs.pixels.transcode import to_transfer_syntax
 from maypacs.pixels.whole import WholeInstance
 from maypacs.retrieve import retrieve
 from maypacs.uids import archive_id
-from maypacs.workspace import Workspace
 
 MULTI = 'multipart/related; type="application/dicom"'
 OCTETS = 'multipart/related; type="application/octet-stream"'
@@ -260,9 +259,9 @@ def test_a_large_series_of_compressed_slices_is_converted_in_steps(
     done: list[str] = []
     convert = conversion.convert
 
-    def counted(where: Workspace, ref: InstanceRef, target: str) -> tuple[bytes, str]:
+    def counted(data: bytes, ref: InstanceRef, target: str) -> tuple[bytes, str]:
         done.append(ref.sop_instance_uid)
-        return convert(where, ref, target)
+        return convert(data, ref, target)
 
     ticks = itertools.count()  # a second whenever the clock is looked at
     ticking = Operation(Action.READ, lambda request: retrieve(request, clock=lambda: float(next(ticks))))

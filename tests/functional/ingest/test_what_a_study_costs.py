@@ -26,6 +26,7 @@ from maypacs.index import contents
 from maypacs.index.dynamodb_table import DynamoDBTable, create_table_request
 from maypacs.ingest import ingest_object
 from maypacs.pack import grammar
+from maypacs.read_ahead import ReadAhead
 from maypacs.uids import Uid
 from maypacs.workspace import Workspace
 
@@ -127,3 +128,17 @@ def test_a_frame_is_one_get_and_one_read_of_the_index(
     stored_frames(workspace, found, [1])
     assert workspace.table.consumed.requests - before == 1
     assert requests == {"GetObject": 1}
+
+
+def test_a_pack_that_is_read_instance_by_instance_is_few_gets(
+    workspace: Workspace, requests: S3Requests, ct: list[Incoming]
+) -> None:
+    """In the order of the series, as a conversion does; each instance's bytes are its own, also out of that order."""
+    take_in(workspace, ct[: 2 * SLICES_A_PACK])
+    found = contents.series_contents(workspace, Uid(ct[0].study), Uid(ct[0].series)).instances
+    stored = {each.instance: each.data for each in ct}
+    requests.clear()
+    read = ReadAhead(workspace, found)
+    assert all(read(ref) == stored[ref.sop_instance_uid] for ref in found)
+    assert requests == {"GetObject": 2}
+    assert all(read(ref) == stored[ref.sop_instance_uid] for ref in (found[5], found[-1], found[0]))

@@ -23,8 +23,8 @@ from maypacs.http.media_types import DICOM
 from maypacs.http.multipart import OutPart, content_type, part_close, part_head, write_multipart
 from maypacs.http.urls import instance_url
 from maypacs.index.contents import InstanceRef
+from maypacs.read_ahead import ReadAhead
 from maypacs.selection import read_instance
-from maypacs.workspace import Workspace
 
 EXPLICIT = transfer_syntaxes.EXPLICIT_VR_LITTLE_ENDIAN
 #: How long a request may convert before it says "come back" (API Gateway gives up at 29 s).
@@ -44,8 +44,10 @@ def converted(
     Raises BusyError when more time is needed, NotAcceptableError when an instance cannot become what was named.
     """
 
+    read = ReadAhead(request.workspace, instances)
+
     def make(ref: InstanceRef, root: str) -> list[OutPart]:
-        data, syntax = convert(request.workspace, ref, target)
+        data, syntax = convert(read(ref), ref, target)
         return [OutPart(part_type(syntax), data, location(root, ref))]
 
     name = export_name(request.workspace.store, "converted", etag, study=request.study)
@@ -138,7 +140,7 @@ def converted_one(request: Request, ref: InstanceRef, target: str, etag: str) ->
     name = export_name(store, "converted-one", etag, study=request.study)
     if ref.length * _GAIN > limit and exists(store, name):
         return redirect(request.sign(store.export_key(name)), etag=etag)
-    data, syntax = convert(request.workspace, ref, target)
+    data, syntax = convert(read_instance(request.workspace, ref), ref, target)
     if target not in {"default", syntax}:
         raise NotAcceptableError("an instance without pixels is not compressed")
     media_type = part_type(syntax)
@@ -154,12 +156,11 @@ def possible(target: str) -> bool:
     return target in TARGETS or target in {EXPLICIT, transfer_syntaxes.DEFLATED_EXPLICIT_VR_LITTLE_ENDIAN}
 
 
-def convert(workspace: Workspace, ref: InstanceRef, target: str) -> tuple[bytes, str]:
-    """The instance and its syntax. Under "default" lossy and undecodable ones stay as stored (8.7.8).
+def convert(data: bytes, ref: InstanceRef, target: str) -> tuple[bytes, str]:
+    """The Part 10 file converted, and its syntax. Under "default" lossy and undecodable ones stay as stored (8.7.8).
 
     To a syntax of compressed pixels, what has none becomes Explicit VR Little Endian. Raises NotAcceptableError.
     """
-    data = read_instance(workspace, ref)
     stored = ref.transfer_syntax_uid
     lossy = transfer_syntaxes.info(stored).lossy
     if stored == target or (target == "default" and (lossy or stored == EXPLICIT)):
