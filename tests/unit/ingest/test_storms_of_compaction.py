@@ -24,6 +24,7 @@ from tests.unit.ingest.test_interleavings import Interrupted
 from tests.unit.ingest.test_storms import Delivery, arrival, deliveries, quiet, run_at_once
 from tests.unit.ingest.test_storms_of_deletions import only_what_lives_is_served, until_it_is_done
 
+from maypacs import holds
 from maypacs.compaction import Compacted, compact
 from maypacs.delete import delete_instance, delete_series
 from maypacs.errors import MayPACSError
@@ -166,6 +167,7 @@ def test_killed_at_any_step_it_goes_on_where_it_was(tmp_path: Path, after: bool)
         power = Power(fails_at, after=after)
         table, objects = FaultyTable(ward.bench.table, power), FaultyObjects(ward.bench.objects, power)
         faults = 0
+        ward.look(range(1, IMAGES + 1))  # what is remembered from before must not be used for ever
         for _ in range(6):
             faults += ward.compact(table, objects).failed
             ward.look(range(1, IMAGES + 1))
@@ -180,6 +182,7 @@ def test_killed_at_any_step_it_goes_on_where_it_was(tmp_path: Path, after: bool)
 @pytest.mark.parametrize("what", ["a late image", "a deletion", "a deletion of the last", "itself"])
 def test_it_meets_others_at_any_step(tmp_path: Path, what: str) -> None:
     """Something runs whole between two calls of the compaction; afterwards it is as if nothing had been compacted."""
+    faults: set[str] = set()
     for step in itertools.count(1):
         ward = Ward(tmp_path / str(step))
         acts: dict[str, tuple[Callable[[], object], list[int]]] = {
@@ -190,7 +193,7 @@ def test_it_meets_others_at_any_step(tmp_path: Path, what: str) -> None:
         }
         act, left = acts[what]
         table = Interrupted(ward.bench.table, step, act)  # type: ignore[arg-type]
-        ward.compact(table)
+        faults.update(ward.compact(table).faults)
         if not table.happened:
             act()
         ward.look(left)
@@ -199,6 +202,26 @@ def test_it_meets_others_at_any_step(tmp_path: Path, what: str) -> None:
         if not table.happened:
             break
     assert step > 20
+    assert ("ChangedError" in faults) == (what != "itself"), "in time, it gives up"
+
+
+def test_a_hold_that_comes_in_time_stops_it_and_nothing_is_left_lying_about(tmp_path: Path) -> None:
+    """After the new pack was written, before a row names it."""
+    ward = Ward(tmp_path)
+    put = ward.bench.objects.before
+
+    def before(operation: str) -> None:
+        put(operation)
+        if operation == "put" and not holds.holds_of(ward.bench.workspace(), STUDY):
+            ward.bench.objects.before = put
+            holds.hold(ward.bench.workspace(), STUDY, None, None, reason="study", by=WHO, effects=ward.effects)
+
+    ward.bench.objects.before = before
+    done = ward.compact()
+    assert (done.into, done.faults) == (0, ["ChangedError"])
+    ward.look(range(1, IMAGES + 1))
+    assert len(list(ward.bench.objects.list("blobs/packs/"))) == IMAGES
+    assert len(list(ward.bench.objects.list("meta/"))) == IMAGES
 
 
 @pytest.mark.parametrize("what", ["a delivery", "a deletion"])
