@@ -23,6 +23,7 @@ from maypacs.access.addresses import client_address
 from maypacs.dicomweb.capabilities import capabilities
 from maypacs.dicomweb.request import Request
 from maypacs.dicomweb.routes import ROUTES, methods
+from maypacs.dicomweb.steady import steady
 from maypacs.errors import NotFoundError, NotSupportedError
 from maypacs.http.answers import Answer, cors_headers, merge_vary, plain_problem_answer, preflight, problem_answer
 from maypacs.http.urls import archive_root, base_url
@@ -83,7 +84,9 @@ def _serve(template: str, parameters: dict[str, str]) -> Answer:
         headers=headers,
         body=_body(event),
     )
-    answer = operation.answer(request)
+    if operation.acts:
+        gatekeeper.audit.record(principal, operation.action, workspace.archive_id, study)
+    answer = steady(operation.answer, request)
     gatekeeper.audit.record(principal, operation.action, workspace.archive_id, study)
     return answer
 

@@ -32,7 +32,11 @@ VALUES = {
     "key": "0123456789abcdef",
     "edge": "0123456789abcdef",
     "arrival": "01J00000000000000000000000",
+    "version": "0" * 32,
+    "erasure": "01J00000000000000000000000",
+    "item": "01J00000000000000000000000",
 }
+DECISIONS = {"/restore", "/decisions", "/erase", "/erasures/", "/quarantine"}
 #: Routes of the console that name no archive: any live credential may ask, for what is its own.
 OWN = {"/api/logout", "/api/me", "/api/me/password", "/api/archives"}
 
@@ -128,7 +132,7 @@ def test_an_admin_of_another_archive_is_an_outsider_here(
             {
                 "POST /dicomweb",
                 "DELETE",
-                "/restore",
+                *DECISIONS,
                 "/uploads",
                 "/boundaries",
                 "/keys",
@@ -140,9 +144,9 @@ def test_an_admin_of_another_archive_is_an_outsider_here(
                 "/devices",
             },
         ),
-        (Role.TECHNICIAN, {"DELETE", "/restore", "/keys", "/users", "/edges", "/audit", "-codes", "/heartbeats"}),
-        (Role.RADIOLOGIST, {"DELETE", "/restore", "/keys", "/users", "/edges", "/audit", "-codes", "/heartbeats"}),
-        (Role.ADMIN, {"/heartbeats", "/edges/{edge}/key"}),
+        (Role.TECHNICIAN, {"DELETE", *DECISIONS, "/keys", "/users", "/edges", "/audit", "-codes", "/heartbeats"}),
+        (Role.RADIOLOGIST, {"DELETE", *DECISIONS, "/keys", "/users", "/edges", "/audit", "-codes", "/heartbeats"}),
+        (Role.ADMIN, {"/heartbeats", "/edges/{edge}/key", "/erase"}),  # a key is no person
     ],
 )
 def test_each_role_is_refused_what_is_not_its_own(

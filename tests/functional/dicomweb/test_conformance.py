@@ -13,7 +13,17 @@ from tests.functional.dicomweb.client import Client
 from maypacs.dicomweb.routes import ROUTES
 
 STATEMENT = ROOT / "docs" / "conformance.md"
-VALUES = {"study": make.STUDY, "series": make.SERIES, "instance": make.sop(1), "frames": "1", "path+": "7FE00010"}
+ULID = "01J00000000000000000000000"
+VALUES = {
+    "study": make.STUDY,
+    "series": make.SERIES,
+    "instance": make.sop(1),
+    "frames": "1",
+    "path+": "7FE00010",
+    "version": "0" * 32,
+    "erasure": ULID,
+    "item": ULID,
+}
 
 
 @dataclass(frozen=True)

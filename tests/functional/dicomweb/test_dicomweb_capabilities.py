@@ -19,7 +19,17 @@ from maypacs.dicomweb.capabilities import WADL, openapi
 from maypacs.dicomweb.routes import ROUTES
 
 NAMESPACE = {"w": "http://wadl.dev.java.net/2009/02"}
-VALUES = {"study": make.STUDY, "series": make.SERIES, "instance": make.sop(1), "frames": "1", "path": "7FE00010"}
+ULID = "01J00000000000000000000000"
+VALUES = {
+    "study": make.STUDY,
+    "series": make.SERIES,
+    "instance": make.sop(1),
+    "frames": "1",
+    "path": "7FE00010",
+    "version": "0" * 32,
+    "erasure": ULID,
+    "item": ULID,
+}
 DOCUMENT: dict[str, Any] = openapi(ROUTES, "")
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from pathlib import Path
+from typing import Literal
 
 import pytest
 from tests.support.clock import Clock
@@ -25,7 +26,7 @@ MAY = {
     Role.VIEWER: {Action.SEARCH, Action.READ},
     Role.TECHNICIAN: {Action.SEARCH, Action.READ, Action.STORE, Action.MONITOR},
     Role.RADIOLOGIST: {Action.SEARCH, Action.READ, Action.STORE, Action.MONITOR},
-    Role.ADMIN: {Action.SEARCH, Action.READ, Action.STORE, Action.MONITOR, Action.DELETE, Action.MANAGE},
+    Role.ADMIN: set(Action) - {Action.OPERATE},
     Role.OPERATOR: set(Action),
 }
 
@@ -41,6 +42,16 @@ def test_each_role_may_do_what_the_table_says_and_no_more(role: Role, action: Ac
     """Every pair of role and action, in the archive of the role."""
     expected = Decision.ALLOWED if action in MAY[role] else Decision.FORBIDDEN
     assert decide(principal(role), action, HOSP1) is expected
+
+
+@pytest.mark.parametrize("kind", ["key", "edge"])
+def test_only_people_erase(kind: Literal["key", "edge"]) -> None:
+    """What nobody can take back is no program's to decide, whatever its role."""
+    program = Principal(kind, "0123456789abcdef", roles={HOSP1: Role.ADMIN})
+    assert decide(program, Action.ERASE, HOSP1) is Decision.FORBIDDEN
+    assert decide(program, Action.ERASE, HOSP10) is Decision.OUTSIDER
+    assert Action.ERASE not in actions_in(program, HOSP1)
+    assert decide(program, Action.DECIDE, HOSP1) is Decision.ALLOWED
 
 
 @pytest.mark.parametrize(
@@ -161,7 +172,8 @@ def test_the_table_in_the_documents_says_what_the_policy_does() -> None:
     columns = [
         {Action.SEARCH, Action.READ},
         {Action.STORE, Action.MONITOR},
-        {Action.DELETE},
+        {Action.DELETE, Action.DECIDE},
+        {Action.ERASE},
         {Action.MANAGE},
         {Action.OPERATE},
     ]

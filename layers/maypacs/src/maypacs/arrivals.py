@@ -71,6 +71,14 @@ def deterministic(moment: datetime, text: str) -> str:
     return str(ULID(milliseconds.to_bytes(6, "big") + hashlib.sha256(text.encode()).digest()[:10]))
 
 
+def part_of(arrival: str, part: str) -> str:
+    """The id of a part of an upload that is taken in by itself: of the same time, the same each time."""
+    from ulid import ULID
+
+    whole = ULID.from_str(arrival)
+    return str(ULID(whole.bytes[:6] + hashlib.sha256(f"{arrival}\0{part}".encode()).digest()[:10]))
+
+
 def kind_of(first: bytes) -> Kind:
     """By the first `SNIFF` bytes. What is none of the others may still be an instance without preamble."""
     if not first:

@@ -44,6 +44,7 @@ def retrieve_metadata(request: Request) -> Answer:
         request.study,
         request.series if "series" in request.has else None,
         request.instance if "instance" in request.has else None,
+        request.version,
     )
     xml = media_type == DICOM_XML
     form = f"{DICOM_XML} {in_parts(request.accept)}" if xml else ""

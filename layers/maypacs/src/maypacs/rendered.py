@@ -58,7 +58,7 @@ def retrieve_rendered(request: Request) -> Answer:
     Raises BadRequestError, NotAcceptableError, NotFoundError, PixelError.
     """
     numbers = frame_list(request.path["frames"]) if "frames" in request.has else None
-    ref = select(request.workspace, request.study, request.series, request.instance).instances[0]
+    ref = select(request.workspace, request.study, request.series, request.instance, request.version).instances[0]
     kind = kind_of(ref)
     if numbers is not None:
         if kind not in {Kind.IMAGE, Kind.VIDEO}:

@@ -36,6 +36,7 @@ def retrieve(request: Request, *, clock: Callable[[], float] = time.monotonic) -
         request.study,
         request.series if "series" in request.has else None,
         request.instance if one else None,
+        request.version,
     )
     first_of(selection.instances)
     reasons: list[MayPACSError] = []

@@ -28,7 +28,7 @@ class Selection:
     def content(self) -> str:
         """Changes when the instances change, not when they are put into other packs."""
         state = ":".join(f"{each.summary.series_instance_uid} {each.content}" for each in self.series)
-        one = "" if self.whole else self.instances[0].sop_instance_uid
+        one = "" if self.whole else f"{self.instances[0].sop_instance_uid} {self.instances[0].digest.hex()}"
         return hashlib.sha256(f"{state}\n{one}".encode()).hexdigest()[:32]
 
     @property
@@ -39,18 +39,29 @@ class Selection:
             state.update(series.summary.series_instance_uid.encode() + series.version.encode())
             state.update("".join(sorted(pack.pack_id for pack in series.packs)).encode())
         if not self.whole:
-            state.update(self.instances[0].sop_instance_uid.encode())
+            state.update(self.instances[0].sop_instance_uid.encode() + self.instances[0].digest)
         return state.hexdigest()[:32]
 
 
-def select(workspace: Workspace, study: Uid, series: Uid | None = None, instance: Uid | None = None) -> Selection:
-    """Raises NotFoundError, GoneError."""
+def select(
+    workspace: Workspace,
+    study: Uid,
+    series: Uid | None = None,
+    instance: Uid | None = None,
+    version: str | None = None,
+) -> Selection:
+    """``version``: of an instance, by its digest (hex), also one that is not current.
+
+    Raises NotFoundError, GoneError.
+    """
     if series is None:
         contents = study_contents(workspace, study).series
         return Selection(contents, tuple(ref for each in contents for ref in each.instances), True)
     found = series_contents(workspace, study, series)
     if instance is None:
         return Selection((found,), found.instances, True)
+    if version is not None:
+        return Selection((found,), (found.version_of(instance, version),), False)
     return Selection((found,), (found.instance(instance),), False)
 
 

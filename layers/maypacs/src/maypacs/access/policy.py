@@ -1,14 +1,15 @@
 """The one place that decides: (principal, action, archive, study?).
 
-| role        | search, read | store, monitor | delete | manage | operate |
-|-------------|--------------|----------------|--------|--------|---------|
-| viewer      | yes          |                |        |        |         |
-| technician  | yes          | yes            |        |        |         |
-| radiologist | yes          | yes            |        |        |         |
-| admin       | yes          | yes            | yes    | yes    |         |
-| operator    | yes          | yes            | yes    | yes    | yes     |
+| role        | search, read | store, monitor | delete, decide | erase  | manage | operate |
+|-------------|--------------|----------------|----------------|--------|--------|---------|
+| viewer      | yes          |                |                |        |        |         |
+| technician  | yes          | yes            |                |        |        |         |
+| radiologist | yes          | yes            |                |        |        |         |
+| admin       | yes          | yes            | yes            | people | yes    |         |
+| operator    | yes          | yes            | yes            | people | yes    | yes     |
 
-An edge is a technician of its archive. A role holds for every study of the archive.
+An edge is a technician of its archive. A role holds for every study of the archive. What cannot be undone is decided by
+a person: an API key never erases.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from maypacs.uids import ArchiveId, Uid
 
 _SEE = frozenset({Action.SEARCH, Action.READ})
 _CONTRIBUTE = _SEE | {Action.STORE, Action.MONITOR}
-_ADMINISTER = _CONTRIBUTE | {Action.DELETE, Action.MANAGE}
+_ADMINISTER = _CONTRIBUTE | {Action.DELETE, Action.DECIDE, Action.ERASE, Action.MANAGE}
 
 ALLOWED: Mapping[Role, frozenset[Action]] = {
     Role.VIEWER: _SEE,
@@ -44,6 +45,8 @@ def decide(principal: Principal, action: Action, archive_id: ArchiveId, study: U
     role = principal.role_in(archive_id)
     if role is None:
         return Decision.OUTSIDER
+    if action is Action.ERASE and principal.kind != "user":
+        return Decision.FORBIDDEN
     return Decision.ALLOWED if action in ALLOWED[role] else Decision.FORBIDDEN
 
 

@@ -27,7 +27,9 @@ class Action(StrEnum):
     SEARCH = "search"  #: lists: studies, series, instances
     READ = "read"  #: metadata, pixels, thumbnails, bulk data
     STORE = "store"  #: STOW-RS, upload grants and their receipts
-    DELETE = "delete"
+    DELETE = "delete"  #: into the trash, and out of it
+    DECIDE = "decide"  #: reject and lift, hold and release, promote a version; what is in quarantine
+    ERASE = "erase"  #: for good; people alone
     MONITOR = "monitor"  #: how edges and devices are: no patient's data
     MANAGE = "manage"  #: users, keys and edges of the archive, and its audit log
     OPERATE = "operate"  #: archives themselves; operators

@@ -92,6 +92,8 @@ def described(template: str, method: str, operation: Operation) -> Described:
         return Described(name, f"Delete the {level}", answers={204: ()})
     if last == "restore":
         return Described(name, f"Take the {level} out of the trash", answers={204: ()})
+    if operation.answer.__module__.endswith(".decision_requests"):
+        return _decision(name, method, template, level)
     if method == "POST":
         takes = (*(f'{_MULTIPART}; type="{each}"' for each in (DICOM, DICOM_JSON)), DICOM)
         answers = dict.fromkeys((200, 202, 409), (DICOM_JSON,))
@@ -119,6 +121,23 @@ def described(template: str, method: str, operation: Operation) -> Described:
         answers, query = {200: (_MULTIPART, DICOM)}, ("accept",)
     what = last if not last.startswith("{") else last.strip("{}+")
     return Described(name, f"Retrieve: {what}", query, answers={**answers, 304: (), 307: ()}, errors=(*_ERRORS, 416))
+
+
+def _decision(name: str, method: str, template: str, level: str) -> Described:
+    """Of `decision_requests`: JSON in, JSON out."""
+    takes = (JSON,) if method == "POST" else ()
+    errors = (*_ERRORS, 409)
+    if template.startswith("/quarantine/"):
+        answers = {202: (JSON,), 204: ()} if takes else {307: ()}
+        return Described(name, "Look into, try again or discard", takes=takes, answers=answers, errors=errors)
+    if template.endswith("/erase"):
+        return Described(name, f"Erase the {level} for good", takes=takes, answers={202: (JSON,)}, errors=errors)
+    if takes:
+        summary = f"Reject or lift, hold or release the {level}, promote a version"
+        return Described(name, summary, takes=takes, answers={200: (JSON,)}, errors=errors)
+    query = ("after", "limit") if template in ("/erasures", "/quarantine") else ("limit",) * (template == "/conflicts")
+    what = "what is decided" if template.endswith("/decisions") else template.rpartition("/")[2].strip("{}")
+    return Described(name, f"Show: {what}", query, answers={200: (JSON,)})
 
 
 # OpenAPI 3.1
@@ -188,8 +207,9 @@ def _operation(each: Described, template: str) -> dict[str, Any]:
     if each.query:
         document["parameters"] = [query_parameter(name, resource) for name in each.query]
     if each.takes:
-        binary = {"schema": {"type": "string", "format": "binary"}}
-        document["requestBody"] = {"required": True, "content": dict.fromkeys(each.takes, binary)}
+        binary, object_ = {"schema": {"type": "string", "format": "binary"}}, {"schema": {"type": "object"}}
+        content = {name: object_ if name == JSON else binary for name in each.takes}
+        document["requestBody"] = {"required": True, "content": content}
     return document
 
 

@@ -39,6 +39,9 @@ PATH: Mapping[str, Schema] = {
     "series": _text(_UID),
     "instance": _text(_UID),
     "frames": _text(f"{_FRAME}(,{_FRAME}){{0,9}}"),
+    "version": _text("[0-9a-f]{32}"),
+    "erasure": _text("[0-7][0-9A-HJKMNP-TV-Z]{25}"),
+    "item": _text(r"[0-7][0-9A-HJKMNP-TV-Z]{25}(-[0-9]{1,6})?"),
     "path": _text("[0-9A-F]{8}(/[0-9]{1,6}/[0-9A-F]{8}){0,3}"),
 }
 

@@ -41,6 +41,11 @@ class Request:
         return uid(self.path["instance"])
 
     @property
+    def version(self) -> str | None:
+        """The digest of a version of the instance, where the path names one."""
+        return self.path.get("version")
+
+    @property
     def has(self) -> frozenset[str]:
         """Which levels the path names: study, series, instance."""
         return frozenset(self.path)

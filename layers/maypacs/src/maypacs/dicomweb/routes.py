@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from maypacs.access.principals import Action
 from maypacs.bulk_resources import retrieve_all, retrieve_value
+from maypacs.dicomweb import decision_requests as decisions
 from maypacs.dicomweb.capabilities import retrieve_description
 from maypacs.dicomweb.request import Request
 from maypacs.dicomweb.transactions import delete, not_yet, restore, searching
@@ -32,10 +33,18 @@ INSTANCE = INSTANCES + "/{instance}"
 FRAMES = INSTANCE + "/frames/{frames}"
 
 
+VERSION = INSTANCE + "/versions/{version}"
+
+
 @dataclass(frozen=True, slots=True)
 class Operation:
     action: Action
     answer: Callable[[Request], Answer]
+
+    @property
+    def acts(self) -> bool:
+        """Does it change or give away what nobody can take back? Then it is recorded before anything is done."""
+        return self.action in (Action.DELETE, Action.DECIDE, Action.ERASE)
 
 
 def _search(level: str) -> Operation:
@@ -48,6 +57,8 @@ def _read(answer: Callable[[Request], Answer]) -> Operation:
 
 _DELETE = Operation(Action.DELETE, delete)
 _RESTORE = {"POST": Operation(Action.DELETE, restore)}
+_DECIDE = Operation(Action.DECIDE, decisions.decide)
+_ERASE = {"POST": Operation(Action.ERASE, decisions.erase_it)}
 
 
 #: Template below /dicomweb/{archive} -> method -> operation. The root has capabilities alone (OPTIONS, as every one).
@@ -70,6 +81,24 @@ ROUTES: Mapping[str, Mapping[str, Operation]] = {
     STUDY + "/restore": _RESTORE,
     SERIES + "/restore": _RESTORE,
     INSTANCE + "/restore": _RESTORE,
+    STUDY + "/decisions": {"GET": Operation(Action.DECIDE, decisions.state), "POST": _DECIDE},
+    SERIES + "/decisions": {"POST": _DECIDE},
+    INSTANCE + "/decisions": {"POST": _DECIDE},
+    STUDY + "/erase": _ERASE,
+    SERIES + "/erase": _ERASE,
+    INSTANCE + "/erase": _ERASE,
+    "/erasures": {"GET": Operation(Action.SEARCH, decisions.list_erasures)},
+    "/erasures/{erasure}": {"GET": Operation(Action.DECIDE, decisions.show_erasure)},
+    "/conflicts": {"GET": Operation(Action.SEARCH, decisions.list_conflicts)},
+    STUDY + "/conflicts": {"GET": _read(decisions.conflicts_of)},
+    VERSION: {"GET": _read(retrieve)},
+    VERSION + "/metadata": {"GET": _read(retrieve_metadata)},
+    VERSION + "/rendered": {"GET": _read(retrieve_rendered)},
+    "/quarantine": {"GET": Operation(Action.DECIDE, decisions.list_quarantine)},
+    "/quarantine/{item}": {
+        "GET": Operation(Action.DECIDE, decisions.show_quarantined),
+        "POST": Operation(Action.DECIDE, decisions.decide_quarantined),
+    },
     STUDY + "/metadata": {"GET": _read(retrieve_metadata)},
     SERIES + "/metadata": {"GET": _read(retrieve_metadata)},
     INSTANCE + "/metadata": {"GET": _read(retrieve_metadata)},

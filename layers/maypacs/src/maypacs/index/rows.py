@@ -72,6 +72,7 @@ class StudySummary:
     patient_names: tuple[str, ...]  #: whole PN values, every distinct one
     accession_numbers: tuple[str, ...]
     warnings: tuple[str, ...] = ()  #: shown to people: "two PatientIDs in one study"
+    number_of_conflicts: int = 0  #: versions of instances that are kept but not current
 
     def first(self, tag: str) -> str:
         """The first value of an attribute as text, "" when there is none."""
@@ -107,6 +108,7 @@ class StudySummary:
             "patient_names": list(self.patient_names),
             "accession_numbers": list(self.accession_numbers),
             "warnings": list(self.warnings),
+            "conflicts": self.number_of_conflicts,
             "gpk": f"{self.archive_id}#D#{month}",
             "gsk": f"{when}#{self.study_instance_uid}",
         }
@@ -130,6 +132,7 @@ class StudySummary:
             patient_names=tuple(item["patient_names"]),
             accession_numbers=tuple(item["accession_numbers"]),
             warnings=tuple(item["warnings"]),
+            number_of_conflicts=item.get("conflicts", 0),
         )
 
 

@@ -273,6 +273,7 @@ def study_summary(series: Sequence[SeriesSummary], *, revision: int) -> StudySum
         patient_names=_union(each.patient_names for each in ordered),
         accession_numbers=_union(each.accession_numbers for each in ordered),
         warnings=(SEVERAL_PATIENTS,) if len(patient_ids) > 1 else (),
+        number_of_conflicts=sum(each.number_of_conflicts for each in ordered),
     )
 
 

@@ -154,12 +154,19 @@ def hint_rows(study: StudySummary) -> list[Item]:
             keys[words_pk(archive_id, word), order] = None
         for two in combinations(list(words)[:MOST_WORDS], 2):
             keys[words_pk(archive_id, *two), order] = None
+    if study.number_of_conflicts:
+        keys[conflicts_pk(archive_id), order] = None
     for group in groups:
         for tail in tails(group):
             keys[names_pk(archive_id, tail), name_sk(tail, order if tail == group else f"~{order}")] = None
     rows: list[Item] = [{"pk": pk, "sk": sk, **hint} for pk, sk in keys]
     rows.append({"pk": months_pk(archive_id), "sk": study.study_date[:6] or ABSENT_MONTH, "v": SCHEMA_VERSION})
     return rows
+
+
+def conflicts_pk(archive_id: ArchiveId) -> str:
+    """Studies with conflicts that wait for a person."""
+    return f"{archive_id}#X"
 
 
 def plain(value: str) -> str:
