@@ -54,7 +54,7 @@ ROUTES: tuple[tuple[str, str, int, UseCase], ...] = (
     ("POST", "/api/archives/{archive}/uploads/known", 200, edges.known_instances),
     ("POST", "/api/archives/{archive}/uploads/in-parts", 201, edges.begin_in_parts),
     ("POST", "/api/archives/{archive}/uploads/{arrival}/parts", 200, edges.grant_parts),
-    ("POST", "/api/archives/{archive}/uploads/{arrival}/complete", 204, edges.complete_parts),
+    ("POST", "/api/archives/{archive}/uploads/{arrival}/complete", 200, edges.complete_parts),
     ("GET", "/api/archives/{archive}/keys", 200, members.list_keys),
     ("POST", "/api/archives/{archive}/keys", 201, members.add_key),
     ("DELETE", "/api/archives/{archive}/keys/{key}", 204, members.revoke_key),

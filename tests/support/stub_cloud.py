@@ -22,6 +22,8 @@ from tests.support import stub_dicomweb
 from ulid import ULID
 
 KEY = "mpk_stub"
+#: Of an upload in parts: small, so that tests are quick.
+PART_BYTES = 1024 * 1024
 CODE = "AAAAA-BBBBB-CCCCC-DDDDD"
 ARCHIVE = "hosp1"
 
@@ -84,6 +86,8 @@ class Upload:
     conflicts: list[dict[str, str]] = field(default_factory=list)
     failures: list[dict[str, str | None]] = field(default_factory=list)
     reason: str | None = None
+    parts: dict[int, bytes] = field(default_factory=dict)
+    """By number, of an upload in parts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +102,7 @@ class Fault:
 
 class StubCloud:
     """Use as a context manager; `url` is its address. Faults are queued by route: boundaries, uploads, known,
-    status, put, enrol, dicomweb.
+    in-parts, parts, complete, status, put, part, enrol, dicomweb.
     """
 
     def __init__(self) -> None:
@@ -111,10 +115,14 @@ class StubCloud:
         self.requests: list[str] = []
         self.decide: Callable[[Upload], None] = lambda upload: None
         """Called with each complete upload: may set its state, conflicts, failures."""
+        self.before_part: Callable[[int], None] = lambda number: None
+        """Called before a part is taken, without the lock: may block."""
         self.hold = threading.Event()
         self.hold.set()
         """While it is clear, `status` says pending."""
         self.refuse_key = False
+        self.key_digests = {hashlib.sha256(KEY.encode()).hexdigest()}
+        """SHA-256 of the keys that are good."""
         self.heartbeats: list[dict[str, Any]] = []
         self.heartbeat_seconds = 60.0
         self.clock_ahead = 0.0
@@ -249,7 +257,7 @@ def _handler(cloud: StubCloud) -> type[BaseHTTPRequestHandler]:
             fault = cloud.fault("dicomweb")
             if fault:
                 return self.misbehave(fault)
-            if self.headers["Authorization"] != f"Bearer {KEY}" or cloud.refuse_key:
+            if not self.known_key():
                 return self.answer(401, {"title": "who are you?"})
             assert self.path.startswith(f"/dicomweb/{ARCHIVE}/"), self.path
             files = [p.data for p in cloud.parts() if p.sop not in cloud.deleted]
@@ -281,10 +289,17 @@ def _handler(cloud: StubCloud) -> type[BaseHTTPRequestHandler]:
             if route == "enrol":
                 if body["code"] != CODE:
                     return 401, {"title": "the code is not valid"}
+                with cloud.lock:
+                    cloud.refuse_key = False
+                    cloud.key_digests = {hashlib.sha256(KEY.encode()).hexdigest()}
                 return 201, {"edge": "edge-1", "key": KEY, "archive": ARCHIVE, "archive_name": "Thử", "limits": {}}
-            if self.headers["Authorization"] != f"Bearer {KEY}" or cloud.refuse_key:
+            if not self.known_key():
                 return 401, {"title": "who are you?"}
             assert self.path.startswith(f"/api/archives/{ARCHIVE}/"), self.path
+            if route == "key":
+                with cloud.lock:
+                    cloud.key_digests = {body["sha256"]}
+                return 204, b""
             if route == "boundaries":
                 return 200, {"boundaries": {study: boundary_of(study) for study in body["study_instance_uids"]}}
             if route == "uploads":
@@ -293,10 +308,20 @@ def _handler(cloud: StubCloud) -> type[BaseHTTPRequestHandler]:
                 with cloud.lock:
                     cloud.heartbeats.append(body)
                 return 200, {"now": time.time() + cloud.clock_ahead, "next_seconds": cloud.heartbeat_seconds}
+            if route == "in-parts":
+                return self.begin(body)
+            if route == "parts":
+                return self.grant_parts(body)
+            if route == "complete":
+                return self.complete()
             if route == "known":
                 return 200, {"known": self.known(body)}
             assert route == "status"
             return 200, {"uploads": [self.state(arrival) for arrival in body["arrivals"]]}
+
+        def known_key(self) -> bool:
+            digest = hashlib.sha256(self.headers["Authorization"].removeprefix("Bearer ").encode()).hexdigest()
+            return digest in cloud.key_digests and not cloud.refuse_key
 
         def known(self, body: dict[str, Any]) -> list[str]:
             """Of what is indexed and was neither deleted nor in conflict."""
@@ -328,6 +353,41 @@ def _handler(cloud: StubCloud) -> type[BaseHTTPRequestHandler]:
             headers = {"Content-Type": body["content_type"], "x-checksum": body["sha256"], "If-None-Match": "*"}
             return 201, {"arrival": arrival, "url": f"/uploads/{arrival}", "method": "PUT", "headers": headers}
 
+        def begin(self, body: dict[str, Any]) -> tuple[int, Any]:
+            status, answer = self.grant(body)
+            if status != 201:
+                return status, answer
+            upload = cloud.uploads[answer["arrival"]]
+            count = -(-upload.length // PART_BYTES)
+            done = upload.body is not None
+            held = list(range(1, count + 1)) if done else sorted(upload.parts)
+            about = {"part_bytes": PART_BYTES, "parts": count, "held": held, "complete": done}
+            return 201, {"arrival": upload.arrival, **about}
+
+        def grant_parts(self, body: dict[str, Any]) -> tuple[int, Any]:
+            arrival = self.path.split("/")[-2]
+            grants = [
+                {
+                    "number": part["number"],
+                    "url": f"/uploads/{arrival}/{part['number']}",
+                    "method": "PUT",
+                    "headers": {"x-checksum": part["sha256"]},
+                }
+                for part in body["parts"]
+            ]
+            return 200, {"parts": grants}
+
+        def complete(self) -> tuple[int, Any]:
+            upload = cloud.uploads[self.path.split("/")[-2]]
+            whole = b"".join(upload.parts[number] for number in sorted(upload.parts))
+            if len(whole) != upload.length:
+                return 409, {"title": "parts are missing"}
+            assert hashlib.sha256(whole).hexdigest() == upload.sha256
+            with cloud.lock:
+                upload.body = whole
+                cloud.decide(upload)
+            return 200, {"complete": True}
+
         def state(self, arrival: str) -> dict[str, Any]:
             with cloud.lock:
                 upload = cloud.uploads.get(arrival)
@@ -344,12 +404,19 @@ def _handler(cloud: StubCloud) -> type[BaseHTTPRequestHandler]:
                 }
 
         def do_PUT(self) -> None:
-            fault = cloud.fault("put")
+            arrival, number = (*self.path.removeprefix("/uploads/").split("/"), "0")[:2]
+            fault = cloud.fault("part" if int(number) else "put")
             if fault and not fault.after:
                 return self.misbehave(fault)
+            if int(number):
+                cloud.before_part(int(number))
             body = self.read()
-            arrival = self.path.rpartition("/")[2]
             upload = cloud.uploads[arrival]
+            if int(number):
+                good = hashlib.sha256(body).hexdigest() == self.headers["x-checksum"]
+                if good:
+                    upload.parts[int(number)] = body
+                return self.misbehave(fault) if fault else self.answer(200 if good else 400, {})
             whole = len(body) == upload.length and hashlib.sha256(body).hexdigest() == upload.sha256
             if not whole or self.headers["x-checksum"] != upload.sha256:
                 self.close_connection = True

@@ -4,13 +4,19 @@ EdgeError
 ├── ConfigError             the configuration or credentials file is missing something; names it
 ├── WireError               a peer broke the Upper Layer protocol; carries the abort reason (PS3.8 table 9-26)
 │   ├── PeerGoneError       the connection ended or timed out
+│   │   └── AbortedError    ... or was aborted by the peer
 │   ├── TooLongError        a data set longer than its service takes; it was read to its end
-│   └── NotAssociatedError  a peer that we called would not associate
+│   ├── NotAssociatedError  a peer that we called would not associate
+│   │   └── NotOfferedError ... or does not offer the service that it was called for
+│   └── DeclinedError       a peer that we asked will not answer; has its status
 ├── SpoolError              the spool cannot take an instance
 │   └── SpoolFullError      ... because the disk, or the allowance, would be full: 0xA700
 ├── SourceError             a file that is to be sent cannot be read
+├── StowError               a STOW-RS request that cannot be taken; has the HTTP status
+│   └── BrokenBodyError     its body is no multipart message, or ends too early: 400
 ├── QueryError              an identifier that is not one of its information model: 0xA900
 ├── TooManyError            a query or retrieve that means more than one may
+├── PausedError             uploads are paused, or the edge stops: no failure of anybody's
 ├── UnreadableError         no UIDs can be read from a file: the cloud will quarantine it
 └── CloudError              the cloud did not do what was asked
     ├── CloudAwayError      it could not be reached, or what answered is not it
@@ -41,6 +47,9 @@ class WireError(EdgeError):
 class PeerGoneError(WireError): ...
 
 
+class AbortedError(PeerGoneError): ...
+
+
 class TooLongError(WireError): ...
 
 
@@ -52,6 +61,17 @@ class NotAssociatedError(WireError):
         self.rejection = rejection
 
 
+class NotOfferedError(NotAssociatedError): ...
+
+
+class DeclinedError(WireError):
+    """``status`` is the peer's (PS3.7 C)."""
+
+    def __init__(self, message: str, status: int) -> None:
+        super().__init__(f"{message} (status {status:04X})")
+        self.status = status
+
+
 class SpoolError(EdgeError): ...
 
 
@@ -61,10 +81,22 @@ class SpoolFullError(SpoolError): ...
 class SourceError(EdgeError): ...
 
 
+class StowError(EdgeError):
+    def __init__(self, message: str, status: int = 400) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+class BrokenBodyError(StowError): ...
+
+
 class QueryError(EdgeError): ...
 
 
 class TooManyError(EdgeError): ...
+
+
+class PausedError(EdgeError): ...
 
 
 class UnreadableError(EdgeError): ...

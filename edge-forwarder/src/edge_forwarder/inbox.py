@@ -12,7 +12,7 @@ from urllib.parse import urljoin
 
 from edge_forwarder.cloud import STORED, Cloud, refusal, text
 from edge_forwarder.errors import CloudAwayError, GrantExpiredError
-from edge_forwarder.packs import Body, Digest
+from edge_forwarder.packs import Digest
 
 #: If-None-Match did not hold: an earlier try had arrived, and only its answer was lost.
 _THERE_ALREADY: Final = 412
@@ -27,6 +27,19 @@ class Grant:
     arrival: str
     url: str
     headers: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """An upload in parts: their size (bytes; the last is smaller) and count, the numbers (1 the first) of those that
+    the cloud holds, and whether nothing is left to do.
+    """
+
+    arrival: str
+    part_bytes: int
+    parts: int
+    held: frozenset[int]
+    complete: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,19 +88,48 @@ class Inbox:
         if arrival:
             wanted["arrival"] = arrival
         answer = self._cloud.post(self._cloud.archive("uploads"), wanted)
+        return self._grant(text(answer, "arrival"), answer)
+
+    def _grant(self, arrival: str, answer: Mapping[str, Any]) -> Grant:
         headers = answer.get("headers")
         if not isinstance(headers, dict) or answer.get("method", "PUT") != "PUT":
             raise CloudAwayError("the answer is not an upload grant")
-        return Grant(
-            text(answer, "arrival"),
-            urljoin(self._cloud.base + "/", text(answer, "url")),
-            {str(name): str(value) for name, value in headers.items()},
-        )
+        url = urljoin(self._cloud.base + "/", text(answer, "url"))
+        return Grant(arrival, url, {str(name): str(value) for name, value in headers.items()})
 
-    def put(self, grant: Grant, body: Body) -> None:
-        """Stream one body to where the grant says. Success too if it is there already. Raises CloudError, OSError."""
-        headers = {**grant.headers, "Content-Length": str(body.length)}
-        response = self._cloud.request("PUT", grant.url, headers, body.chunks())
+    def begin(self, digest: Digest, content_type: str, arrival: str | None) -> Begun:
+        """Begin an upload in parts; with the arrival id of an earlier try, go on with it. Raises CloudError."""
+        wanted: dict[str, Any] = {"length": digest.length, "sha256": digest.sha256, "content_type": content_type}
+        if arrival:
+            wanted["arrival"] = arrival
+        answer = self._cloud.post(self._cloud.archive("uploads/in-parts"), wanted)
+        size, count, held = answer.get("part_bytes"), answer.get("parts"), answer.get("held")
+        if not isinstance(size, int) or not isinstance(count, int) or not isinstance(held, list):
+            raise CloudAwayError("the answer is no upload in parts")
+        if size < 1 or count != -(-digest.length // size):
+            raise CloudAwayError("the answer's parts do not make the whole")
+        return Begun(text(answer, "arrival"), size, count, frozenset(held), answer.get("complete") is True)
+
+    def part_grant(self, arrival: str, number: int, sha256: str) -> Grant:
+        """Leave to upload one part. Raises CloudError."""
+        wanted = {"parts": [{"number": number, "sha256": sha256}]}
+        parts = self._cloud.post(self._cloud.archive(f"uploads/{arrival}/parts"), wanted).get("parts")
+        if not isinstance(parts, list) or len(parts) != 1 or not isinstance(parts[0], dict):
+            raise CloudAwayError("the answer is not a grant for a part")
+        return self._grant(arrival, parts[0])
+
+    def complete(self, arrival: str) -> None:
+        """All parts are there: make them one. Raises CloudError."""
+        answer = self._cloud.post(self._cloud.archive(f"uploads/{arrival}/complete"), {})
+        if answer.get("complete") is not True:
+            raise CloudAwayError("the answer does not say that the upload is complete")
+
+    def put(self, grant: Grant, chunks: Iterable[bytes], length: int) -> None:
+        """Stream one body to where the grant says. Success too if it is there already. Raises CloudError, and what the
+        chunks raise.
+        """
+        headers = {**grant.headers, "Content-Length": str(length)}
+        response = self._cloud.request("PUT", grant.url, headers, iter(chunks))
         if response.status in STORED or response.status == _THERE_ALREADY:
             return
         if response.status == 403:

@@ -69,6 +69,8 @@ class Keeper:
         self._to_submit: list[str] = []
         self._duplicates: list[str] = []
         """Files to delete once it is written down whose equals they are."""
+        self.is_stat: Callable[[str, Identity], bool] = lambda ae_title, identity: False
+        """Whether an instance of that sender goes before others; set by the composition."""
         self.noticed: Callable[[str, str], None] = lambda ae_title, modality: None
         """Told the sender and the modality of each instance; set by the composition."""
 
@@ -182,7 +184,8 @@ class Keeper:
             if row.identity is None:
                 self._new_pack([row.name])
             else:
-                self._settle(self._planner.add(Received(row.name, row.size, row.identity), time.monotonic()))
+                waiting_still = Received(row.name, row.size, row.identity, stat=row.stat)
+                self._settle(self._planner.add(waiting_still, time.monotonic()))
 
     def _recover_files(self, files: Iterable[SpooledFile]) -> None:
         """Take up acknowledged files; those that the journal knows are skipped."""
@@ -223,13 +226,14 @@ class Keeper:
             self._duplicates.append(file.name)
             journal.count("duplicates")
             return
-        journal.add_instance(file.name, file.size, identity)
+        stat = identity is not None and self.is_stat(file.calling_ae_title, identity)
+        journal.add_instance(file.name, file.size, identity, stat=stat)
         if identity is None:
             self._new_pack([file.name])
         else:
             journal.set_fact(f"last_received_at.{identity.modality or 'OT'}", file.received_at)
             self.noticed(file.calling_ae_title, identity.modality or "")
-            received = Received(file.name, file.size, identity, event.association)
+            received = Received(file.name, file.size, identity, event.association, stat)
             self._settle(self._planner.add(received, time.monotonic()))
 
     def _duplicate_of(self, file: SpooledFile, identity: Identity) -> str | None:
@@ -248,9 +252,13 @@ class Keeper:
         for pack in closed:
             # What was found on the disk may have been uploaded by a process that did not live to write it down.
             doubt = any(member.association is None for member in pack.members)
-            self._new_pack([member.name for member in pack.members], doubt=doubt)
+            self._new_pack([member.name for member in pack.members], stat=pack.stat, doubt=doubt)
+            modality = pack.modality or "OT"
+            self._journal.count(f"packs.{modality}")
+            self._journal.count(f"packed.{modality}", len(pack.members))
+            self._journal.count(f"packed_bytes.{modality}", sum(member.size for member in pack.members))
 
-    def _new_pack(self, names: list[str], *, doubt: bool = False) -> None:
+    def _new_pack(self, names: list[str], *, stat: bool = False, doubt: bool = False) -> None:
         pack = str(ULID())
-        self._journal.add_pack(pack, names, doubt=doubt)
+        self._journal.add_pack(pack, names, stat=stat, doubt=doubt)
         self._to_submit.append(pack)

@@ -71,6 +71,29 @@ class Body:
         except OSError as error:
             raise SpoolError(f"a spooled file cannot be read: {error.strerror}") from None
 
+    def part(self, offset: int, length: int) -> bytes:
+        """So many bytes of the body from there, fewer at its end. Raises SpoolError."""
+        pieces: list[bytes] = []
+        at = 0
+        try:
+            for segment in self.segments:
+                size = len(segment) if isinstance(segment, bytes) else segment.stat().st_size
+                start, stop = max(offset - at, 0), min(offset + length - at, size)
+                at += size
+                if start >= stop:
+                    continue
+                if isinstance(segment, bytes):
+                    pieces.append(segment[start:stop])
+                    continue
+                with segment.open("rb", buffering=0) as file:
+                    file.seek(start)
+                    while start < stop and (piece := file.read(stop - start)):
+                        pieces.append(piece)
+                        start += len(piece)
+        except OSError as error:
+            raise SpoolError(f"a spooled file cannot be read: {error.strerror}") from None
+        return b"".join(pieces)
+
     def digest(self) -> Digest:
         """Raises OSError, also when the files are not as long as they were."""
         sha, length = hashlib.sha256(), 0

@@ -28,7 +28,11 @@ _MODALITY: Final = 0x00080060
 _STUDY: Final = 0x0020000D
 _SERIES: Final = 0x0020000E
 _INSTANCE_NUMBER: Final = 0x00200013
-_WANTED: Final = frozenset({_SOP_CLASS, _SOP_INSTANCE, _MODALITY, _STUDY, _SERIES, _INSTANCE_NUMBER})
+_STUDY_PRIORITY: Final = 0x0032000C
+_PROCEDURE_PRIORITY: Final = 0x00401003
+_WANTED: Final = frozenset(
+    {_SOP_CLASS, _SOP_INSTANCE, _MODALITY, _STUDY, _SERIES, _INSTANCE_NUMBER, _STUDY_PRIORITY, _PROCEDURE_PRIORITY}
+)
 
 _LONG_VRS: Final = frozenset(
     {b"OB", b"OD", b"OF", b"OL", b"OV", b"OW", b"SQ", b"SV", b"UC", b"UN", b"UR", b"UT", b"UV"}
@@ -40,7 +44,9 @@ _UID: Final = re.compile(r"(?=.*[0-9])[0-9.]{1,64}")
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """What one instance is; UIDs trimmed of spaces and NULs, each matching ``[0-9.]{1,64}`` with a digit in it."""
+    """What one instance is; UIDs trimmed of spaces and NULs, each matching ``[0-9.]{1,64}`` with a digit in it.
+    ``priority`` as far as the image says: STAT, HIGH, ROUTINE …
+    """
 
     study_instance_uid: str
     series_instance_uid: str
@@ -49,6 +55,7 @@ class Identity:
     transfer_syntax_uid: str
     modality: str
     instance_number: int
+    priority: str = ""
 
 
 def identify(path: Path) -> Identity:
@@ -88,28 +95,39 @@ def _identity(values: dict[int, bytes], head: bytes, syntax: str) -> Identity:
         .decode("ascii", "replace")
         .strip(" \0"),
         transfer_syntax_uid=syntax,
-        modality=re.sub(r"[^A-Z0-9_ ]", "", values.get(_MODALITY, b"").decode("ascii", "ignore").upper()).strip()[:16],
+        modality=_code(values, _MODALITY),
         instance_number=number,
+        priority=_code(values, _PROCEDURE_PRIORITY) or _code(values, _STUDY_PRIORITY),
     )
 
 
+def _code(values: dict[int, bytes], tag: int) -> str:
+    """A value of VR CS, as clean as it should be."""
+    return re.sub(r"[^A-Z0-9_ ]", "", values.get(tag, b"").decode("ascii", "ignore").upper()).strip()[:16]
+
+
 def walk(head: bytes, at: int, *, explicit: bool) -> dict[int, bytes]:
-    """Top-level elements up to (0020,0013), whichever of the wanted are there. Raises struct.error or
-    ValueError off the rails.
+    """The wanted ones of the top-level elements, as far as they can be walked. Raises struct.error or ValueError when
+    the walk goes off the rails before (0020,0013).
     """
     found: dict[int, bytes] = {}
-    while at + 8 <= len(head):
-        tag, vr, length, at = _element_header(head, at, explicit=explicit)
-        if tag > _INSTANCE_NUMBER:
-            break
-        if length == _UNDEFINED:
-            at = _skip_sequence(head, at, explicit=explicit and vr != b"UN")
-            continue
-        if tag in _WANTED:
-            if at + length > len(head) or length > 256:
-                raise ValueError("a value too long to be what its tag says")
-            found[tag] = head[at : at + length]
-        at += length
+    tag = 0
+    try:
+        while at + 8 <= len(head):
+            tag, vr, length, at = _element_header(head, at, explicit=explicit)
+            if tag > _PROCEDURE_PRIORITY:
+                break
+            if length == _UNDEFINED:
+                at = _skip_sequence(head, at, explicit=explicit and vr != b"UN")
+                continue
+            if tag in _WANTED:
+                if at + length > len(head) or length > 256:
+                    raise ValueError("a value too long to be what its tag says")
+                found[tag] = head[at : at + length]
+            at += length
+    except (struct.error, ValueError):
+        if tag <= _INSTANCE_NUMBER:
+            raise
     return found
 
 

@@ -1,8 +1,9 @@
 """Which instances go into which pack, and when a pack is closed. Pure: the time comes in by argument.
 
 A pack holds one series, at most 64 MiB and 1,000 instances (protocols: pack grammar). It is closed by size, by count,
-by a quiet time that depends on the modality, or at once when the last association that sent to it ends. An instance
-that is too large to be answered inline is a pack of its own, so that the cloud can redirect to it.
+by a quiet time, by age, or at once when the last association that sent to it ends: but a modality that makes one image
+a minute, each in an association of its own (ultrasound), has a quiet time that outlasts them. An instance that is too
+large to be answered inline is a pack of its own, so that the cloud can redirect to it.
 """
 
 from __future__ import annotations
@@ -30,21 +31,22 @@ class Limits:
     max_open: int = 256
     quiet: float = 5.0
     quiet_by_modality: Mapping[str, float] = field(default_factory=dict)
-
-    def quiet_for(self, modality: str) -> float:
-        return self.quiet_by_modality.get(modality, self.quiet)
+    """Modalities whose packs stay open so long after the last image, whether associations end or not."""
+    longest: float = 300.0
+    """No pack is open for longer, however its images come."""
 
 
 @dataclass(frozen=True, slots=True)
 class Received:
     """One spooled instance, identified; ``association`` is the number of the association it came by, if that is
-    still open.
+    still open; ``stat``: its pack waits for nothing.
     """
 
     name: str
     size: int
     identity: Identity
     association: int | None = None
+    stat: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,12 +63,22 @@ class ClosedPack:
     def series_instance_uid(self) -> str:
         return self.members[0].identity.series_instance_uid
 
+    @property
+    def modality(self) -> str:
+        return self.members[0].identity.modality
+
+    @property
+    def stat(self) -> bool:
+        return any(member.stat for member in self.members)
+
 
 @dataclass(slots=True)
 class _OpenPack:
     modality: str
+    first: float
     members: dict[str, Received] = field(default_factory=dict)
     """By SOPInstanceUID: a pack never holds one twice."""
+    stat: bool = False
     size: int = 0
     last: float = 0.0
     associations: set[int] = field(default_factory=set)
@@ -104,10 +116,11 @@ class Planner:
         if pack is None:
             if len(self._open) >= limits.max_open:
                 closed.append(self._open.pop(min(self._open, key=lambda k: self._open[k].last)).close())
-            pack = self._open[key] = _OpenPack(identity.modality)
+            pack = self._open[key] = _OpenPack(identity.modality, now)
         pack.members[identity.sop_instance_uid] = received
         pack.size += size
         pack.last = now
+        pack.stat |= received.stat
         if received.association is not None:
             pack.associations.add(received.association)
         if len(pack.members) >= limits.max_instances:
@@ -115,11 +128,17 @@ class Planner:
         return closed
 
     def association_ended(self, association: int) -> list[ClosedPack]:
-        """Close at once what this association sent, unless another that is still open sent to it too."""
+        """Close at once what this association sent, unless another that is still open sent to it too, or its modality
+        goes on in the next one.
+        """
         ended = [key for key, pack in self._open.items() if association in pack.associations]
         for key in ended:
             self._open[key].associations.discard(association)
-        return [self._open.pop(key).close() for key in ended if not self._open[key].associations]
+        return [
+            self._open.pop(key).close()
+            for key in ended
+            if not self._open[key].associations and not self._lingers(self._open[key])
+        ]
 
     def due(self, now: float) -> Iterator[ClosedPack]:
         """Close what has been quiet for long enough."""
@@ -138,5 +157,10 @@ class Planner:
         """When `due` will next have something; None if nothing is open."""
         return min((self._due_at(pack) for pack in self._open.values()), default=None)
 
+    def _lingers(self, pack: _OpenPack) -> bool:
+        return pack.modality in self._limits.quiet_by_modality and not pack.stat
+
     def _due_at(self, pack: _OpenPack) -> float:
-        return pack.last + self._limits.quiet_for(pack.modality)
+        limits = self._limits
+        quiet = limits.quiet_by_modality[pack.modality] if self._lingers(pack) else limits.quiet
+        return min(pack.last + quiet, pack.first + limits.longest)

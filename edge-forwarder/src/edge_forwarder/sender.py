@@ -8,24 +8,29 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
 from edge_forwarder import packs
 from edge_forwarder.asking import Asking
 from edge_forwarder.cloud import Cloud
 from edge_forwarder.errors import GrantExpiredError, RefusedError
+from edge_forwarder.in_parts import InParts
 from edge_forwarder.inbox import Inbox
 from edge_forwarder.journal import InstanceRow, Journal, PackRow
 from edge_forwarder.ledger import Ledger
 from edge_forwarder.logs import Log
 from edge_forwarder.settle import Settler
 from edge_forwarder.spool import Spool, SpooledFile
+from edge_forwarder.throttle import Throttle
 
 _BOUNDARY: Final = re.compile(r"[A-Za-z0-9-]{1,60}")
 #: The cloud's answers that mean: not with that arrival id. A fresh grant is asked for.
 _ARRIVAL_REFUSED: Final = frozenset({404, 409})
 #: Bodies above this (bytes) ask what the cloud has of them: a question against minutes of uplink.
 _LARGE: Final = 64 * 1024 * 1024
+#: Bodies above this (bytes) whose upload failed before go up in parts: two parts and more.
+_BROKE_OFF: Final = 8 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,10 +52,15 @@ class Sender:
         settler: Settler,
         log: Log,
         ledger: Ledger | None = None,
+        *,
+        throttle: Throttle | None = None,
+        in_parts_above: int = 64 * 1024 * 1024,
     ) -> None:
         self._archive, self._spool, self._journal, self._cloud = archive, spool, journal, cloud
         self._settler, self._log, self._ledger = settler, log, ledger
         self._inbox, self._asking = Inbox(cloud), Asking()
+        self._throttle, self._in_parts_above = throttle or Throttle(), in_parts_above
+        self._in_parts = InParts(self._inbox, self._throttle, log)
 
     def send(self, row: PackRow) -> Sent | None:
         """None: nothing was left to send. Raises CloudError, OSError, EdgeError."""
@@ -146,9 +156,16 @@ class Sender:
         return [m for m in members if m.identity is not None and m.identity.sop_instance_uid in found]
 
     def _upload(self, row: PackRow, body: packs.Body, digest: packs.Digest) -> str:
-        """Grant and PUT. A grant that has expired under way is asked for again, once; then the usual pauses apply."""
         current = self._journal.pack(row.id)
         arrival = current.arrival if current else None
+        if body.length > self._in_parts_above or (row.attempts and body.length > _BROKE_OFF):
+            done = self._in_parts.upload(body, digest, arrival, partial(self._note, row.id), urgent=row.stat)
+            if done is not None:
+                return done
+        return self._upload_whole(row, body, digest, arrival)
+
+    def _upload_whole(self, row: PackRow, body: packs.Body, digest: packs.Digest, arrival: str | None) -> str:
+        """Grant and PUT. A grant that has expired under way is asked for again, once; then the usual pauses apply."""
         for last in (False, True):
             try:
                 grant = self._inbox.grant(digest, body.content_type, arrival)
@@ -157,11 +174,14 @@ class Sender:
                     raise
                 grant = self._inbox.grant(digest, body.content_type, None)
             arrival = grant.arrival
-            self._journal.update_pack(row.id, arrival=arrival)
+            self._note(row.id, arrival)
             try:
-                self._inbox.put(grant, body)
+                self._inbox.put(grant, self._throttle.pass_through(body.chunks(), urgent=row.stat), body.length)
                 return arrival
             except GrantExpiredError:
                 if last:
                     raise
         raise AssertionError("unreachable")
+
+    def _note(self, pack: str, arrival: str) -> None:
+        self._journal.update_pack(pack, arrival=arrival)

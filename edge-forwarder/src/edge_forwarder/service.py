@@ -8,11 +8,11 @@ import threading
 import time
 from contextlib import suppress
 
-from edge_forwarder import __version__, tls
+from edge_forwarder import __version__, tls, windows
 from edge_forwarder.cache import Cache, Instance
 from edge_forwarder.cloud import Cloud
 from edge_forwarder.commitment import Commitments
-from edge_forwarder.config import MIB, Config, Credentials, load_credentials
+from edge_forwarder.config import MIB, Config
 from edge_forwarder.dicomweb import DicomWeb
 from edge_forwarder.evidence import Evidence
 from edge_forwarder.fetch import Fetcher
@@ -24,6 +24,7 @@ from edge_forwarder.inbox import Inbox
 from edge_forwarder.intake import Intake
 from edge_forwarder.journal import InstanceRow, Journal
 from edge_forwarder.keeper import Keeper
+from edge_forwarder.keys import KeyRing
 from edge_forwarder.ledger import Ledger
 from edge_forwarder.line import Line
 from edge_forwarder.listener import Listener
@@ -40,7 +41,10 @@ from edge_forwarder.services import Service as ServiceOfCommand
 from edge_forwarder.settle import Settler
 from edge_forwarder.spool import Spool
 from edge_forwarder.statuses import Command
+from edge_forwarder.tenant import note_tenant
+from edge_forwarder.throttle import Throttle
 from edge_forwarder.uploader import Uploader
+from edge_forwarder.urgency import Urgency
 from edge_forwarder.watcher import Watcher
 
 
@@ -53,25 +57,48 @@ class Service:
 
     def __init__(self, config: Config, log: Log, *, listen: bool = True) -> None:
         self._config, self._log = config, log
-        credentials = load_credentials(config.credentials_file)
-        self.cloud = Cloud(config.cloud, credentials)
+        keys = KeyRing(config.credentials_file)
+        self.cloud = Cloud(config.cloud, keys)
         self.spool = Spool(
             config.spool_folder, min_free_bytes=config.spool.min_free_mib * MIB, max_bytes=config.spool.max_mib * MIB
         )
         self.spool.open()
         try:
+            note_tenant(config.spool_folder, keys.archive)
             self.journal = Journal.open(config.spool_folder / "journal.sqlite")
             self.ledger = Ledger.open(config.spool_folder / "ledger.sqlite")
             line = Line(self.journal, log, config.cloud.retry_max_seconds)
             self.settler = Settler(self.spool, self.journal, log, self.ledger)
             longest = config.cloud.status_poll_seconds
             self.watcher = Watcher(self.settler, self.journal, Inbox(self.cloud), line, log, longest_pause=longest)
-            sender = Sender(credentials.archive, self.spool, self.journal, self.cloud, self.settler, log, self.ledger)
-            self.uploader = Uploader(config.cloud, self.journal, sender, line, self.watcher, log)
+            upload = config.upload
+            self.throttle = Throttle(windows.parse(upload.windows), paused=upload.pause)
+            sender = Sender(
+                keys.archive,
+                self.spool,
+                self.journal,
+                self.cloud,
+                self.settler,
+                log,
+                self.ledger,
+                throttle=self.throttle,
+                in_parts_above=upload.in_parts_above_mib * MIB,
+            )
+            self.uploader = Uploader(
+                config.cloud,
+                self.journal,
+                sender,
+                line,
+                self.watcher,
+                log,
+                throttle=self.throttle,
+                order="newest" if upload.order == "newest" else "oldest",
+            )
             self.watcher.upload_again = self.uploader.submit
             planner = Planner(_limits(config))
             self.keeper = Keeper(self.spool, self.journal, planner, self.uploader.submit, log, self.ledger)
-            self.archive = DicomWeb(config.cloud, credentials, config.retrieve)
+            self.keeper.is_stat = Urgency.of(upload).is_stat
+            self.archive = DicomWeb(config.cloud, keys, config.retrieve)
             self.intake = Intake(self.spool, self.ledger, self.keeper.stored, self.uploader.hurry, log)
             calls_by_tls = any(device.tls for device in config.devices)
             self._client_tls = tls.client_context(config) if calls_by_tls else None
@@ -82,7 +109,7 @@ class Service:
             receiver = Receiver(config, self.spool, log, self.keeper.stored, self.keeper.ended, self._refused, offer)
             self.keeper.noticed = receiver.sightings.is_modality
             self.listener = Listener(receiver, tls.server_context(config)) if listen else None
-            self.monitor = self._monitor(credentials, line, receiver.sightings) if listen else None
+            self.monitor = self._monitor(keys, line, receiver.sightings) if listen else None
         except BaseException:
             self.spool.close()
             raise
@@ -127,7 +154,7 @@ class Service:
         self.spool.close()
         self._log.info("stopped")
 
-    def _monitor(self, credentials: Credentials, line: Line, sightings: Sightings) -> Monitor:
+    def _monitor(self, keys: KeyRing, line: Line, sightings: Sightings) -> Monitor:
         listener = self.listener
         parts = Parts(
             config=lambda: self._config,
@@ -138,7 +165,7 @@ class Service:
             sightings=sightings,
             associations=lambda: listener.open_count if listener is not None else 0,
         )
-        return Monitor(parts, credentials, self._peer, self._log)
+        return Monitor(parts, keys, self._peer, self._log)
 
     def _readers(self) -> dict[int, ServiceOfCommand]:
         """Query and retrieve."""
@@ -192,6 +219,7 @@ def _limits(config: Config) -> Limits:
         max_open=config.packing.max_open,
         quiet=config.packing.quiet_seconds,
         quiet_by_modality=config.packing.quiet_seconds_by_modality,
+        longest=config.packing.longest_seconds,
     )
 
 

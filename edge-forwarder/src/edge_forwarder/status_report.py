@@ -71,12 +71,14 @@ def collect(config: Config, now: float | None = None) -> dict[str, Any]:
             "reachable": running and facts.get("cloud_error") is None if facts.get("cloud_ok_at") else None,
         },
         "health": _health(facts, running=running),
+        "upload": {"limit": facts.get("upload_limit") if running else None},
         "totals": {name: facts.get(name, 0) for name in (*_TOTALS, *_SAVED, *_TROUBLES)},
         "last_received_by_modality": {
             name.partition(".")[2]: value
             for name, value in sorted(facts.items())
             if name.startswith("last_received_at.")
         },
+        "packing": _packing(facts),
         **{name: facts.get(name) for name in _TIMES},
     }
 
@@ -141,6 +143,19 @@ def _files(received: Path) -> list[SpooledFile]:
     return files
 
 
+def _packing(facts: dict[str, Any]) -> dict[str, dict[str, int]]:
+    """By modality: packs since the journal began, and what was in them."""
+    return {
+        modality: {
+            "packs": packs,
+            "instances": facts.get(f"packed.{modality}", 0),
+            "bytes": facts.get(f"packed_bytes.{modality}", 0),
+        }
+        for name, packs in sorted(facts.items())
+        if name.startswith("packs.") and (modality := name.partition(".")[2])
+    }
+
+
 def _queue(queue: Queue | None, now: float) -> dict[str, Any]:
     if queue is None:
         return {"instances": 0, "bytes": 0, "packs": 0, "oldest_age": None}
@@ -175,6 +190,8 @@ def as_text(report: dict[str, Any]) -> str:
     for state, queue in report["queue"].items():
         if queue["instances"]:
             lines.append(f"  {state:<10}{queue['instances']:>8} images {_size(queue['bytes']):>10}")
+    if limit := report["upload"]["limit"]:
+        lines.append(f"Uploads: {limit}.")
     if disk["free_bytes"] is not None:
         note = "; NEW IMAGES ARE REFUSED (A700) until there is room" if disk["refusing"] else ""
         lines.append(f"Disk: {_size(disk['free_bytes'])} free{note}.")
@@ -189,6 +206,9 @@ def as_text(report: dict[str, Any]) -> str:
     if totals["missing"]:
         lines.append(f"ERROR: {totals['missing']} files were taken out of the spool before they reached the cloud.")
     lines.append(f"Last image {_moment(report['last_received_at'])}; last upload {_moment(report['last_upload_at'])}.")
+    if packing := report["packing"]:
+        each = (f"{m} {p['instances'] / p['packs']:.1f} ({_size(p['bytes'] / p['packs'])})" for m, p in packing.items())
+        lines.append(f"Images a pack: {', '.join(each)}.")
     asked = report["commitments"]
     if any(asked.values()):
         lines.append(

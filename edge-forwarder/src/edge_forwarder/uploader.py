@@ -5,51 +5,69 @@ A pack that is *sent* is not done: its files stay until the watcher hears that t
 
 from __future__ import annotations
 
-import heapq
+import sqlite3
 import threading
 import time
+from contextlib import suppress
 from typing import Final
 
 from edge_forwarder import retry
 from edge_forwarder.config import CloudConfig
-from edge_forwarder.errors import CloudError, EdgeError
-from edge_forwarder.journal import Journal, PackState
+from edge_forwarder.errors import CloudError, EdgeError, PausedError
+from edge_forwarder.journal import Journal, PackRow, PackState
 from edge_forwarder.line import Line
 from edge_forwarder.logs import Log
 from edge_forwarder.sender import Sender
+from edge_forwarder.throttle import Throttle
+from edge_forwarder.waiting import Order, Waiting
 from edge_forwarder.watcher import Watcher
 
 #: A pack that the cloud refuses is tried again after at most so many times the longest pause: a person may have helped.
 _REFUSED_FACTOR: Final = 5
 _UNMARKED_SECONDS: Final = 5.0
+#: While the tap is closed it is looked at this often, and what `status` shows of it at least this often (seconds).
+_PAUSED_SECONDS: Final = 0.5
+_LOOK_SECONDS: Final = 5.0
 
 
 class Uploader:
     def __init__(
-        self, config: CloudConfig, journal: Journal, sender: Sender, line: Line, watcher: Watcher, log: Log
+        self,
+        config: CloudConfig,
+        journal: Journal,
+        sender: Sender,
+        line: Line,
+        watcher: Watcher,
+        log: Log,
+        *,
+        throttle: Throttle,
+        order: Order = "oldest",
     ) -> None:
-        self._config, self._journal, self._sender = config, journal, sender
+        self._config, self._journal, self._sender, self._throttle = config, journal, sender, throttle
         self._line, self._watcher, self._log = line, watcher, log
         self._wake = threading.Condition()
-        self._waiting: list[tuple[float, str]] = []
-        """A heap of (when it is due, pack)."""
+        self._waiting = Waiting(order)
         self._unmarked: set[str] = set()
         """Packs whose failure could not be written down: the journal still says *uploading*."""
         self._stopping = False
+        self._told: str | None = None
+        """What `status` shows of the tap."""
+        # The last one takes STAT alone: a backlog of large packs never makes it wait.
         self._threads = [
-            threading.Thread(target=self._run, name=f"uploader {n}", daemon=True)
-            for n in range(config.parallel_uploads)
+            threading.Thread(target=self._run, args=(n == config.parallel_uploads,), name=f"uploader {n}", daemon=True)
+            for n in range(config.parallel_uploads + 1)
         ]
 
     def start(self) -> None:
         self._journal.reopen()
         for pack in self._journal.packs(PackState.PACKED):
-            self.submit(pack.id)
+            self._push(pack, 0.0)
         for thread in self._threads:
             thread.start()
 
     def stop(self, seconds: float = 10.0) -> None:
         """Start nothing new; an upload that takes longer is abandoned: it will be repeated."""
+        self._throttle.close()
         with self._wake:
             self._stopping = True
             self._wake.notify_all()
@@ -58,29 +76,31 @@ class Uploader:
             thread.join(max(0.0, deadline - time.monotonic()))
 
     def submit(self, pack: str, delay: float = 0.0) -> None:
+        if (row := self._journal.pack(pack)) is not None:
+            self._push(row, delay)
+
+    def _push(self, row: PackRow, delay: float) -> None:
         with self._wake:
-            heapq.heappush(self._waiting, (time.monotonic() + delay, pack))
-            self._wake.notify()
+            self._waiting.push(row.id, time.monotonic() + delay, created_at=row.created_at, stat=row.stat)
+            self._wake.notify_all()
 
     def hurry(self) -> None:
         """Try everything now that would be tried later: a person has helped."""
         self._line.hurry()
         with self._wake:
-            now = time.monotonic()
-            self._waiting = [(min(due, now), pack) for due, pack in self._waiting]
-            heapq.heapify(self._waiting)
+            self._waiting.hurry(time.monotonic())
             self._wake.notify_all()
 
-    def _run(self) -> None:
-        while (pack := self._next()) is not None:
+    def _run(self, stat_only: bool) -> None:
+        while (pack := self._next(stat_only=stat_only)) is not None:
             try:
                 self._attempt(pack)
-            except (
-                Exception
-            ) as error:  # the journal cannot be written, for one: the pack must not be forgotten for that
+            except Exception as error:
+                # The journal cannot be written, for one: the pack must not be forgotten for that.
                 self._log.error("the uploader could not do its work", pack=pack, why=f"{type(error).__name__}: {error}")
-                self._unmarked.add(pack)
-                self.submit(pack, _UNMARKED_SECONDS)
+                with self._wake:
+                    self._unmarked.add(pack)
+                    self._waiting.push(pack, time.monotonic() + _UNMARKED_SECONDS, created_at=0.0, stat=False)
 
     def _attempt(self, pack: str) -> None:
         if pack in self._unmarked:
@@ -89,24 +109,38 @@ class Uploader:
         try:
             self._upload(pack)
             self._line.worked()
+        except PausedError:
+            self._journal.update_pack(pack, PackState.PACKED)
+            self.submit(pack)
         except CloudError as error:
             self._again(pack, str(error), everywhere=self._line.failed(error))
         except (OSError, EdgeError) as error:
             self._again(pack, str(error) or type(error).__name__, everywhere=False)
 
-    def _next(self) -> str | None:
-        """The next pack that is due, once the line is free; None at a stop."""
+    def _next(self, *, stat_only: bool) -> str | None:
+        """The next pack that is due, once line and tap are free; None at a stop."""
         with self._wake:
             while not self._stopping:
                 wait = self._line.pause_left()
-                if self._waiting:
-                    wait = max(wait, self._waiting[0][0] - time.monotonic())
-                    if wait <= 0:
-                        return heapq.heappop(self._waiting)[1]
-                    self._wake.wait(wait)
-                else:
-                    self._wake.wait()
+                if self._throttle.limit == 0:
+                    wait = max(wait, _PAUSED_SECONDS)
+                self._tell()
+                due = self._waiting.next_due(stat_only=stat_only)
+                if due is not None:
+                    wait = max(wait, due - time.monotonic())
+                    if wait <= 0 and (pack := self._waiting.pop(time.monotonic(), stat_only=stat_only)):
+                        return pack
+                # The tap's windows go by the clock of the day.
+                self._wake.wait(min(max(wait, 0.0) if due is not None else _LOOK_SECONDS, _LOOK_SECONDS))
         return None
+
+    def _tell(self) -> None:
+        told = self._throttle.told
+        if told != self._told:
+            self._told = told
+            self._log.info("uploads may go", limit=told)
+            with suppress(sqlite3.Error):
+                self._journal.set_fact("upload_limit", told)
 
     def _again(self, pack: str, why: str, *, everywhere: bool) -> None:
         row = self._journal.pack(pack)

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
+from edge_forwarder import retry
 from edge_forwarder.errors import CloudError
 from edge_forwarder.inbox import BATCH, Inbox, UploadStatus
 from edge_forwarder.journal import Journal, PackState
@@ -23,6 +24,9 @@ _FIRST_LOOK: Final = 0.2
 #: again.
 _LOST_LOOKS: Final = 3
 _LOST_SECONDS: Final = 60.0
+#: The cloud's reason for an upload whose bytes are not those that were granted; the longest pause before the next try.
+_DAMAGED: Final = "damaged-on-the-way"
+_DAMAGED_SECONDS: Final = 3600.0
 
 
 @dataclass(slots=True)
@@ -45,8 +49,9 @@ class Watcher:
         """By arrival id."""
         self._stopping = False
         self._thread = threading.Thread(target=self._run, name="watcher", daemon=True)
-        self.upload_again: Callable[[str], None] = lambda pack: None
-        """Told of a pack that has to be uploaded again; set by the composition."""
+        self._damages: dict[str, int] = {}
+        self.upload_again: Callable[[str, float], None] = lambda pack, delay: None
+        """Told of a pack that has to be uploaded again, so many seconds from now; set by the composition."""
 
     def start(self) -> None:
         for pack in self._journal.packs(PackState.SENT):
@@ -111,7 +116,10 @@ class Watcher:
             watched = self._watched.get(answer.arrival)
         if watched is None:
             return
-        if answer.state in ("indexed", "partial", "quarantined"):
+        if answer.state == "quarantined" and answer.reason == _DAMAGED:
+            self._log.warning("an upload arrived damaged: sent again", pack=watched.pack, arrival=answer.arrival)
+            self._repeat(watched.pack, keep_arrival=False, delay=self._damaged(watched.pack))
+        elif answer.state in ("indexed", "partial", "quarantined"):
             self._settler.heard(watched.pack, answer)
         elif answer.state == "pending":
             watched.lost = 0 if answer.in_inbox else watched.lost + 1
@@ -125,7 +133,12 @@ class Watcher:
         with self._wake:
             self._watched.pop(answer.arrival, None)
 
-    def _repeat(self, pack: str, *, keep_arrival: bool) -> None:
+    def _damaged(self, pack: str) -> float:
+        """How long to wait with it: each time longer, for the cloud keeps what was damaged."""
+        times = self._damages[pack] = self._damages.get(pack, 0) + 1
+        return 0.0 if times == 1 else retry.pause(times + 4, _DAMAGED_SECONDS)
+
+    def _repeat(self, pack: str, *, keep_arrival: bool, delay: float = 0.0) -> None:
         values = {} if keep_arrival else {"arrival": None}
         self._journal.update_pack(pack, PackState.PACKED, sent_at=None, **values)
-        self.upload_again(pack)
+        self.upload_again(pack, delay)

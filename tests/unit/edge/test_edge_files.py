@@ -76,6 +76,32 @@ def test_peek_agrees_with_pydicom_on_every_sample(path: Path) -> None:
         assert identity.modality == ds.Modality.strip().upper()[:16]
 
 
+@pytest.mark.parametrize(
+    ("study", "procedure", "expected"),
+    [("", "STAT", "STAT"), ("HIGH", "", "HIGH"), ("LOW", "stat ", "STAT"), ("", "", "")],
+)
+@pytest.mark.filterwarnings("ignore")
+def test_an_image_may_say_how_urgent_it_is(tmp_path: Path, study: str, procedure: str, expected: str) -> None:
+    """Requested Procedure Priority, else the retired Study Priority ID."""
+    path = write_ct(tmp_path / "a.dcm", sop="2.25.111")
+    ds = pydicom.dcmread(path)
+    for tag, value in ((0x0032000C, study), (0x00401003, procedure)):
+        if value:
+            ds.add_new(tag, "CS", value)
+    ds.save_as(path)
+    assert identify(path).priority == expected
+
+
+def test_a_walk_that_fails_after_the_uids_costs_the_priority_alone(tmp_path: Path) -> None:
+    """The rest is for the cloud to judge."""
+    path = write_ct(tmp_path / "a.dcm", sop="2.25.111", number=7)
+    data = path.read_bytes()
+    at = data.index(b"\x28\x00\x02\x00US")
+    path.write_bytes(data[:at] + b"\x28\x00\x02\x00\xff\xff" + data[at + 6 :])
+    identity = identify(path)
+    assert (identity.sop_instance_uid, identity.instance_number, identity.priority) == ("2.25.111", 7, "")
+
+
 @pytest.mark.parametrize("implicit", [False, True], ids=["explicit", "implicit"])
 @pytest.mark.parametrize("undefined", [False, True], ids=["defined length", "undefined length"])
 def test_peek_steps_over_nested_sequences(tmp_path: Path, implicit: bool, undefined: bool) -> None:

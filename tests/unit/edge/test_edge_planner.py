@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -22,9 +24,10 @@ def received(
     size: int = 1000,
     modality: str = "CT",
     association: int | None = None,
+    stat: bool = False,
 ) -> Received:
     identity = Identity("2.25.1", f"2.25.1.{series}", sop, "2.25.0", "1.2.840.10008.1.2.1", modality, number)
-    return Received(f"{sop}.dcm", size, identity, association)
+    return Received(f"{sop}.dcm", size, identity, association, stat)
 
 
 def sops(pack: ClosedPack) -> list[str]:
@@ -81,6 +84,38 @@ def test_the_end_of_the_last_association_closes_what_it_sent() -> None:
     assert planner.association_ended(1) == []
     assert sorted(map(sops, planner.association_ended(2))) == [["1.1", "1.2"], ["2.1"]]
     assert planner.association_ended(2) == []
+
+
+def test_a_modality_with_a_quiet_time_of_its_own_goes_on_in_the_next_association() -> None:
+    """An ultrasound device sends each image as it is made, in an association of its own: one pack, not twenty."""
+    planner = Planner(LIMITS)
+    for n in range(4):
+        planner.add(received(f"1.{n}", modality="US", association=n), n * 20.0)
+        assert planner.association_ended(n) == []
+    assert list(planner.due(89.9)) == []
+    (closed,) = planner.due(90.0)
+    assert sops(closed) == ["1.0", "1.1", "1.2", "1.3"]
+    assert (closed.modality, closed.stat) == ("US", False)
+
+
+def test_no_series_is_open_for_ever() -> None:
+    """However its images come, the first of them is not kept back for longer than that."""
+    planner = Planner(replace(LIMITS, max_instances=1000, longest=100.0))
+    for second in range(0, 100, 4):
+        planner.add(received(f"1.{second}"), float(second))
+        assert list(planner.due(float(second))) == []
+    assert planner.next_due() == 100.0
+    assert [len(pack.members) for pack in planner.due(100.0)] == [25]
+
+
+def test_stat_waits_for_nothing() -> None:
+    """One of its images is enough: the pack is as urgent, and goes at the end of the association."""
+    planner = Planner(LIMITS)
+    planner.add(received("1.1", modality="US", association=1), 0.0)
+    planner.add(received("1.2", modality="US", association=1, stat=True), 1.0)
+    assert planner.next_due() == 6.0
+    (closed,) = planner.association_ended(1)
+    assert closed.stat
 
 
 def test_the_series_that_waits_longest_is_closed_when_too_many_are_open() -> None:

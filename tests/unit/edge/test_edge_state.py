@@ -222,6 +222,32 @@ def test_the_keeper_takes_up_what_it_finds_once(spool: Spool, journal: Journal, 
     assert journal.facts()["received"] == 1
 
 
+def test_the_keeper_counts_what_packs_hold(spool: Spool, journal: Journal, tmp_path: Path) -> None:
+    """By modality: how well images travel together."""
+    for n in (1, 2):
+        put(spool, write_ct(tmp_path / f"{n}.dcm", sop=f"2.25.{n}", number=n).read_bytes())
+    put(spool, write_ct(tmp_path / "3.dcm", series="2.25.12", sop="2.25.3").read_bytes())
+    assert len(work(spool, journal)) == 2
+    facts = journal.facts()
+    assert (facts["packs.CT"], facts["packed.CT"]) == (2, 3)
+    assert facts["packed_bytes.CT"] == sum(file.size for file in spool.files())
+
+
+def test_what_is_stat_is_so_after_a_restart(spool: Spool, journal: Journal, tmp_path: Path) -> None:
+    """By whoever sent it; the pack's row says it to the uploader."""
+    keeper = Keeper(spool, journal, Planner(Limits()), lambda pack: None, Log(io.StringIO()))
+    keeper.is_stat = lambda ae_title, identity: ae_title == "ER"
+    keeper.start()
+    keeper.stored(put(spool, write_ct(tmp_path / "1.dcm", sop="2.25.1").read_bytes(), "ER"), 1)
+    keeper.stored(put(spool, write_ct(tmp_path / "2.dcm", series="2.25.12", sop="2.25.2").read_bytes(), "CT1"), 2)
+    keeper.stop()
+    assert sorted((row.stat, len(journal.members(row.id))) for row in journal.packs(PackState.PACKED)) == [
+        (False, 1),
+        (True, 1),
+    ]
+    assert {row.stat for row in (journal.instance(file.name) for file in spool.files()) if row} == {True, False}
+
+
 def test_the_keeper_finishes_a_deletion_that_was_interrupted(spool: Spool, journal: Journal, tmp_path: Path) -> None:
     """Indexed, but the files were still there when the power went."""
     put(spool, write_ct(tmp_path / "a.dcm", sop="2.25.1").read_bytes())
@@ -261,7 +287,7 @@ def test_a_journal_that_cannot_be_written_for_a_while_costs_nothing(
     data = [write_ct(tmp_path / f"{n}.dcm", sop=f"2.25.{n}", number=n).read_bytes() for n in (1, 2)]
     add, failed, packed = journal.add_instance, threading.Event(), threading.Event()
 
-    def fail(*_: object) -> None:
+    def fail(*_: object, **__: object) -> None:
         failed.set()
         raise sqlite3.OperationalError("database or disk is full")
 

@@ -14,7 +14,9 @@ from edge_forwarder.config.health import HealthConfig
 from edge_forwarder.config.packing import PackingConfig
 from edge_forwarder.config.retrieve import RetrieveConfig
 from edge_forwarder.config.spool import SpoolConfig
+from edge_forwarder.config.stow import StowConfig
 from edge_forwarder.config.tls import TlsConfig
+from edge_forwarder.config.upload import UploadConfig
 
 __all__ = [
     "MIB",
@@ -30,7 +32,9 @@ __all__ = [
     "PackingConfig",
     "RetrieveConfig",
     "SpoolConfig",
+    "StowConfig",
     "TlsConfig",
+    "UploadConfig",
     "load",
     "load_credentials",
     "parse",

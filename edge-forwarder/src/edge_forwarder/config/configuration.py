@@ -18,7 +18,9 @@ from edge_forwarder.config.packing import PackingConfig
 from edge_forwarder.config.reading import Section, read_section
 from edge_forwarder.config.retrieve import RetrieveConfig
 from edge_forwarder.config.spool import SpoolConfig
+from edge_forwarder.config.stow import StowConfig
 from edge_forwarder.config.tls import TlsConfig
+from edge_forwarder.config.upload import UploadConfig
 from edge_forwarder.errors import ConfigError
 
 SECTIONS: Final[Mapping[str, type[Section]]] = {
@@ -30,7 +32,9 @@ SECTIONS: Final[Mapping[str, type[Section]]] = {
     "commitment": CommitmentConfig,
     "retrieve": RetrieveConfig,
     "packing": PackingConfig,
+    "upload": UploadConfig,
     "health": HealthConfig,
+    "stow": StowConfig,
 }
 
 
@@ -46,7 +50,9 @@ class Config:
     commitment: CommitmentConfig
     retrieve: RetrieveConfig
     packing: PackingConfig
+    upload: UploadConfig
     health: HealthConfig
+    stow: StowConfig
     devices: tuple[DeviceConfig, ...]
     folder: Path
     """Where the file is: relative paths start here."""

@@ -15,8 +15,12 @@ class PackingConfig(Section):
 
     quiet_seconds: float = 5.0
     """A series that got nothing for so long is closed."""
-    quiet_seconds_by_modality: Mapping[str, float] = field(default_factory=dict)
-    """The same, for one modality each."""
+    quiet_seconds_by_modality: Mapping[str, float] = field(default_factory=lambda: {"US": 60.0, "ES": 60.0})
+    """Modalities that make an image now and then, often each in an association of its own: their series are open so
+    long after the last image, also when the association has ended.
+    """
+    longest_seconds: float = 300.0
+    """A series is sent after so long, however its images come."""
     max_mib: int = 64
     """A pack's size (64 is what the cloud takes as one)."""
     max_instances: int = 1000

@@ -144,10 +144,11 @@ def _part(entry: Any) -> tuple[int, str]:
     return entry["number"], entry["sha256"]
 
 
-def complete_parts(request: Request) -> None:
+def complete_parts(request: Request) -> Json:
     principal, workspace = request.open(Action.STORE)
     runtime, arrival = request.runtime, request.parameters["arrival"]
     resumable.complete(workspace, runtime.accounts, runtime.part_uploads, principal, arrival)
+    return {"arrival": arrival, "complete": True}
 
 
 def upload_status(request: Request) -> Json:
