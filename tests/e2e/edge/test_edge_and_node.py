@@ -37,6 +37,7 @@ def test_what_a_modality_stores_is_promised_found_and_fetched_from_the_real_clou
         scu.listen()
         edge = Edge(tmp_path / "edge", node, ae_title=AET)
         text = edge.config.read_text()
+        text = text.replace("# in_parts_above_mib = 64", "in_parts_above_mib = 4")
         edge.config.write_text(text.replace("# keep_uploaded = true", "keep_uploaded = false"))
         with edge.config.open("a") as config:
             config.write(scu.device + 'rights = ["store", "query", "retrieve"]\n')
@@ -44,8 +45,8 @@ def test_what_a_modality_stores_is_promised_found_and_fetched_from_the_real_clou
         with edge:
             scu.edge_port = edge.port
             files = write_series(tmp_path / "in", 4)
-            # Larger than what the gateway would answer inline: a redirect to a pack of its own.
-            files.append(write_ct(tmp_path / "in" / "large.dcm", sop="2.25.11.9", number=9, size=5120 * 1024))
+            # Larger than what the gateway would answer inline: a redirect to a pack of its own. It goes up in parts.
+            files.append(write_ct(tmp_path / "in" / "large.dcm", sop="2.25.11.9", number=9, size=20 * 1024 * 1024))
             assert edge.send(*files).returncode == 0
             uid, _ = scu.ask([(CT, f"2.25.11.{n}") for n in (1, 2, 3, 4, 9)] + [(CT, "2.25.404")])
             event, committed, failed, _ = scu.wait(uid, 60)
