@@ -8,6 +8,7 @@ from __future__ import annotations
 import socket
 import struct
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from pathlib import Path
 
 import pydicom
@@ -15,13 +16,22 @@ import pydicom
 _PIECE = 100_000
 
 
-def proposals(paths: Iterable[Path]) -> dict[Path, tuple[str, str]]:
-    """(SOP class, transfer syntax) of each file."""
-    found = {}
-    for path in paths:
+@dataclass(frozen=True, slots=True)
+class Instance:
+    """What travels: a data set in a transfer syntax, and what the command says of it."""
+
+    sop_class: str
+    transfer_syntax: str
+    sop_instance: str
+    data_set: bytes
+
+    @classmethod
+    def of(cls, path: Path) -> Instance:
+        """The data set of a file, byte for byte."""
+        data = path.read_bytes()
         meta = pydicom.filereader.read_file_meta_info(path)
-        found[path] = (str(meta.MediaStorageSOPClassUID), str(meta.TransferSyntaxUID))
-    return found
+        uids = (str(meta.MediaStorageSOPClassUID), str(meta.TransferSyntaxUID), str(meta.MediaStorageSOPInstanceUID))
+        return cls(*uids, data[144 + int.from_bytes(data[140:144], "little") :])
 
 
 def send(
@@ -36,26 +46,46 @@ def send(
 
     ``acknowledged`` is called with the number of answers so far. An AssertionError when a context is not accepted.
     """
-    contexts = proposals(paths)
-    ids = {pair: 2 * n + 1 for n, pair in enumerate(sorted(set(contexts.values())))}
-    results: dict[Path, int] = {}
+    files = list(paths)
+    pairs = set()
+    for path in files:
+        meta = pydicom.filereader.read_file_meta_info(path)
+        pairs.add((str(meta.MediaStorageSOPClassUID), str(meta.TransferSyntaxUID)))
+    instances = map(Instance.of, files)
+    statuses = transmit(port, pairs, instances, called=called, calling=calling, acknowledged=acknowledged)
+    return dict(zip(files, statuses, strict=False))
+
+
+def transmit(
+    port: int,
+    pairs: Iterable[tuple[str, str]],
+    instances: Iterable[Instance],
+    *,
+    called: str = "MAYEDGE",
+    calling: str = "THU-CT1",
+    acknowledged: Callable[[int], None] = lambda count: None,
+) -> list[int]:
+    """The same for instances that are made as they are sent; ``pairs``: the (SOP class, transfer syntax) among them."""
+    ids = {pair: 2 * n + 1 for n, pair in enumerate(sorted(set(pairs)))}
+    statuses: list[int] = []
     try:
         with socket.create_connection(("127.0.0.1", port), timeout=60) as connection:
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             connection.sendall(_associate(ids, called, calling))
             kind, body = _read_pdu(connection)
             if kind != 2:
-                return results
+                return statuses
             accepted = _accepted(body)
-            for path, pair in contexts.items():
+            for instance in instances:
+                pair = (instance.sop_class, instance.transfer_syntax)
                 assert ids[pair] in accepted, f"{pair} is not accepted"
-                results[path] = _store(connection, ids[pair], pair[0], path)
-                acknowledged(len(results))
+                statuses.append(_store(connection, ids[pair], instance))
+                acknowledged(len(statuses))
             connection.sendall(struct.pack(">BxI4x", 5, 4))
             _read_pdu(connection)
     except (OSError, EOFError):
         pass
-    return results
+    return statuses
 
 
 def _item(kind: int, value: bytes) -> bytes:
@@ -107,21 +137,19 @@ def _pdata(context: int, control: int, piece: bytes) -> bytes:
     return struct.pack(">BxIIBB", 4, len(piece) + 6, len(piece) + 2, context, control) + piece
 
 
-def _store(connection: socket.socket, context: int, sop_class: str, path: Path) -> int:
-    sop = str(pydicom.filereader.read_file_meta_info(path).MediaStorageSOPInstanceUID)
+def _store(connection: socket.socket, context: int, instance: Instance) -> int:
     command = (
-        _element(0x0002, sop_class.encode())
+        _element(0x0002, instance.sop_class.encode())
         + _element(0x0100, struct.pack("<H", 1))
         + _element(0x0110, struct.pack("<H", 7))
         + _element(0x0700, struct.pack("<H", 0))
         + _element(0x0800, struct.pack("<H", 1))
-        + _element(0x1000, sop.encode())
+        + _element(0x1000, instance.sop_instance.encode())
     )
     command = _element(0x0000, struct.pack("<I", len(command))) + command
-    data = path.read_bytes()
-    start = 144 + int.from_bytes(data[140:144], "little")
+    data = instance.data_set
     connection.sendall(_pdata(context, 3, command))
-    for at in range(start, len(data), _PIECE):
+    for at in range(0, max(len(data), 1), _PIECE):
         connection.sendall(_pdata(context, 2 if at + _PIECE >= len(data) else 0, data[at : at + _PIECE]))
     kind, body = _read_pdu(connection)
     if kind != 4:
