@@ -191,6 +191,7 @@ def test_every_function_has_a_role_that_says_what_it_is_for() -> None:
         "IngestBulk": "IngestRole",
         "Thumbnails": "ThumbnailsRole",
         "Housekeeper": "HousekeeperRole",
+        "Eraser": "EraserRole",
     }
 
 
@@ -202,6 +203,7 @@ def test_every_function_has_a_role_that_says_what_it_is_for() -> None:
         ("ThumbnailsRole", {"dynamodb:PutItem", "s3:DeleteObject", "InboxBucketArn"}),
         ("IngestRole", {"Query AccountsTableArn", "PutItem AccountsTableArn", "DeleteObject decisions"}),
         ("HousekeeperRole", {"dynamodb:", "s3:GetObject", "s3:PutObject"}),
+        ("EraserRole", {"PutItem AccountsTableArn", "GetItem AccountsTableArn", "DeleteObject decisions", "sqs:"}),
     ],
 )
 def test_a_role_lacks_what_would_hurt_most(role: str, forbidden: set[str]) -> None:
@@ -215,6 +217,14 @@ def test_a_role_lacks_what_would_hurt_most(role: str, forbidden: set[str]) -> No
     assert given
     for words in forbidden:
         assert not [line for line in given if all(word in line for word in words.split())], words
+
+
+def test_one_function_may_delete_versions() -> None:
+    """What it deletes nobody brings back; decisions are not among it."""
+    may = {n: s for n, s in statements() if "s3:DeleteObjectVersion" in strings(s["Action"])}
+    assert list(may) == ["EraserRole"]
+    roots = {line for resource in may["EraserRole"]["Resource"] for line in strings(resource) if line.startswith("/")}
+    assert roots == {"/blobs/*", "/meta/*", "/trash/*", "/quarantine/*", "/spill/*"}
 
 
 def test_the_console_reads_of_the_archive_which_instances_there_are_and_no_image() -> None:

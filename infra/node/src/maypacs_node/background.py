@@ -3,7 +3,7 @@
 - `ingest` looks at the inbox (at once after a nudge, else every second) and calls `functions/ingest` for each object
   with the SQS message that AWS would deliver. Objects that take long (zip, tar, above 256 MiB) go to a `bulk`
   process of their own, one at a time, as they have a queue of their own on AWS.
-- `chores` makes thumbnails, calls `functions/housekeeper` by the clock, and takes backups: ingest waits for none.
+- `chores` makes thumbnails, calls `functions/housekeeper` and `functions/eraser` by the clock, and takes backups: ingest waits for none.
 
 A delivery is counted in a file before the function is called, so that an object whose function dies (with the whole
 process) comes back with a higher ApproximateReceiveCount, until ingest puts it into quarantine unread.
@@ -254,7 +254,8 @@ def chores(functions: Functions, thumbnails: Path) -> None:
                 queue.put_back(path)
                 retry_at[path] = time.monotonic() + min(_LONGEST_BACKOFF, 2.0 ** tries[path])
         if time.monotonic() >= next_housekeeping:
-            deliver(functions, "housekeeper", notifications.schedule_event("housekeeper"), seconds=BULK_SECONDS)
+            for name in ("housekeeper", "eraser"):
+                deliver(functions, name, notifications.schedule_event(name), seconds=BULK_SECONDS)
             next_housekeeping = time.monotonic() + every
             upkeep.abort_old_uploads()
         if time.monotonic() >= next_backup:

@@ -121,6 +121,7 @@ class Home:
             "MAYPACS_UPLOADS": "hmac",
             # The host in front of the functions writes the X-Forwarded-* headers itself, as API Gateway does.
             "MAYPACS_TRUST_FORWARDED": "1",
+            "MAYPACS_TRASH_DAYS": os.environ.get("MAYPACS_TRASH_DAYS", "30"),
             "POWERTOOLS_METRICS_NAMESPACE": "MayPACS",
             "POWERTOOLS_METRICS_DISABLED": "true",
             "POWERTOOLS_TRACE_DISABLED": "true",

@@ -48,6 +48,9 @@ class Settings:
     heartbeat_seconds: int = 60
     """MAYPACS_HEARTBEAT_SECONDS: how often edges say how they are (10 to 3600): what idle edges cost."""
 
+    trash_days: int = 30
+    """MAYPACS_TRASH_DAYS: how long what was deleted can be restored (0 to 36500; 0: for ever)."""
+
     @classmethod
     def read(cls, environ: Mapping[str, str]) -> Settings:
         """Raises SettingsError that names what is missing or malformed."""
@@ -74,6 +77,9 @@ class Settings:
             heartbeat_seconds = 0
         if not 10 <= heartbeat_seconds <= 3600:
             raise SettingsError("the setting MAYPACS_HEARTBEAT_SECONDS must be 10 to 3600")
+        trash_days = environ.get("MAYPACS_TRASH_DAYS") or "30"
+        if not (trash_days.isascii() and trash_days.isdigit() and int(trash_days[:9]) <= 36_500):
+            raise SettingsError("the setting MAYPACS_TRASH_DAYS must be 0 to 36500 days")
         return cls(
             index_table=required("MAYPACS_INDEX_TABLE"),
             accounts_table=required("MAYPACS_ACCOUNTS_TABLE"),
@@ -88,6 +94,7 @@ class Settings:
             s3_endpoint=environ.get("MAYPACS_S3_ENDPOINT") or None,
             dynamodb_endpoint=environ.get("MAYPACS_DYNAMODB_ENDPOINT") or None,
             trust_forwarded=choice("MAYPACS_TRUST_FORWARDED", ("0", "1"), "0") == "1",
+            trash_days=int(trash_days),
             cors_origins=tuple(o.strip() for o in environ.get("MAYPACS_CORS_ORIGINS", "*").split(",") if o.strip()),
             heartbeat_seconds=heartbeat_seconds,
         )
