@@ -54,7 +54,7 @@ def test_a_study_costs_what_the_file_says(place: World) -> None:
 
 def test_an_idle_hour_and_a_heartbeat_cost_what_the_file_says(place: World) -> None:
     known = counts.load()
-    activities.idle_hour(place)
+    activities.idle_hour(place, fixed.read()["calls_an_hour"])
     assert dollars(place.taken()) == as_the_file_says(dollars(known.activity("idle_hour")))
     activities.heartbeat(place)
     place.taken()

@@ -43,7 +43,7 @@ def run(place: World, kinds: list[str]) -> dict[str, Any]:
     search = place.taken()
     activities.list_thumbnails(place, thumbnails)
     pictures = place.taken() | {"rows": len(thumbnails)}
-    activities.idle_hour(place)
+    activities.idle_hour(place, fixed.read()["calls_an_hour"])
     hour = place.taken()
     activities.heartbeat(place)
     place.taken()

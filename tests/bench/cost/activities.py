@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from types import SimpleNamespace
 
 from tests.bench.cost.studies import Image, Kind, images
@@ -136,9 +136,11 @@ def retrieve(world: World, done: SimpleNamespace) -> None:
     world.ask("GET", f"/dicomweb/hosp1/studies/{done.study}", accept=STORED)
 
 
-def idle_hour(world: World) -> None:
-    for _ in range(12):
-        world.keep_house()
+def idle_hour(world: World, calls_an_hour: Mapping[str, int]) -> None:
+    """Every function that has a schedule, as often as that says."""
+    for name, times in calls_an_hour.items():
+        for _ in range(times):
+            world.scheduled(name)
 
 
 def heartbeat(world: World) -> None:

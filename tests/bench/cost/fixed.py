@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from typing import Any
 
@@ -30,9 +31,21 @@ def read() -> dict[str, Any]:
         "polled_queues": sum(event["Type"] == "SQS" for event in events),
         "api_methods": sum(event["Type"] == "Api" for event in events),
         "api_method_metrics": any(each.get("MetricsEnabled") for each in api.get("MethodSettings", [])),
-        "schedules": [event["Properties"]["Schedule"] for event in events if event["Type"] == "Schedule"],
+        "calls_an_hour": {name: times for name, function in _named(("template.yaml",)) if (times := _times(function))},
         "memory_mb": {name: function["MemorySize"] for name, function in _named(("template.yaml",))},
     }
+
+
+def _times(function: dict[str, Any]) -> int:
+    """Calls an hour by a schedule of rates, such as ``rate(5 minutes)``."""
+    events = [each for each in function.get("Events", {}).values() if each["Type"] == "Schedule"]
+    times = 0
+    for event in events:
+        found = re.fullmatch(r"rate\((\d+) (minute|hour)s?\)", event["Properties"]["Schedule"])
+        if not found:
+            raise ValueError(f"a schedule that is not understood here: {event['Properties']['Schedule']}")
+        times += max(1, 60 // int(found[1])) if found[2] == "minute" else 1
+    return times
 
 
 def _named(files: tuple[str, ...]) -> list[tuple[str, dict[str, Any]]]:

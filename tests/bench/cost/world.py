@@ -20,7 +20,7 @@ import urllib3
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 from tests.bench.cost.meter import Meter
-from tests.support.functions import Context, Reply, call, load_function, proxy_event
+from tests.support.functions import FUNCTIONS, Context, Reply, call, load_function, proxy_event
 from tests.support.tables import dynalite, dynamodb_client
 
 from maypacs.access import edges
@@ -34,7 +34,6 @@ from maypacs.runtime import Runtime
 from maypacs_node.seaweed import ARCHIVE_BUCKET, INBOX_BUCKET, SeaweedFS
 
 ORIGIN = "https://pacs.example.org"
-FUNCTIONS = ("console", "dicomweb", "ingest", "thumbnails", "housekeeper")
 #: What DynamoDB stores a row in, beside the row (developer guide, "item sizes and formats"), in table and index.
 ROW_OVERHEAD = 100
 
@@ -158,8 +157,9 @@ class World:
         assert answer == {"batchItemFailures": []}, answer
         self.own["queue.messages"] += 1
 
-    def keep_house(self) -> None:
-        self._call("housekeeper", lambda: self._functions["housekeeper"].handler({}, Context()))
+    def scheduled(self, name: str) -> None:
+        """What EventBridge calls by the clock."""
+        self._call(name, lambda: self._functions[name].handler({}, Context()))
 
     def held(self) -> dict[str, float]:
         """What lies there: bytes and objects by kind (first part of the key), rows and bytes of the tables."""
@@ -228,7 +228,7 @@ def counted(aside: Any) -> Iterator[World]:
     log = io.StringIO()
     with patch.object(boto3, "DEFAULT_SESSION", session):
         with redirect_stdout(log):
-            functions = {name: load_function(name) for name in FUNCTIONS}
+            functions = {path.parent.name: load_function(path.parent.name) for path in FUNCTIONS.glob("*/handler.py")}
         runtime = Runtime.from_environment()
         add_archive(runtime.accounts, "hosp1", name="Bệnh viện Một")
         world = World(runtime, meter, functions, log, sidecars)
