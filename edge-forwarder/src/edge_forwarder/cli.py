@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from edge_forwarder import __version__
-from edge_forwarder.commands import Command, check, enroll, quarantine, retry, run, send, status
+from edge_forwarder.commands import Command, check, enroll, migrate, quarantine, retry, run, send, status
 from edge_forwarder.errors import EdgeError
 
 #: In the order in which the help lists them.
@@ -20,6 +20,7 @@ COMMANDS: Final[tuple[Command, ...]] = (
     status.COMMAND,
     check.COMMAND,
     send.COMMAND,
+    migrate.COMMAND,
     retry.COMMAND,
     quarantine.COMMAND,
 )

@@ -35,6 +35,16 @@ _ELEMENT: Final = struct.Struct("<HHI")
 
 
 @dataclass(frozen=True, slots=True)
+class Suboperations:
+    """How far a C-MOVE or C-GET is (PS3.7 9.1.4.1.7 and on)."""
+
+    remaining: int = 0
+    completed: int = 0
+    failed: int = 0
+    warnings: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Request:
     """A command set, of a request or a response. UIDs are empty when absent; ``command`` is the raw Command Field."""
 
@@ -49,16 +59,8 @@ class Request:
     """(0000,0120) of a response."""
     status: int = 0
     """(0000,0900) of a response."""
-
-
-@dataclass(frozen=True, slots=True)
-class Suboperations:
-    """How far a C-MOVE or C-GET is (PS3.7 9.1.4.1.7 and on)."""
-
-    remaining: int = 0
-    completed: int = 0
-    failed: int = 0
-    warnings: int = 0
+    done: Suboperations | None = None
+    """(0000,1020) and on of a response, when it has them."""
 
 
 def decode(data: bytes) -> Request:
@@ -94,6 +96,7 @@ def decode(data: bytes) -> Request:
         move_destination=uid(_MOVE_DESTINATION),
         responds_to=number(_MESSAGE_ID_RESPONDED),
         status=number(_STATUS),
+        done=Suboperations(*(number(e) for e in _SUBOPERATIONS)) if values.keys() & set(_SUBOPERATIONS) else None,
     )
 
 
@@ -146,6 +149,19 @@ def encode_response(
         _ui(_AFFECTED_SOP_INSTANCE_UID, request.sop_instance_uid),
         _us(_ACTION_TYPE_ID, request.action_type) if request.command == Command.N_ACTION_RQ else b"",
         *counts,
+    )
+
+
+def encode_query(command: Command, message_id: int, sop_class_uid: str, destination: str = "") -> bytes:
+    """C-FIND-RQ, C-MOVE-RQ (with its destination) or C-GET-RQ, with an identifier (PS3.7 9.3.2, 9.3.3, 9.3.4)."""
+    title = destination.encode("ascii", "replace")
+    return _set(
+        _ui(_AFFECTED_SOP_CLASS_UID, sop_class_uid),
+        _us(_COMMAND_FIELD, command),
+        _us(_MESSAGE_ID, message_id),
+        _element(_MOVE_DESTINATION, title + b" " * (len(title) % 2)) if title else b"",
+        _us(_PRIORITY, 0),
+        _us(_DATA_SET_TYPE, DATA_SET),
     )
 
 

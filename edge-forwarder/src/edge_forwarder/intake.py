@@ -1,7 +1,7 @@
 """The intake: how other processes of this machine hand instances to the spool, whichever process works on it.
 
 Only who holds the spool's lock touches ``received/`` and the journal. The commands (`send`, `retry`, `migrate`) put
-whole Part 10 files into ``handed/`` by way of ``handed/writing/``, with the same care as a C-STORE: write, fsync,
+whole Part 10 files into ``handed/`` by way of a folder in there, with the same care as a C-STORE: write, fsync,
 rename, fsync of the folder. From then on a file is as safe as one that was acknowledged. A thread of the edge moves it
 to ``received/`` by one rename, so it is in exactly one of the two at any moment, and tells the keeper. With no edge
 running it waits for the next start.
@@ -35,22 +35,22 @@ _COUNT_SECONDS: Final = 2.0
 
 
 class Handover(Spool):
-    """The side of a command: a spool whose files another process takes. One command at a time holds it.
+    """The side of a command: a spool whose files another process takes. One command of a kind at a time holds it.
 
     It leaves twice the free space that the spool must leave: the modalities' images come first.
     """
 
-    lock_name = f"{FOLDER}/lock"
-    busy = "another import or migration works on the spool {folder}"
+    busy = "another of this command works on the spool {folder}"
 
-    def __init__(self, config: Config) -> None:
+    def __init__(self, config: Config, command: str) -> None:
         super().__init__(
             config.spool_folder,
             min_free_bytes=2 * config.spool.min_free_mib * MIB,
             max_bytes=config.spool.max_mib * MIB,
         )
         self._truth = self.received
-        self.incoming, self.received = self.folder / FOLDER / "writing", self.folder / FOLDER
+        self.lock_name = f"{FOLDER}/{command}.lock"
+        self.incoming, self.received = self.folder / FOLDER / f"{command}.writing", self.folder / FOLDER
         self._counted_at = -_COUNT_SECONDS
 
     def check_room(self, more: int) -> None:

@@ -16,13 +16,13 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Final
+from typing import ClassVar, Final
 
 from edge_forwarder.database import Database
 from edge_forwarder.peek import Identity
 from edge_forwarder.statuses import FailureReason
 
-_SCHEMA_VERSION: Final = 1
+_SCHEMA_VERSION: Final = 2
 #: Names in one question.
 _AT_ONCE: Final = 500
 _SCHEMA: Final = """
@@ -32,6 +32,7 @@ create table sent (
 ) without rowid;
 create index sent_by_sop on sent (sop);
 create index sent_by_file on sent (file);
+create index sent_by_study on sent (study);
 create table commitments (
   id integer primary key, ae text not null, uid text not null, wanted text not null, state text not null,
   outcome text, created_at real not null, next_at real not null, attempts integer not null default 0, error text,
@@ -100,6 +101,7 @@ class Ledger(Database):
     noun = "ledger"
     schema = _SCHEMA
     schema_version = _SCHEMA_VERSION
+    migrations: ClassVar[Mapping[int, str]] = {1: "create index sent_by_study on sent (study);"}
     #: What was promised outlives a power cut; what can be had again from the spool says ``synced=False``.
     synced = True
 
@@ -165,6 +167,14 @@ class Ledger(Database):
             marks = ",".join("?" * len(some))
             rows = self._rows(f"select name, state from sent where name in ({marks})", *some)  # noqa: S608 - only marks
             found |= {row["name"]: SentState(row["state"]) for row in rows}
+        return found
+
+    def of_study(self, study: str) -> dict[str, SentState]:
+        """What became of a study's instances, whoever sent them: by SOP Instance UID, *indexed* before any other."""
+        found: dict[str, SentState] = {}
+        for row in self._rows("select sop, state from sent where study = ? order by name", study):
+            if found.get(row["sop"]) != SentState.INDEXED:
+                found[row["sop"]] = SentState(row["state"])
         return found
 
     def sent(self, sop_instance_uid: str) -> list[Sent]:

@@ -86,7 +86,7 @@ class Sending:
     def __init__(self, config: Config, progress: Progress, *, again: bool = False) -> None:
         self._config, self._progress, self._again = config, progress, again
         self.report = Report()
-        self._handover = Handover(config)
+        self._handover = Handover(config, "send")
         self._waiting: dict[str, Source] = {}
         """Handed over, by the spool's name, in that order."""
         self._ahead = 0

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable
 from typing import Final
 
 from edge_forwarder import dimse, pdu
-from edge_forwarder.errors import PeerGoneError, TooLongError, WireError
+from edge_forwarder.errors import AbortedError, PeerGoneError, TooLongError, WireError
 from edge_forwarder.statuses import AbortReason, AbortSource
 
 #: The most of one fragment that is in memory at once (bytes).
@@ -103,7 +103,7 @@ class Wire:
             return True
         if kind == pdu.PduType.ABORT:
             self.exactly(length if length <= 64 else 4)
-            raise PeerGoneError("aborted by the peer")
+            raise AbortedError("aborted by the peer")
         if kind == pdu.PduType.RELEASE_RQ and first:
             self.exactly(min(length, 64))
             return False
