@@ -141,7 +141,7 @@ def test_killed_and_started_again_sends_nothing_twice_and_loses_nothing(
 
 
 def _remembered(edge: StubEdge) -> int:
-    from edge_forwarder.imports import Imports
+    from edge_forwarder.importing.memory import Imports
 
     path = edge.folder / "spool" / "imports.sqlite"
     if not path.is_file():

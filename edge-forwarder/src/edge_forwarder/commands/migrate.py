@@ -13,13 +13,13 @@ from edge_forwarder import tls
 from edge_forwarder.commands import Command
 from edge_forwarder.config import Config, DeviceConfig, load
 from edge_forwarder.errors import ConfigError
-from edge_forwarder.migrating import Migrating, Plan
-from edge_forwarder.migration import Fate, MigrationState, StudyState
+from edge_forwarder.importing.sending import company
+from edge_forwarder.migrating.periods import Days, Window, per_hour
+from edge_forwarder.migrating.run import Migrating, Plan
+from edge_forwarder.migrating.source_pacs import SourcePacs
+from edge_forwarder.migrating.state import Fate, MigrationState, StudyState
 from edge_forwarder.peers import peer_of
-from edge_forwarder.periods import Days, Window, per_hour
 from edge_forwarder.progress import Progress
-from edge_forwarder.sending import company
-from edge_forwarder.source_pacs import SourcePacs
 from edge_forwarder.spool import is_locked
 
 #: So many studies, and images of each, are named on the terminal; --report names all.

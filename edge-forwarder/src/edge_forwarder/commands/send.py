@@ -10,9 +10,9 @@ from pathlib import Path
 from edge_forwarder.commands import Command
 from edge_forwarder.config import load
 from edge_forwarder.errors import ConfigError
+from edge_forwarder.importing.sending import Report, Sending, company
+from edge_forwarder.importing.sources import Source, Unusable, find
 from edge_forwarder.progress import Progress, size_text
-from edge_forwarder.sending import Report, Sending, company
-from edge_forwarder.sources import Source, Unusable, find
 
 #: So many files are named on the terminal; --report names all.
 _SHOWN = 50

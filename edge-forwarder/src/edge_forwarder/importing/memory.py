@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from edge_forwarder.database import Database
-from edge_forwarder.sources import Source
+from edge_forwarder.importing.sources import Source
 
 _SCHEMA = """
 create table files (key blob primary key, name text not null, state text not null) without rowid;

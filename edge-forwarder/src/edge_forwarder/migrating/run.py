@@ -26,15 +26,15 @@ from edge_forwarder.errors import (
     UnreadableError,
 )
 from edge_forwarder.intake import Handover
-from edge_forwarder.migration import Fate, Image, MigrationState, Study, StudyState
-from edge_forwarder.patience import LONGEST_PAUSE, Patience, give_up_for_good
-from edge_forwarder.periods import Days, Window
+from edge_forwarder.migrating.patience import LONGEST_PAUSE, Patience, give_up_for_good
+from edge_forwarder.migrating.periods import Days, Window
+from edge_forwarder.migrating.query_scu import Retrieved, Taker
+from edge_forwarder.migrating.source_pacs import Found, SourcePacs
+from edge_forwarder.migrating.state import Fate, Image, MigrationState, Study, StudyState
+from edge_forwarder.migrating.whereabouts import Whereabouts
 from edge_forwarder.progress import Progress
-from edge_forwarder.query_scu import Retrieved, Taker
-from edge_forwarder.source_pacs import Found, SourcePacs
 from edge_forwarder.spool import is_locked
 from edge_forwarder.statuses import Status
-from edge_forwarder.whereabouts import Whereabouts
 
 #: In the place of a calling AE title: too long to be one.
 LABEL: Final = "maypacs-edge migrate"

@@ -15,11 +15,8 @@ from pydicom.dataset import Dataset
 from edge_forwarder import values
 from edge_forwarder.dimse import Suboperations
 from edge_forwarder.errors import DeclinedError, NotOfferedError
-from edge_forwarder.migration import Image
-from edge_forwarder.pdu import ProposedContext, Role
-from edge_forwarder.periods import Days, Minutes
-from edge_forwarder.query import uids
-from edge_forwarder.query_scu import (
+from edge_forwarder.migrating.periods import Days, Minutes
+from edge_forwarder.migrating.query_scu import (
     FIND,
     MOVE,
     SERVICES,
@@ -29,6 +26,9 @@ from edge_forwarder.query_scu import (
     get_contexts,
     query_contexts,
 )
+from edge_forwarder.migrating.state import Image
+from edge_forwarder.pdu import ProposedContext, Role
+from edge_forwarder.query import uids
 from edge_forwarder.scu import Peer
 from edge_forwarder.statuses import Status
 

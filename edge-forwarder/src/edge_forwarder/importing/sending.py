@@ -19,15 +19,15 @@ from typing import IO, Final
 from edge_forwarder import attention
 from edge_forwarder.config import MIB, Config
 from edge_forwarder.errors import SourceError, SpoolFullError, UnreadableError
-from edge_forwarder.found_files import dress
-from edge_forwarder.imports import Imports, ImportState
+from edge_forwarder.importing.found_files import dress
+from edge_forwarder.importing.memory import Imports, ImportState
+from edge_forwarder.importing.sources import Source, Unusable, find
 from edge_forwarder.intake import Handover
 from edge_forwarder.ledger import Ledger, SentState
 from edge_forwarder.logs import Log
 from edge_forwarder.peek import HEAD_BYTES, identify
 from edge_forwarder.progress import Progress
 from edge_forwarder.service import Service
-from edge_forwarder.sources import Source, Unusable, find
 from edge_forwarder.spool import is_locked
 
 #: In the place of a calling AE title: too long to be one.

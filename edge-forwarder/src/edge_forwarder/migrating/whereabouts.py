@@ -11,7 +11,7 @@ from edge_forwarder.config import Config, load_credentials
 from edge_forwarder.dicomweb import DicomWeb, value
 from edge_forwarder.errors import CloudError
 from edge_forwarder.ledger import Ledger, SentState
-from edge_forwarder.migration import Fate, Image
+from edge_forwarder.migrating.state import Fate, Image
 
 _FATES: Final = {
     SentState.SPOOLED: Fate.ARRIVED,
