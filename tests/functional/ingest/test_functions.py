@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import time
 import zipfile
 from collections.abc import Iterator
 from datetime import timedelta
@@ -22,6 +23,8 @@ from maypacs import arrivals, deliveries, housekeeping
 from maypacs.access import accounts
 from maypacs.errors import NotFoundError
 from maypacs.index import contents
+from maypacs.index.cascade import Effects
+from maypacs.ingest import ingest_object
 from maypacs.receipts import read_receipt
 from maypacs.uids import ArchiveId, Uid
 
@@ -276,3 +279,43 @@ def test_composed_answers_go_after_a_day(cloud: MotoCloud) -> None:
     tomorrow = housekeeping.utc_now() + timedelta(days=1, minutes=1)
     assert housekeeping.expire_exports(objects, clock=lambda: tomorrow) == 1
     assert keys(cloud, "archive") == ["blobs/thumbs/hosp1/1/2.jpg"]
+
+
+# Compactor
+
+
+def images_of_days_ago(cloud: MotoCloud, count: int) -> None:
+    """One image an upload; the archive has been quiet since."""
+    three_days_ago = Effects(clock=lambda: time.time() - 3 * 86_400)
+    workspace = cloud.runtime.unscoped_workspace(HOSP)
+    for number in range(1, count + 1):
+        key = workspace.store.upload_key(arrivals.new_arrival())
+        workspace.store.inbox.put(key, slice_of(number=number))
+        assert ingest_object(workspace, key, effects=three_days_ago) is not None
+
+
+def test_the_compactor_makes_few_packs_of_many_and_says_how_many(
+    cloud: MotoCloud, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """In its log and metrics: numbers, and no name, number or UID of anybody."""
+    images_of_days_ago(cloud, 10)
+    done = load_function("compactor").handler({}, Context())
+    assert {name: done[name] for name in ("series", "packs", "into", "failed")} == {
+        "series": 1,
+        "packs": 10,
+        "into": 1,
+        "failed": 0,
+    }
+    found = contents.series_contents(cloud.runtime.unscoped_workspace(HOSP), STUDY, SERIES)
+    assert (len(found.packs), found.summary.number_of_instances) == (1, 10)
+    said = capsys.readouterr().out
+    assert '"Packs"' in said
+    assert not any(word in said for word in ("Nguy", "TEST-1", str(STUDY)))
+
+
+def test_the_compactor_can_be_switched_off(cloud: MotoCloud, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And does nothing then."""
+    images_of_days_ago(cloud, 10)
+    monkeypatch.setenv("MAYPACS_COMPACT_AFTER_HOURS", "0")
+    assert set(load_function("compactor").handler({}, Context()).values()) == {0}
+    assert len(contents.series_contents(cloud.runtime.unscoped_workspace(HOSP), STUDY, SERIES).packs) == 10

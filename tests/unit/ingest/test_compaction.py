@@ -13,7 +13,8 @@ from tests.support.instances import slice_of
 from tests.support.workspaces import Bench, every_byte_is_there, visible
 
 from maypacs import arrivals, compaction, holds
-from maypacs.compaction import Compacted, compact
+from maypacs.compact_series import Compacted
+from maypacs.compaction import compact, plan_only
 from maypacs.decisions import decide_removal
 from maypacs.delete import delete_instance, delete_series, delete_study
 from maypacs.errors import GoneError
@@ -58,8 +59,8 @@ class Hospital:
         for number in range(1, count + 1):
             self.send(number)
 
-    def compact(self, **options: bool) -> Compacted:
-        return compact(self.workspace, quiet_hours=24, effects=self.effects, **options)
+    def compact(self, quiet_hours: int = 24, *, at_once: bool = False) -> Compacted:
+        return compact(self.workspace, quiet_hours=quiet_hours, effects=self.effects, at_once=at_once)
 
     def packs(self) -> list[str]:
         return [head.key for head in self.bench.objects.list("blobs/packs/")]
@@ -392,7 +393,7 @@ def test_a_dry_run_says_what_it_would_do_and_does_nothing(hospital: Hospital) ->
     hospital.send_all()
     hospital.clock.advance(2 * DAY)
     before = hospital.packs(), hospital.waiting()
-    done = hospital.compact(dry_run=True)
+    done = plan_only(hospital.workspace, hospital.waiting())
     assert (done.series, done.packs, done.into) == (1, 12, 1)
     assert done.bytes_written > 12 * len(slice_of())
     assert (hospital.packs(), hospital.waiting()) == before
@@ -402,8 +403,9 @@ def test_now_waits_for_no_quiet_but_for_the_readers_of_what_was_replaced(hospita
     """As an operator asks for it after a large import."""
     hospital.send_all()
     assert hospital.compact().series == 0
-    assert hospital.compact(now=True).series == 1
-    assert hospital.compact(now=True).cleaned == 0
+    assert hospital.compact(at_once=True).series == 0, "not quiet"
+    assert hospital.compact(0, at_once=True).series == 1
+    assert hospital.compact(0, at_once=True).cleaned == 0
     hospital.check(range(1, 13))
 
 

@@ -25,7 +25,8 @@ from tests.unit.ingest.test_storms import Delivery, arrival, deliveries, quiet, 
 from tests.unit.ingest.test_storms_of_deletions import only_what_lives_is_served, until_it_is_done
 
 from maypacs import holds
-from maypacs.compaction import Compacted, compact
+from maypacs.compact_series import Compacted
+from maypacs.compaction import compact
 from maypacs.delete import delete_instance, delete_series
 from maypacs.errors import MayPACSError
 from maypacs.index import contents, due, merging
@@ -294,7 +295,7 @@ def live(bench: Bench, effects: Effects, upload: Delivery, act: str, compacts: b
     elif act == "days":
         until_it_is_done(lambda: delete_series(bench.workspace(), STUDY, first[0], WHO, effects=effects))
     elif compacts:
-        done = compact(bench.workspace(), quiet_hours=0, effects=effects, now=True)
+        done = compact(bench.workspace(), quiet_hours=0, effects=effects, at_once=True)
         assert done.failed == 0, done.faults
 
 
@@ -322,7 +323,7 @@ def test_two_workers_at_once_with_deliveries_over_the_chaos_table(uploads: list[
             table = ChaosTable(bench.table, seed=seed + 500 + number)
             while not stop.is_set():
                 try:
-                    compact(bench.workspace(table), quiet_hours=0, effects=effects, now=True)
+                    compact(bench.workspace(table), quiet_hours=0, effects=effects, at_once=True)
                 except MayPACSError:
                     continue  # the rows of those that wait could not be read
                 except BaseException as error:

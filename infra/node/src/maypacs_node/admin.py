@@ -11,15 +11,21 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
+from maypacs import compaction
 from maypacs.access import accounts, edges, keys
 from maypacs.access.accounts import Archive, NewUser
 from maypacs.access.principals import Role, role
+from maypacs.compact_series import Compacted
+from maypacs.index.due import row_of, waiting
 from maypacs.index.table import Table
 from maypacs.reindex import Reindexed, reindex
 from maypacs.runtime import Runtime
 from maypacs.uids import archive_id
 from maypacs_node.home import Home, NodeError
 from maypacs_node.seaweed import SeaweedFS
+
+#: Where compaction by the clock is switched off.
+DEFAULT_QUIET_HOURS = 24
 
 
 def runtime(home: Home, store: Mapping[str, str] | None = None) -> Runtime:
@@ -89,3 +95,26 @@ def reindex_archives(home: Home, archive: str | None = None) -> Iterator[tuple[s
         chosen = [archive_id(archive)] if archive else [a.archive_id for a in accounts.list_archives(built.accounts)]
         for each in chosen:
             yield each, reindex(built.unscoped_workspace(each))
+
+
+def compact_archives(
+    home: Home, archive: str | None = None, *, every: bool = False, now: bool = False, dry_run: bool = False
+) -> Iterator[tuple[str, Compacted]]:
+    """``every``: looks at all series, not only at those that wait. ``now``: quiet or not."""
+    with object_store(home) as store:
+        built = runtime(home, store)
+        chosen = [archive_id(archive)] if archive else [a.archive_id for a in accounts.list_archives(built.accounts)]
+        quiet = 0 if now else built.settings.compact_after_hours or DEFAULT_QUIET_HOURS
+        for each in chosen:
+            workspace = built.unscoped_workspace(each)
+            if dry_run:
+                rows = set(waiting(workspace.table, each))
+                if every:
+                    known = {row.key for row in rows}
+                    found = (row_of(heads, 0) for heads in compaction.wanting(workspace))
+                    rows |= {row for row in found if row.key not in known}
+                yield each, compaction.plan_only(workspace, rows)
+                continue
+            if every:
+                compaction.register(workspace)
+            yield each, compaction.compact(workspace, quiet_hours=quiet, at_once=True)

@@ -115,6 +115,13 @@ def _parser() -> argparse.ArgumentParser:
 
     cost.register(commands)
 
+    few = commands.add_parser("compact", parents=[data], help="put the many small packs of quiet series together")
+    few.add_argument("--archive", help="this archive only (default: all)")
+    few.add_argument("--all", action="store_true", help="look at every series: what was stored by an older version too")
+    few.add_argument("--now", action="store_true", help="series that were written to lately too")
+    few.add_argument("--dry-run", action="store_true", help="only say what it would do")
+    few.set_defaults(run=_compact)
+
     backup = commands.add_parser("backup", help="backups of users, keys and audit").add_subparsers(required=True)
     backup.add_parser("now", parents=[data], help="take one now and print its name").set_defaults(run=_backup_now)
     backup.add_parser("list", parents=[data], help="list them, the oldest first").set_defaults(run=_backup_list)
@@ -257,6 +264,22 @@ def _reindex(arguments: argparse.Namespace) -> int:
     for archive, done in admin.reindex_archives(Home(arguments.data), arguments.archive):
         print(f"{archive}: {done.studies} studies, {done.packs} packs, {done.unreadable_packs} unreadable")
     return 0
+
+
+def _compact(arguments: argparse.Namespace) -> int:
+    from maypacs_node import admin
+
+    failed = 0
+    for archive, done in admin.compact_archives(
+        Home(arguments.data), arguments.archive, every=arguments.all, now=arguments.now, dry_run=arguments.dry_run
+    ):
+        failed += done.failed
+        faults = f", {done.failed} failed ({', '.join(sorted(set(done.faults)))})" if done.failed else ""
+        print(
+            f"{archive}: {done.series} series, {done.packs} packs into {done.into}, "
+            f"{done.bytes_written / 1e6:.1f} MB written, {done.cleaned} replaced packs taken away{faults}"
+        )
+    return 1 if failed else 0
 
 
 if __name__ == "__main__":

@@ -47,6 +47,10 @@ class Settings:
     """MAYPACS_CORS_ORIGINS: comma list of other viewers' origins; credentials are never cookies, so * leaks nothing."""
     heartbeat_seconds: int = 60
     """MAYPACS_HEARTBEAT_SECONDS: how often edges say how they are (10 to 3600): what idle edges cost."""
+    compact_after_hours: int = 24
+    """MAYPACS_COMPACT_AFTER_HOURS: so long a series is quiet before its many small packs become few; 0: never."""
+    compact_seconds: int = 180
+    """MAYPACS_COMPACT_SECONDS: how long one run of the compactor may begin something new."""
 
     trash_days: int = 30
     """MAYPACS_TRASH_DAYS: how long what was deleted can be restored (0 to 36500; 0: for ever)."""
@@ -67,6 +71,12 @@ class Settings:
                 raise SettingsError(f"the setting {name} must be one of {', '.join(allowed)}")
             return value
 
+        def whole_number(name: str, default: int) -> int:
+            value = environ.get(name) or str(default)
+            if not value.isascii() or not value.isdigit():
+                raise SettingsError(f"the setting {name} must be a whole number")
+            return int(value)
+
         try:
             inline_limit = int(environ.get("MAYPACS_INLINE_LIMIT") or GATEWAY_INLINE_LIMIT)
         except ValueError:
@@ -80,6 +90,8 @@ class Settings:
         trash_days = environ.get("MAYPACS_TRASH_DAYS") or "30"
         if not (trash_days.isascii() and trash_days.isdigit() and int(trash_days[:9]) <= 36_500):
             raise SettingsError("the setting MAYPACS_TRASH_DAYS must be 0 to 36500 days")
+        compact_after_hours = whole_number("MAYPACS_COMPACT_AFTER_HOURS", 24)
+        compact_seconds = whole_number("MAYPACS_COMPACT_SECONDS", 180)
         return cls(
             index_table=required("MAYPACS_INDEX_TABLE"),
             accounts_table=required("MAYPACS_ACCOUNTS_TABLE"),
@@ -97,4 +109,6 @@ class Settings:
             trash_days=int(trash_days),
             cors_origins=tuple(o.strip() for o in environ.get("MAYPACS_CORS_ORIGINS", "*").split(",") if o.strip()),
             heartbeat_seconds=heartbeat_seconds,
+            compact_after_hours=compact_after_hours,
+            compact_seconds=compact_seconds,
         )

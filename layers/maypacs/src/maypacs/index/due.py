@@ -61,19 +61,26 @@ def _pk(archive_id: ArchiveId) -> str:
 
 def notice(table: Table, heads: Sequence[PackHead], now: int) -> bool:
     """Registers a series, given the heads of all its packs, if it wants it. True: there is a row of it now."""
-    over = series_rows.replaced(heads)
-    if not over and not _wants(heads):
+    if not wants(heads):
         return False
-    first = heads[0]
-    clean = now + GRACE if over else 0
-    row = Due(first.archive_id, first.study_instance_uid, first.series_instance_uid, now + FIRST_LOOK, clean)
+    row = row_of(heads, now)
     if table.get(*row.key) is None:
         with suppress(ConditionFailedError):  # somebody else did
             table.put(row.to_item(), condition=Absent())
     return True
 
 
-def _wants(heads: Sequence[PackHead]) -> bool:
+def row_of(heads: Sequence[PackHead], now: int) -> Due:
+    """A new row of the series of these packs."""
+    first = heads[0]
+    clean = now + GRACE if series_rows.replaced(heads) else 0
+    return Due(first.archive_id, first.study_instance_uid, first.series_instance_uid, now + FIRST_LOOK, clean)
+
+
+def wants(heads: Sequence[PackHead]) -> bool:
+    """Of all packs of a series: is there something to put together, or to take away?"""
+    if series_rows.replaced(heads):
+        return True
     return sum(merging.is_small(head) for head in heads) >= merging.MIN_PACKS and bool(merging.plan(heads))
 
 

@@ -1,0 +1,48 @@
+"""The schedule: the many small packs of quiet series become few, and what was replaced is taken away later."""
+
+from __future__ import annotations
+
+import functools
+import time
+from typing import Any
+
+from aws_lambda_powertools import Logger, Metrics
+from aws_lambda_powertools.metrics import MetricUnit
+
+from maypacs.access.accounts import list_archives
+from maypacs.compaction import compact_archives
+from maypacs.runtime import Runtime
+
+logger = Logger(service="compactor")
+metrics = Metrics(namespace="MayPACS", service="compactor")
+
+#: Of the time that a call has: what was begun is finished in the rest.
+SHARE = 0.6
+
+
+@functools.cache
+def runtime() -> Runtime:
+    return Runtime.from_environment()
+
+
+@metrics.log_metrics
+def handler(event: dict[str, Any], context: Any) -> dict[str, int]:
+    settings = runtime().settings
+    done = dict.fromkeys(("series", "packs", "into", "bytes_written", "cleaned", "failed"), 0)
+    archives = [each.archive_id for each in list_archives(runtime().accounts)] if settings.compact_after_hours else []
+    seconds = min(settings.compact_seconds, SHARE * context.get_remaining_time_in_millis() / 1000)
+    quiet = settings.compact_after_hours
+    runs = compact_archives(
+        archives, runtime().unscoped_workspace, quiet_hours=quiet, seconds=seconds, clock=time.monotonic
+    )
+    for archive_id, found in runs:
+        for name in done:
+            done[name] += getattr(found, name)
+        if found.faults:
+            logger.error("not compacted", extra={"archive": archive_id, "faults": found.faults})
+    for name, count in done.items():
+        unit = MetricUnit.Bytes if name == "bytes_written" else MetricUnit.Count
+        metrics.add_metric(name="".join(map(str.capitalize, name.split("_"))), unit=unit, value=count)
+    if any(done.values()):
+        logger.info("compacted", extra=done)
+    return done
