@@ -11,6 +11,7 @@ from aws_lambda_powertools.metrics import MetricUnit
 
 from maypacs.access.accounts import list_archives
 from maypacs.compaction import compact_archives
+from maypacs.merge import DamagedError
 from maypacs.runtime import Runtime
 
 logger = Logger(service="compactor")
@@ -25,10 +26,10 @@ def runtime() -> Runtime:
     return Runtime.from_environment()
 
 
-@metrics.log_metrics
 def handler(event: dict[str, Any], context: Any) -> dict[str, int]:
     settings = runtime().settings
     done = dict.fromkeys(("series", "packs", "into", "bytes_written", "cleaned", "failed"), 0)
+    damaged = 0
     archives = [each.archive_id for each in list_archives(runtime().accounts)] if settings.compact_after_hours else []
     seconds = min(settings.compact_seconds, SHARE * context.get_remaining_time_in_millis() / 1000)
     quiet = settings.compact_after_hours
@@ -40,9 +41,13 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, int]:
             done[name] += getattr(found, name)
         if found.faults:
             logger.error("not compacted", extra={"archive": archive_id, "faults": found.faults})
-    for name, count in done.items():
-        unit = MetricUnit.Bytes if name == "bytes_written" else MetricUnit.Count
-        metrics.add_metric(name="".join(map(str.capitalize, name.split("_"))), unit=unit, value=count)
-    if any(done.values()):
+        damaged += found.faults.count(DamagedError.__name__)
+    if any(done.values()):  # a metric is paid for by the hour in which it is told
+        for name, count in done.items():
+            unit = MetricUnit.Bytes if name == "bytes_written" else MetricUnit.Count
+            metrics.add_metric(name="".join(map(str.capitalize, name.split("_"))), unit=unit, value=count)
+        metrics.flush_metrics()
         logger.info("compacted", extra=done)
+    if damaged:  # seen by the alarm: it is no matter of trying again
+        raise DamagedError(f"what is stored of {damaged} series is not what the index says")
     return done

@@ -191,6 +191,7 @@ def test_every_function_has_a_role_that_says_what_it_is_for() -> None:
         "IngestBulk": "IngestRole",
         "Thumbnails": "ThumbnailsRole",
         "Housekeeper": "HousekeeperRole",
+        "Compactor": "CompactorRole",
         "Eraser": "EraserRole",
     }
 
@@ -203,6 +204,7 @@ def test_every_function_has_a_role_that_says_what_it_is_for() -> None:
         ("ThumbnailsRole", {"dynamodb:PutItem", "s3:DeleteObject", "InboxBucketArn"}),
         ("IngestRole", {"Query AccountsTableArn", "PutItem AccountsTableArn", "DeleteObject decisions"}),
         ("HousekeeperRole", {"dynamodb:", "s3:GetObject", "s3:PutObject"}),
+        ("CompactorRole", {"InboxBucketArn", "DeleteObject decisions", "DeleteObject trash", "s3:DeleteObjectVersion"}),
         ("EraserRole", {"PutItem AccountsTableArn", "GetItem AccountsTableArn", "DeleteObject decisions", "sqs:"}),
     ],
 )

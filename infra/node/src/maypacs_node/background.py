@@ -3,7 +3,8 @@
 - `ingest` looks at the inbox (at once after a nudge, else every second) and calls `functions/ingest` for each object
   with the SQS message that AWS would deliver. Objects that take long (zip, tar, above 256 MiB) go to a `bulk`
   process of their own, one at a time, as they have a queue of their own on AWS.
-- `chores` makes thumbnails, calls `functions/housekeeper` and `functions/eraser` by the clock, and takes backups: ingest waits for none.
+- `chores` makes thumbnails, calls the functions that go by the clock (`SCHEDULED`), and takes backups: ingest waits for
+  none.
 
 A delivery is counted in a file before the function is called, so that an object whose function dies (with the whole
 process) comes back with a higher ApproximateReceiveCount, until ingest puts it into quarantine unread.
@@ -34,6 +35,7 @@ BULK_SUFFIXES = (".zip", ".tar", ".tgz", ".tar.gz")
 INGEST_SECONDS = 120.0
 BULK_SECONDS = 900.0
 HOUSEKEEPER_SECONDS = 300.0
+SCHEDULED = ("housekeeper", "compactor", "eraser")
 _LONGEST_BACKOFF = 60.0
 _LEFT_ALONE = 60.0
 #: It fails while the series is not in the index yet (a sidecar is written first); 2, 4, 8 … 60 seconds apart.
@@ -254,7 +256,7 @@ def chores(functions: Functions, thumbnails: Path) -> None:
                 queue.put_back(path)
                 retry_at[path] = time.monotonic() + min(_LONGEST_BACKOFF, 2.0 ** tries[path])
         if time.monotonic() >= next_housekeeping:
-            for name in ("housekeeper", "eraser"):
+            for name in SCHEDULED:
                 deliver(functions, name, notifications.schedule_event(name), seconds=BULK_SECONDS)
             next_housekeeping = time.monotonic() + every
             upkeep.abort_old_uploads()

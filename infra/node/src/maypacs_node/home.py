@@ -122,6 +122,8 @@ class Home:
             # The host in front of the functions writes the X-Forwarded-* headers itself, as API Gateway does.
             "MAYPACS_TRUST_FORWARDED": "1",
             "MAYPACS_TRASH_DAYS": os.environ.get("MAYPACS_TRASH_DAYS", "30"),
+            # Thumbnails wait while a run of it goes on.
+            "MAYPACS_COMPACT_SECONDS": os.environ.get("MAYPACS_COMPACT_SECONDS", "20"),
             "POWERTOOLS_METRICS_NAMESPACE": "MayPACS",
             "POWERTOOLS_METRICS_DISABLED": "true",
             "POWERTOOLS_TRACE_DISABLED": "true",
