@@ -1,4 +1,4 @@
-"""A ``multipart/related`` answer, read part by part and in pieces (RFC 2046 5.1.1, PS3.18 8.6.1.2.1)."""
+"""A ``multipart/related`` message, read part by part and in pieces (RFC 2046 5.1.1, PS3.18 8.6.1.2.1)."""
 
 from __future__ import annotations
 
@@ -9,10 +9,19 @@ from typing import Final, Protocol, Self
 
 import urllib3
 
-from edge_forwarder.errors import CloudAwayError
+from edge_forwarder.errors import CloudAwayError, EdgeError
 
 _PIECE: Final = 256 * 1024
 _MAX_HEAD: Final = 16 * 1024
+
+
+def boundary_of(content_type: str) -> str | None:
+    """The boundary of a multipart message, by its Content-Type; None if it has none that may be one."""
+    message = Message()
+    message["Content-Type"] = content_type
+    boundary = message.get_param("boundary")
+    good = isinstance(boundary, str) and re.fullmatch(r"[ -~]{1,70}", boundary) is not None
+    return boundary if good and isinstance(boundary, str) else None
 
 
 class Source(Protocol):
@@ -20,9 +29,12 @@ class Source(Protocol):
 
 
 class Parts:
-    """Iterate over the parts; each is an iterator over its pieces, to be read before the next. Raises CloudAwayError
-    for what is no such message, or ends too early.
+    """Iterate over the parts; each is an iterator over its pieces, to be read before the next. Raises `error` for what
+    is no such message, or ends too early.
     """
+
+    error: type[EdgeError] = CloudAwayError
+    broke_off = "the cloud broke off"
 
     def __init__(self, source: Source, boundary: str) -> None:
         self._source, self._buffer = source, bytearray(b"\r\n")
@@ -31,10 +43,8 @@ class Parts:
 
     @classmethod
     def of(cls, response: urllib3.BaseHTTPResponse) -> Self:
-        message = Message()
-        message["Content-Type"] = response.headers.get("Content-Type", "")
-        boundary = message.get_param("boundary")
-        if not isinstance(boundary, str) or not re.fullmatch(r"[ -~]{1,70}", boundary):
+        boundary = boundary_of(response.headers.get("Content-Type", ""))
+        if boundary is None:
             raise CloudAwayError("what answered is not the archive: no multipart message")
         return cls(response, boundary)
 
@@ -56,7 +66,7 @@ class Parts:
         """Up to the empty line; what a part is, its own bytes say."""
         while (end := self._buffer.find(b"\r\n\r\n")) < 0:
             if len(self._buffer) > _MAX_HEAD:
-                raise CloudAwayError("a part without an end of its head")
+                raise self.error("a part without an end of its head")
             self._more()
         del self._buffer[: end + 4]
 
@@ -85,7 +95,7 @@ class Parts:
         try:
             data = self._source.read(_PIECE)
         except urllib3.exceptions.HTTPError as error:
-            raise CloudAwayError(f"the cloud broke off ({type(error).__name__})") from None
+            raise self.error(f"{self.broke_off} ({type(error).__name__})") from None
         if not data:
-            raise CloudAwayError("the cloud broke off")
+            raise self.error(self.broke_off)
         self._buffer += data
