@@ -49,6 +49,7 @@ class StubEdge(Child):
             "# read_timeout_seconds = ": "read_timeout_seconds = 5.0",
             "# min_free_mib = ": "min_free_mib = 16",
             "# quiet_seconds = ": "quiet_seconds = 1.0",
+            "# quiet_seconds_by_modality = ": "quiet_seconds_by_modality = { US = 1.0 }",
         }
         for line in filter(None, extra.splitlines()):
             changes[f"# {line.partition(' = ')[0]} = "] = line

@@ -11,7 +11,9 @@ files (pure)       part10, peek, packs, planner, rewrite                       t
 durable state      spool (the truth), journal (rebuilt from the spool),        files; two SQLite files
                    ledger (what was sent and promised; cannot be rebuilt)
 by other processes intake (the edge's side and theirs), attention              what is handed over, set aside
-cloud              cloud, dicomweb, multipart, retry                           connections
+cloud              cloud, inbox, in_parts, dicomweb, multipart, retry          connections
+uplink             windows, waiting, asking, urgency (pure), throttle,         the tap; what waits for it
+                   sender, settle, tidying
 reading            query (pure), find, fetch, retrieve, cache                  the cache, which can be deleted
 promising          commitment, evidence                                        requests, by way of the ledger
 bulk               importing/ (send), migrating/ (migrate), progress           what they have sent, fetched

@@ -1,6 +1,7 @@
 """What the cloud would not take as it is: folders of ``attention/``, one an upload, each with a ``reason.json``.
 
-Any process may look here and take files away, beside an edge that runs: that one only adds to it.
+Any process may look here and take files away, beside an edge that runs: that one adds to it, and deletes what is old
+(`tidying`).
 """
 
 from __future__ import annotations
@@ -20,6 +21,8 @@ from edge_forwarder.errors import UnreadableError
 from edge_forwarder.peek import identify
 
 REASON: Final = "reason.json"
+#: In a folder that is to go: what is in it says why.
+NOTICE: Final = "will-be-deleted.txt"
 #: The edge finishes with what it sets aside before a file of it is handed over again (seconds).
 _SETTLED_SECONDS: Final = 2.0
 
@@ -36,10 +39,17 @@ class Entry:
     """By SOP Instance UID, as far as the cloud said."""
     at: float
     """When it was set aside: seconds since the epoch."""
+    arrival: str = ""
+    """The arrival id of the upload."""
 
     @property
     def name(self) -> str:
         return self.folder.name
+
+    @property
+    def bytes(self) -> int:
+        """Of its files. Raises OSError."""
+        return sum(file.stat().st_size for file in self.files)
 
 
 def entries(folder: Path) -> list[Entry]:
@@ -51,7 +61,8 @@ def entries(folder: Path) -> list[Entry]:
             by_uid = {str(i["sop_instance_uid"]): str(i["reason"]) for i in told.get("instances", ())}
             files = tuple(sorted(reason.parent.glob("*.dcm")))
             reasons = tuple(str(r) for r in told["reasons"])
-            found.append(Entry(reason.parent, str(told["state"]), reasons, files, by_uid, float(told.get("at") or 0)))
+            state, at, arrival = str(told["state"]), float(told.get("at") or 0), str(told.get("arrival") or "")
+            found.append(Entry(reason.parent, state, reasons, files, by_uid, at, arrival))
     return found
 
 
@@ -120,7 +131,8 @@ def _tidy(entry: Entry) -> None:
     """Without images the reason is of no use."""
     if not any(entry.folder.glob("*.dcm")):
         with contextlib.suppress(OSError):
-            (entry.folder / REASON).unlink(missing_ok=True)
+            for name in (NOTICE, REASON):
+                (entry.folder / name).unlink(missing_ok=True)
             entry.folder.rmdir()
 
 

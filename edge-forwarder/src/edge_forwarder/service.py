@@ -14,6 +14,7 @@ from edge_forwarder.cloud import Cloud
 from edge_forwarder.commitment import Commitments
 from edge_forwarder.config import MIB, Config
 from edge_forwarder.dicomweb import DicomWeb
+from edge_forwarder.errors import ConfigError
 from edge_forwarder.evidence import Evidence
 from edge_forwarder.fetch import Fetcher
 from edge_forwarder.find import Find
@@ -41,8 +42,11 @@ from edge_forwarder.services import Service as ServiceOfCommand
 from edge_forwarder.settle import Settler
 from edge_forwarder.spool import Spool
 from edge_forwarder.statuses import Command
+from edge_forwarder.stow.server import StowServer
+from edge_forwarder.stow.store import Store
 from edge_forwarder.tenant import note_tenant
 from edge_forwarder.throttle import Throttle
+from edge_forwarder.tidying import Tidying
 from edge_forwarder.uploader import Uploader
 from edge_forwarder.urgency import Urgency
 from edge_forwarder.watcher import Watcher
@@ -100,6 +104,14 @@ class Service:
             self.keeper.is_stat = Urgency.of(upload).is_stat
             self.archive = DicomWeb(config.cloud, keys, config.retrieve)
             self.intake = Intake(self.spool, self.ledger, self.keeper.stored, self.uploader.hurry, log)
+            self.tidying = Tidying(
+                self.spool,
+                self.journal,
+                Inbox(self.cloud),
+                log,
+                max_age=config.spool.attention_days * 86400,
+                max_bytes=config.spool.attention_mib * MIB,
+            )
             calls_by_tls = any(device.tls for device in config.devices)
             self._client_tls = tls.client_context(config) if calls_by_tls else None
             judge = Evidence(self.ledger, self.archive, self._is_spooled, self.keeper.caught_up)
@@ -109,6 +121,7 @@ class Service:
             receiver = Receiver(config, self.spool, log, self.keeper.stored, self.keeper.ended, self._refused, offer)
             self.keeper.noticed = receiver.sightings.is_modality
             self.listener = Listener(receiver, tls.server_context(config)) if listen else None
+            self.stow = self._stow(keys) if listen and config.stow.port else None
             self.monitor = self._monitor(keys, line, receiver.sightings) if listen else None
         except BaseException:
             self.spool.close()
@@ -127,10 +140,13 @@ class Service:
         self.commitments.start()
         self.cache.start()
         self.intake.start()
+        self.tidying.start()
         if self.monitor is not None:
             self.monitor.start()
         if self.listener is not None:
             self.listener.start()
+            if self.stow is not None:
+                self.stow.start()
             self._log.info("started", version=__version__, host=self.listener.host, port=self.listener.port)
 
     def stop(self) -> None:
@@ -139,11 +155,14 @@ class Service:
         """
         if self.listener is not None:
             self.listener.stop(seconds=6.0)
+        if self.stow is not None:
+            self.stow.stop(seconds=4.0)
         if self.monitor is not None:
             self.monitor.stop()
         self.intake.stop(seconds=2.0)
         self.commitments.stop(seconds=2.0)
         self.cache.stop(seconds=1.0)
+        self.tidying.stop(seconds=1.0)
         self.keeper.stop(seconds=4.0)
         self.uploader.stop(seconds=4.0)
         self.watcher.stop(seconds=2.0)
@@ -153,6 +172,18 @@ class Service:
         self.ledger.close()
         self.spool.close()
         self._log.info("stopped")
+
+    def _stow(self, keys: KeyRing) -> StowServer:
+        """The local STOW-RS endpoint."""
+        config = self._config
+        store = Store(
+            self.spool, self.keeper.stored, self.keeper.ended, self._refused, max_instances=config.stow.max_instances
+        )
+        root = f"{config.cloud.url.rstrip('/')}/dicomweb/{keys.archive}"
+        secure = tls.server_context(config) if config.stow.tls else None
+        if config.stow.tls and secure is None:
+            raise ConfigError("[stow] tls needs [tls] certificate and key")
+        return StowServer(config.stow, store, root, self._log, secure)
 
     def _monitor(self, keys: KeyRing, line: Line, sightings: Sightings) -> Monitor:
         listener = self.listener

@@ -165,7 +165,13 @@ def _queue(queue: Queue | None, now: float) -> dict[str, Any]:
 
 def _attention(folder: Path) -> list[dict[str, Any]]:
     return [
-        {"pack": e.name, "state": e.state, "instances": len(e.files), "reasons": list(e.reasons)}
+        {
+            "pack": e.name,
+            "state": e.state,
+            "instances": len(e.files),
+            "reasons": list(e.reasons),
+            "will_be_deleted": (e.folder / attention.NOTICE).exists(),
+        }
         for e in attention.entries(folder)
     ]
 
@@ -219,7 +225,8 @@ def as_text(report: dict[str, Any]) -> str:
         lines.append(f"Upload {entry['pack']} failed {entry['attempts']} times, is tried again: {entry['error']}.")
     for entry in report["attention"]:
         why = "; ".join(entry["reasons"]) or entry["state"]
-        lines.append(f"Needs a person: {entry['instances']} images in attention/{entry['pack']}: {why}.")
+        goes = " WILL BE DELETED HERE within a day, for its age or size." if entry["will_be_deleted"] else ""
+        lines.append(f"Needs a person: {entry['instances']} images in attention/{entry['pack']}: {why}.{goes}")
     return "\n".join(lines)
 
 

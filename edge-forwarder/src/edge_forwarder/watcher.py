@@ -19,7 +19,9 @@ from edge_forwarder.line import Line
 from edge_forwarder.logs import Log
 from edge_forwarder.settle import Settler
 
-_FIRST_LOOK: Final = 0.2
+#: The first look is when uploads have been indexed by, of late; within these bounds (seconds).
+_SOONEST: Final = 0.2
+_LATEST: Final = 5.0
 #: An object that is in no inbox and has no receipt is looked for so often and so long (seconds) before it is sent
 #: again.
 _LOST_LOOKS: Final = 3
@@ -34,8 +36,31 @@ class _Watched:
     pack: str
     since: float
     due: float
-    pause: float = _FIRST_LOOK
+    pause: float
     lost: int = 0
+
+
+@dataclass(slots=True)
+class Pace:
+    """How long the cloud takes to index an upload, of late: a question before that is a question for nothing."""
+
+    seconds: float = 0.0
+    """0: not known yet."""
+
+    @property
+    def first(self) -> float:
+        """When to look first, after the upload."""
+        return min(max(0.8 * self.seconds, _SOONEST), _LATEST)
+
+    @property
+    def second(self) -> float:
+        """How long after that to look again; from then on twice as long each time."""
+        return max(0.5 * self.first, _SOONEST)
+
+    def learn(self, seconds: float) -> None:
+        """An upload was found indexed so long after it was sent: a slow one counts a little, a quick one at once."""
+        slower = self.seconds and seconds > self.seconds
+        self.seconds = 0.7 * self.seconds + 0.3 * seconds if slower else seconds
 
 
 class Watcher:
@@ -47,6 +72,7 @@ class Watcher:
         self._wake = threading.Condition()
         self._watched: dict[str, _Watched] = {}
         """By arrival id."""
+        self._pace = Pace()
         self._stopping = False
         self._thread = threading.Thread(target=self._run, name="watcher", daemon=True)
         self._damages: dict[str, int] = {}
@@ -70,7 +96,7 @@ class Watcher:
     def watch(self, pack: str, arrival: str) -> None:
         now = time.monotonic()
         with self._wake:
-            self._watched[arrival] = _Watched(pack, now, now + _FIRST_LOOK)
+            self._watched[arrival] = _Watched(pack, now, now + self._pace.first, self._pace.second)
             self._wake.notify()
 
     def _run(self) -> None:
@@ -98,7 +124,9 @@ class Watcher:
                 now = time.monotonic()
                 wait = max(min(w.due for w in self._watched.values()) - now, self._line.pause_left())
                 if wait <= 0:
-                    due = sorted((w.due, arrival) for arrival, w in self._watched.items() if w.due <= now)
+                    # One question for all that are due, or will be in a moment.
+                    soon = ((w, arrival) for arrival, w in self._watched.items() if w.due <= now + w.pause / 2)
+                    due = sorted((w.due, arrival) for w, arrival in soon)
                     return [arrival for _, arrival in due[:BATCH]]
                 self._wake.wait(wait)
         return []
@@ -108,8 +136,8 @@ class Watcher:
         with self._wake:
             for arrival in arrivals:
                 if (watched := self._watched.get(arrival)) is not None:
-                    watched.pause = min(watched.pause * 2, self._longest_pause)
                     watched.due = time.monotonic() + watched.pause
+                    watched.pause = min(watched.pause * 2, self._longest_pause)
 
     def _hear(self, answer: UploadStatus) -> None:
         with self._wake:
@@ -120,6 +148,7 @@ class Watcher:
             self._log.warning("an upload arrived damaged: sent again", pack=watched.pack, arrival=answer.arrival)
             self._repeat(watched.pack, keep_arrival=False, delay=self._damaged(watched.pack))
         elif answer.state in ("indexed", "partial", "quarantined"):
+            self._pace.learn(time.monotonic() - watched.since)
             self._settler.heard(watched.pack, answer)
         elif answer.state == "pending":
             watched.lost = 0 if answer.in_inbox else watched.lost + 1

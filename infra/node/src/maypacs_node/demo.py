@@ -126,6 +126,8 @@ class Demo:
         text = re.sub(r"(?m)^port = .*$", f"port = {self.edge_port}", text, count=1)
         # The example listens on every address; the demo is for this machine, unless somebody says otherwise.
         text = re.sub(r'(?m)^# bind = "0\.0\.0\.0"$', f'bind = "{self.host}"', text, count=1)
+        # Nobody examines here: an ultrasound image need not wait for the next one.
+        text = re.sub(r"(?m)^# quiet_seconds_by_modality = .*$", "quiet_seconds_by_modality = {}", text, count=1)
         write_private(self.edge_config, text)
 
     def _draw(self, stack: ExitStack) -> tuple[Path, subprocess.Popen[bytes]]:
