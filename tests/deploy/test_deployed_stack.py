@@ -24,6 +24,7 @@ from tests.deploy.conftest import ORIGIN, ORIGIN_KEY, Deployed, eventually, send
 
 from maypacs.dicom.header import parse_header
 from maypacs.http.multipart import read_multipart
+from maypacs.index.dynamodb_table import DynamoDBTable
 from maypacs.pack.grammar import Instance, write_pack
 from maypacs.uids import ArchiveId
 
@@ -160,6 +161,45 @@ def test_stow_search_render_and_delete_work_through_the_gateway(deployed: Deploy
     assert deployed.ask("GET", f"{path}/series").status in {204, 404, 410}
 
 
+def test_a_person_erases_a_study_and_the_eraser_leaves_no_version_of_it(
+    deployed: Deployed, slices: list[bytes]
+) -> None:
+    """The key of a program may not; the function that alone may delete versions does, under its role."""
+    import pydicom
+    from samples.phantom import stable_uid
+
+    dataset = pydicom.dcmread(io.BytesIO(slices[0]))
+    study = dataset.StudyInstanceUID = stable_uid("deploy test", "erased")
+    buffer = io.BytesIO()
+    dataset.save_as(buffer, enforce_file_format=True)
+    headers = {"Content-Type": "application/dicom", "Accept": "application/dicom+json"}
+    stored = deployed.ask("POST", "/dicomweb/hosp1/studies", headers=headers, body=buffer.getvalue())
+    assert stored.status == 200, stored.body
+    path = f"/dicomweb/hosp1/studies/{study}"
+    asked = json.dumps({"reason": "yêu cầu", "confirm": str(study)}).encode()
+    assert deployed.ask("POST", f"{path}/erase", body=asked).status == 403
+    user = {"user": "thu", "role": "admin", "password": "mật khẩu thử nghiệm"}
+    assert deployed.ask("POST", "/api/archives/hosp1/users", document=user).status == 201
+    token = deployed.ask("POST", "/api/login", document=user, headers={"Authorization": ""}).json()["access_token"]
+    assert deployed.ask("POST", f"{path}/erase", body=asked, key=token).status == 202
+    assert deployed.ask("GET", path).status == 410
+    s3 = deployed.session.client("s3")
+
+    def left() -> list[str]:
+        answer = s3.list_object_versions(Bucket=deployed.data["ArchiveBucket"])
+        listed = [*answer.get("Versions", []), *answer.get("DeleteMarkers", [])]
+        return [v["Key"] for v in listed if f"/{study}/" in v["Key"] and not v["Key"].startswith("decisions/")]
+
+    assert left()
+    answer = deployed.session.client("lambda").invoke(FunctionName=deployed.functions["Eraser"], Payload=b"{}")
+    report = json.loads(answer["Payload"].read())
+    assert "FunctionError" not in answer, report
+    assert (report["erasing"], report["failed"]) == (1, 0)
+    assert left() == []
+    waits = deployed.ask("GET", "/dicomweb/hosp1/erasures").json()["erasures"][0]
+    assert (waits["study"], waits["waits"]) == (str(study), "settling")
+
+
 def test_an_edge_enrols_uploads_by_its_grant_and_learns_that_it_is_indexed(
     deployed: Deployed, slices: list[bytes]
 ) -> None:
@@ -223,6 +263,47 @@ def test_the_housekeeper_may_do_what_it_does(deployed: Deployed) -> None:
     report = json.loads(answer["Payload"].read())
     assert "FunctionError" not in answer, report
     assert report["failed"] == 0
+
+
+def test_the_compactor_makes_one_pack_of_many_under_its_role(deployed: Deployed, slices: list[bytes]) -> None:
+    """Ten images that came one by one, days ago; later, what was replaced goes."""
+    import pydicom
+    from samples.phantom import stable_uid
+
+    dataset = pydicom.dcmread(io.BytesIO(slices[0]))
+    study, series = (stable_uid("deploy test", f"compacted {level}") for level in ("study", "series"))
+    dataset.StudyInstanceUID, dataset.SeriesInstanceUID = study, series
+    headers = {"Content-Type": "application/dicom", "Accept": "application/dicom+json"}
+    for number in range(1, 11):
+        dataset.SOPInstanceUID = dataset.file_meta.MediaStorageSOPInstanceUID = stable_uid("deploy test", number)
+        dataset.InstanceNumber = number
+        buffer = io.BytesIO()
+        dataset.save_as(buffer, enforce_file_format=True)
+        stored = deployed.ask("POST", "/dicomweb/hosp1/studies", headers=headers, body=buffer.getvalue())
+        assert stored.status == 200, stored.body
+    table = DynamoDBTable(deployed.data["IndexTable"], client=deployed.session.client("dynamodb"))
+    s3 = deployed.session.client("s3")
+
+    def days_later() -> dict[str, int]:
+        """The clock of the rows is set back; the schedule calls."""
+        table.update("hosp1#C", f"{study}#{series}", set={"due": 0, "clean": 1})
+        table.update(f"hosp1#S#{study}", f"1#{series}", set={"revision": 1})
+        answer = deployed.session.client("lambda").invoke(FunctionName=deployed.functions["Compactor"], Payload=b"{}")
+        report: dict[str, int] = json.loads(answer["Payload"].read())
+        assert "FunctionError" not in answer, report
+        return report
+
+    def packs() -> int:
+        listed = s3.list_objects_v2(Bucket=deployed.data["ArchiveBucket"], Prefix=f"blobs/packs/hosp1/{study}/")
+        return int(listed["KeyCount"])
+
+    before = deployed.ask("GET", f"/dicomweb/hosp1/studies/{study}/metadata").json()
+    assert (len(before), packs()) == (10, 10)
+    report = days_later()
+    assert (report["series"], report["packs"], report["into"], report["failed"]) == (1, 10, 1, 0)
+    assert packs() == 11
+    assert (days_later()["cleaned"], packs()) == (10, 1)
+    assert deployed.ask("GET", f"/dicomweb/hosp1/studies/{study}/metadata").json() == before
 
 
 def test_the_api_is_shut_to_those_who_do_not_come_through_the_front_door(deployed: Deployed) -> None:

@@ -47,14 +47,17 @@ def read_template(path: Path) -> dict[str, Any]:
     return template
 
 
-def with_numbers(node: Any, values: Mapping[str, int]) -> Any:
-    """The template with references to Number parameters replaced by numbers: the emulator keeps them as text."""
+def with_numbers(node: Any, values: Mapping[str, int], *, as_text: bool = False) -> Any:
+    """The template with references to Number parameters replaced by numbers: the emulator keeps them as text. In the
+    environment of a function they are text."""
     if isinstance(node, dict):
         if set(node) == {"Ref"} and node["Ref"] in values:
-            return values[node["Ref"]]
-        return {name: with_numbers(value, values) for name, value in node.items()}
+            return str(values[node["Ref"]]) if as_text else values[node["Ref"]]
+        return {
+            name: with_numbers(value, values, as_text=as_text or name == "Variables") for name, value in node.items()
+        }
     if isinstance(node, list):
-        return [with_numbers(value, values) for value in node]
+        return [with_numbers(value, values, as_text=as_text) for value in node]
     return node
 
 
