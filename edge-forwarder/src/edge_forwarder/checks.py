@@ -16,14 +16,13 @@ from urllib.parse import urlsplit
 
 from edge_forwarder import tls
 from edge_forwarder.cloud import Cloud
-from edge_forwarder.config import MIB, Config, DeviceConfig, load_credentials
+from edge_forwarder.config import MIB, Config, load_credentials
 from edge_forwarder.errors import CloudError, ConfigError, EdgeError, NotAssociatedError, WireError
 from edge_forwarder.health import echo
 from edge_forwarder.inbox import Inbox
-from edge_forwarder.peers import peer_of
+from edge_forwarder.peers import advice, peer_of
 from edge_forwarder.scu import Peer
 from edge_forwarder.spool import free_bytes, is_locked
-from edge_forwarder.statuses import RejectReason, RejectSource
 
 #: Upload grants are good for 15 minutes: look at it, and wrong (seconds).
 _CLOCK: Final = (60.0, 600.0)
@@ -176,25 +175,17 @@ def _devices(config: Config) -> Iterator[Check]:
         context = None
     devices = [d for d in config.devices if d.host and d.port and not (d.tls and context is None)]
     with ThreadPoolExecutor(_CALLS) as pool:
-        yield from pool.map(lambda device: _device(config, device, peer_of(config, device, context)), devices)
+        yield from pool.map(lambda device: _device(peer_of(config, device, context)), devices)
 
 
-def _device(config: Config, device: DeviceConfig, peer: Peer) -> Check:
-    name = f"device {device.ae_title.strip()} at {device.host}:{device.port}"
+def _device(peer: Peer) -> Check:
+    name = f"device {peer.called.strip()} at {peer.host}:{peer.port}"
     try:
         echo.echo(replace(peer, timeout=echo.TIMEOUT, connect_timeout=echo.TIMEOUT))
     except NotAssociatedError as error:
-        return Check(Level.WRONG, f"{name}: {error}{_what_to_do(config, device, error)}")
+        return Check(Level.WRONG, f"{name}: {error}{advice(error, peer)}")
     except WireError as error:
         return Check(
             Level.WRONG, f"{name}: {error}. Is it switched on? Check its host and port in [[device]], and the firewall"
         )
     return Check(Level.OK, f"{name} answers C-ECHO")
-
-
-def _what_to_do(config: Config, device: DeviceConfig, error: NotAssociatedError) -> str:
-    if error.rejection == (RejectSource.SERVICE_USER, RejectReason.USER_CALLING_AET_NOT_RECOGNIZED):
-        return f". It does not know us: enter our AE title {config.edge.ae_title}, address and port there"
-    if error.rejection == (RejectSource.SERVICE_USER, RejectReason.USER_CALLED_AET_NOT_RECOGNIZED):
-        return f". It does not answer to {device.ae_title.strip()}: correct ae_title in [[device]]"
-    return ""

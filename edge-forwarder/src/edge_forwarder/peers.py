@@ -5,7 +5,9 @@ from __future__ import annotations
 import ssl
 
 from edge_forwarder.config import Config, DeviceConfig
+from edge_forwarder.errors import NotAssociatedError
 from edge_forwarder.scu import Peer
+from edge_forwarder.statuses import RejectReason, RejectSource
 
 
 def peer_of(config: Config, device: DeviceConfig, client_tls: ssl.SSLContext | None) -> Peer:
@@ -19,3 +21,12 @@ def peer_of(config: Config, device: DeviceConfig, client_tls: ssl.SSLContext | N
         timeout=config.dimse.network_timeout_seconds,
         max_pdu=config.dimse.max_pdu,
     )
+
+
+def advice(error: NotAssociatedError, peer: Peer) -> str:
+    """What to do about a rejection, as the end of a sentence; empty when nobody knows."""
+    if error.rejection == (RejectSource.SERVICE_USER, RejectReason.USER_CALLING_AET_NOT_RECOGNIZED):
+        return f". It does not know us: enter our AE title {peer.calling}, address and port there"
+    if error.rejection == (RejectSource.SERVICE_USER, RejectReason.USER_CALLED_AET_NOT_RECOGNIZED):
+        return f". It does not answer to {peer.called.strip()}: correct ae_title in [[device]]"
+    return ""

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import urllib.request
 from collections.abc import Iterator
+from datetime import date
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -17,8 +18,14 @@ import pydicom
 import pytest
 from tests.support.orthanc import Orthanc
 from tests.support.processes import BIN, wait_until
+from tests.support.strange_pacs import StrangePacs
 from tests.support.stub_cloud import StubCloud
 from tests.support.stub_edge import AET, StubEdge, write_ct
+
+from edge_forwarder.migrating import source_pacs
+from edge_forwarder.migrating.periods import Days
+from edge_forwarder.migrating.source_pacs import Found, SourcePacs
+from edge_forwarder.scu import Peer
 
 pytestmark = pytest.mark.e2e
 
@@ -143,3 +150,84 @@ def test_a_source_that_does_not_know_us_is_told_of_with_what_to_do(
         assert f"does it know our AE title {AET}?" in unknown.stderr, unknown.stdout + unknown.stderr
         assert "no [[device]] with ae_title NOBODY" in migrate(edge, "--from", "NOBODY").stderr
         assert "is not YYYYMMDD" in migrate(edge, "--from", "ORTHANC", "--dates", "2024").stderr
+
+
+def image(folder: Path, study: str, number: int, time: str = "080000") -> pydicom.Dataset:
+    uid = f"{study}1.{number}"
+    ds = pydicom.dcmread(write_ct(folder / uid, study=study, series=f"{study}1", sop=uid, number=number))
+    ds.StudyDate, ds.StudyTime = "20240101", time
+    return ds
+
+
+@pytest.mark.parametrize("method", ["move", "get"])
+def test_a_source_that_misbehaves_gives_all_it_can_and_the_rest_is_named(
+    tmp_path: Path, cloud: StubCloud, method: str
+) -> None:
+    """It drops retrieves half way, counts nothing, lists no images of one study, and withholds an image of another."""
+    images = [image(tmp_path, f"2.25.{study}", n) for study in (1, 2, 3) for n in (1, 2, 3)]
+    pacs = StrangePacs(images, counts=False, unlisted=frozenset({"2.25.3"}), drops=2)
+    pacs.withheld = frozenset({"2.25.21.2"})
+    with pacs:
+        edge = edge_of(tmp_path, cloud, pacs.port, "STRANGE")
+        pacs.destination = ("127.0.0.1", edge.port)
+        words = ["--from", "STRANGE", "--method", method, "--dates", "20240101", "--report", tmp_path / "report.csv"]
+        with edge:
+            first = migrate(edge, *words)
+            assert first.returncode == 1, first.stdout + first.stderr
+            assert "2 studies are in the cloud as the source has them" in first.stdout
+            assert "1 studies DIFFER: 3 images there, 2 in the cloud" in first.stdout
+            assert "2.25.2: 3 there, 2 arrived, 2 in the cloud" in first.stdout
+            assert "    2.25.21.2: missing" in first.stdout
+            with (tmp_path / "report.csv").open() as file:
+                named = [(r["image"], r["fate"]) for r in csv.DictReader(file) if r["fate"] == "missing"]
+            assert named == [("2.25.21.2", "missing")]
+            sent = {str(i.SOPInstanceUID): i for i in images if i.SOPInstanceUID != "2.25.21.2"}
+            assert {part.sop for part in cloud.parts()} == set(sent)
+            assert all(pydicom.dcmread(BytesIO(part.data)) == sent[part.sop] for part in cloud.parts())
+            pacs.withheld, before = frozenset(), len(pacs.retrieves)
+            second = migrate(edge, *words)
+            assert second.returncode == 0, second.stdout + second.stderr
+            asked = [(r.QueryRetrieveLevel, r.get("SOPInstanceUID")) for r in pacs.retrieves[before:]]
+            assert asked == [("IMAGE", "2.25.21.2")]
+        assert len(cloud.parts()) == len(images)
+
+
+def test_a_rate_is_kept_and_a_rejection_says_what_to_do(tmp_path: Path, cloud: StubCloud) -> None:
+    """One image a second is one a second; who does not know us is told how to change that."""
+    images = [image(tmp_path, f"2.25.{study}", 1) for study in (1, 2, 3)]
+    with StrangePacs(images, known="ELSE") as pacs, edge_of(tmp_path, cloud, pacs.port, "STRANGE") as edge:
+        refused = migrate(edge, "--from", "STRANGE", "--method", "get", "--dates", "20240101")
+        assert refused.returncode == 1
+        assert f"It does not know us: enter our AE title {AET}" in refused.stderr
+    slow = ["--from", "STRANGE", "--method", "get", "--dates", "20240101", "--rate", "3600/h"]
+    with StrangePacs(images) as pacs:
+        edge = edge_of(tmp_path / "slow", cloud, pacs.port, "STRANGE")
+        done = migrate(edge, *slow)  # with no edge running
+        assert done.returncode == 0, done.stderr
+        assert pacs.retrieved_at[2] - pacs.retrieved_at[0] >= 2.0
+    assert {part.sop for part in cloud.parts()} == {"2.25.11.1", "2.25.21.1", "2.25.31.1"}
+
+
+@pytest.mark.parametrize("status", [0x0000, 0xA700], ids=["silently", "with a status"])
+def test_a_day_of_which_the_source_lists_only_some_is_asked_by_halves(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, status: int
+) -> None:
+    """Every study is found, through caps at each level, as long as a minute has no more than the cap."""
+    monkeypatch.setattr(source_pacs, "_ROUND", 5)
+    images = [image(tmp_path, f"2.25.{n}", 1, f"{n % 24:02}{n % 60:02}00") for n in range(1, 24)]
+    with StrangePacs(images, cap=5, cap_status=status) as pacs:
+        source = SourcePacs(Peer("127.0.0.1", pacs.port, "STRANGE", AET), AET)
+        found = source.studies("20240101")
+        assert (set(found.studies), found.complete) == ({f"2.25.{n}" for n in range(1, 24)}, True)
+        assert source.studies("20240102") == Found({})
+        assert len(pacs.queries) < 40
+        assert source.has_studies(Days(date(2023, 1, 1), date(2024, 12, 31)))
+        assert not source.has_studies(Days(date(2025, 1, 1), date(2025, 12, 31)))
+
+
+def test_a_minute_that_has_more_than_the_cap_is_said_to_be_incomplete(tmp_path: Path) -> None:
+    """What the source itself calls incomplete is never taken for everything."""
+    images = [image(tmp_path, f"2.25.{n}", 1) for n in range(1, 9)]
+    with StrangePacs(images, cap=5, cap_status=0xA700) as pacs:
+        found = SourcePacs(Peer("127.0.0.1", pacs.port, "STRANGE", AET), AET).studies("20240101")
+        assert (len(found.studies), found.complete) == (5, False)

@@ -11,14 +11,14 @@ from pathlib import Path
 
 from edge_forwarder import tls
 from edge_forwarder.commands import Command
-from edge_forwarder.config import Config, DeviceConfig, load
-from edge_forwarder.errors import ConfigError
+from edge_forwarder.config import load
+from edge_forwarder.errors import ConfigError, NotAssociatedError
 from edge_forwarder.importing.sending import company
 from edge_forwarder.migrating.periods import Days, Window, per_hour
 from edge_forwarder.migrating.run import Migrating, Plan
 from edge_forwarder.migrating.source_pacs import SourcePacs
 from edge_forwarder.migrating.state import Fate, MigrationState, StudyState
-from edge_forwarder.peers import peer_of
+from edge_forwarder.peers import advice, peer_of
 from edge_forwarder.progress import Progress
 from edge_forwarder.spool import is_locked
 
@@ -71,28 +71,27 @@ def _run(options: argparse.Namespace) -> int:
     )
     if not plan.by_get and not is_locked(config.spool_folder):
         raise ConfigError("no edge is running that the source could send to: start it, or use --method get")
+    peer = peer_of(config, device, tls.client_context(config) if device.tls else None)
     progress = Progress(sys.stderr, "studies")
     code = 130
     with ExitStack() as stack:
         if plan.by_get:
             stack.enter_context(company(config))
-        run = stack.enter_context(Migrating(config, _source(config, device), device.ae_title, plan, progress))
+        source = SourcePacs(peer, config.edge.ae_title)
+        run = stack.enter_context(Migrating(config, source, device.ae_title, plan, progress))
         try:
             run.run()
             code = 0
         except KeyboardInterrupt:
             pass
+        except NotAssociatedError as error:
+            raise ConfigError(f"{error}{advice(error, peer)}") from None
         finally:
             progress.end()
             differs = _print(run.state)
             if options.report:
                 _write(run.state, options.report)
     return 1 if differs and not code else code
-
-
-def _source(config: Config, device: DeviceConfig) -> SourcePacs:
-    context = tls.client_context(config) if device.tls else None
-    return SourcePacs(peer_of(config, device, context), config.edge.ae_title)
 
 
 def _print(state: MigrationState) -> bool:
