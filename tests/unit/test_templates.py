@@ -11,6 +11,7 @@ import pytest
 from tests.support.deployer import ROOT, read_template
 from tests.support.functions import load_function
 
+from maypacs.index import due
 from maypacs.index.dynamodb_table import create_table_request
 from maypacs.settings import Settings
 
@@ -336,6 +337,31 @@ def test_the_buckets_are_private_and_only_the_archive_keeps_versions() -> None:
         assert bucket["BucketEncryption"]
     assert buckets["ArchiveBucket"]["VersioningConfiguration"] == {"Status": "Enabled"}
     assert "VersioningConfiguration" not in buckets["InboxBucket"]
+
+
+def test_packs_move_to_a_cheaper_class_once_compaction_is_over_and_nothing_else_does() -> None:
+    """The class and the day are parameters; old versions, composed answers and unfinished uploads go by themselves."""
+    rules = {
+        rule["Id"]: rule for rule in DATA["Resources"]["ArchiveBucket"]["Properties"]["LifecycleConfiguration"]["Rules"]
+    }
+    moving = {name: rule["Prefix"] for name, rule in rules.items() if "Transitions" in rule}
+    assert moving == {"packs": "blobs/packs/"}
+    (transition,) = rules["packs"]["Transitions"]
+    assert transition["TransitionInDays"] == {"Ref": "PackTransitionDays"}
+    days = DATA["Parameters"]["PackTransitionDays"]
+    quiet = TEMPLATE["Parameters"]["CompactAfterHours"]["Default"] / 24
+    assert days["Default"] >= days["MinValue"] > quiet + due.GRACE / 86_400_000 + 1
+    assert set(DATA["Parameters"]["PackStorageClass"]["AllowedValues"]) == {
+        "INTELLIGENT_TIERING",
+        "GLACIER_IR",
+        "STANDARD",
+    }
+    assert "Prefix" not in rules["old-versions"], "all that a versioned bucket keeps of what is gone"
+    assert rules["old-versions"]["NoncurrentVersionExpiration"] == {"NoncurrentDays": {"Ref": "NoncurrentDays"}}
+    assert rules["exports"]["ExpirationInDays"] * 86_400_000 <= due.GRACE, "an answer may be a list of packs"
+    for bucket in ("InboxBucket", "ArchiveBucket"):
+        listed = DATA["Resources"][bucket]["Properties"]["LifecycleConfiguration"]["Rules"]
+        assert any("AbortIncompleteMultipartUpload" in rule for rule in listed)
 
 
 def test_buckets_refuse_plain_http_and_cloudfront_reads_blobs_alone() -> None:
