@@ -3,29 +3,36 @@
 from __future__ import annotations
 
 import io
+import time
 import zipfile
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import boto3
 import pytest
 from moto import mock_aws
+from tests.support.clock import Clock
 from tests.support.instances import slice_of
 from tests.support.workspaces import HOSP, PACK_KEY, QUICK, every_byte_is_there, visible
 
 from maypacs import arrivals, incoming
 from maypacs.archive.s3_objects import S3Objects
 from maypacs.archive.store import ArchiveStore
-from maypacs.delete import delete_study
+from maypacs.compaction import compact
+from maypacs.delete import delete_instance, delete_study
+from maypacs.erase import carry_on, erase, proof
 from maypacs.errors import GoneError
 from maypacs.incoming import Incoming
 from maypacs.index import contents
+from maypacs.index.cascade import Effects
 from maypacs.index.dynamodb_table import DynamoDBTable, create_table_request
 from maypacs.index.sqlite_table import SqliteTable
-from maypacs.ingest import ingest_object
+from maypacs.ingest import ingest_object, store_instances
 from maypacs.pack import grammar
 from maypacs.receipts import Receipt
 from maypacs.reindex import reindex
+from maypacs.restore import restore
 from maypacs.uids import Uid
 from maypacs.workspace import Workspace
 from maypacs_node.seaweed import SeaweedFS
@@ -111,6 +118,33 @@ def test_the_road_through_an_archive(workspaces: tuple[Workspace, Workspace]) ->
     assert visible(anew) == visible(workspace) == {}
 
 
+def test_many_small_packs_become_one_and_are_taken_away_later(workspaces: tuple[Workspace, Workspace]) -> None:
+    """Removed instances stay away, conflicts stay conflicts, reindex sees the same, on real conditions of engines."""
+    workspace, anew = workspaces
+    clock = Clock(time.time())
+    effects = Effects(sleep=lambda seconds: None, clock=clock)
+    files = [slice_of(number=number) for number in range(1, 13)]
+    for body in files:
+        assert send(workspace, body).counts == {"stored": 1}
+    assert send(workspace, slice_of(number=5, pixels=b"\xee" * 32)).counts == {"conflict": 1}
+    delete_instance(workspace, STUDY, SERIES, Uid(f"{SERIES}.3"), "user:test", effects=QUICK)
+    before = visible(workspace)
+    clock.advance(2 * 86_400)
+    done = compact(workspace, quiet_hours=24, effects=effects)
+    assert (done.packs, done.into, done.faults) == (11, 1, [])
+    assert visible(workspace) == before
+    del files[2]
+    assert sorted(every_byte_is_there(workspace, STUDY, SERIES).values()) == sorted(files)
+    reindex(anew, effects=effects)
+    assert visible(anew) == before
+    clock.advance(3 * 86_400)
+    assert compact(workspace, quiet_hours=24, effects=effects).cleaned == 11
+    assert len(list(workspace.store.objects.list("blobs/packs/"))) == 2
+    assert sorted(every_byte_is_there(workspace, STUDY, SERIES).values()) == sorted(files)
+    reindex(anew, effects=effects)
+    assert visible(anew) == visible(workspace) == before
+
+
 def test_an_instance_of_70_mib_is_stored_without_being_held(workspaces: tuple[Workspace, Workspace]) -> None:
     """By multipart copy; its bytes come back by range."""
     workspace, _ = workspaces
@@ -125,3 +159,25 @@ def test_an_instance_of_70_mib_is_stored_without_being_held(workspaces: tuple[Wo
     pack = workspace.store.objects.get(head.key)
     assert grammar.pack_id(pack) == reference.pack_id
     assert grammar.scan_pack(pack).parts[0].length == len(body)
+
+
+def test_an_erasure_leaves_nothing_of_an_instance_on_any_engine(workspaces: tuple[Workspace, Workspace]) -> None:
+    """In the pack, in the trash, in pictures; what was beside it is whole, and reindex agrees."""
+    workspace, anew = workspaces
+    files = [slice_of(number=number, pixels=bytes([number]) * 32) for number in (1, 2, 3)]
+    store_instances(workspace, arrivals.new_arrival(), files, effects=QUICK)
+    one, two = Uid(f"{SERIES}.1"), Uid(f"{SERIES}.2")
+    delete_instance(workspace, STUDY, SERIES, one, "user:thu", effects=QUICK)
+    begun = erase(workspace, STUDY, SERIES, two, by="user:thu", reason="x", effects=QUICK)
+    later = replace(QUICK, clock=lambda: time.time() + 3600)
+    assert carry_on(workspace, effects=later) == {"erased": 1, "erasing": 0}
+    objects = workspace.store.objects
+    for version in objects.versions(""):
+        if not version.key.startswith("decisions/"):
+            assert two.encode() not in b"".join(objects.stream(version.key, version_id=version.version_id))
+    assert proof(workspace, begun.erasure_id)["proof"]["instances"] == [two]
+    assert every_byte_is_there(workspace, STUDY, SERIES) == {f"{SERIES}.3": files[2]}
+    restore(workspace, STUDY, SERIES, one, "user:thu", effects=QUICK)
+    assert set(every_byte_is_there(workspace, STUDY, SERIES).values()) == {files[0], files[2]}
+    reindex(anew, effects=QUICK)
+    assert visible(anew) == visible(workspace)
