@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+import select
 import threading
 import time
 from collections import deque
@@ -92,7 +93,9 @@ class Upload:
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """What to do instead of answering. ``status`` 0 cuts the connection; ``after`` takes the request's effect first."""
+    """What to do instead of answering. ``status`` 0 cuts the connection, -1 says and takes nothing for as long as it
+    lasts (the other end of a half-open one); ``after`` takes the request's effect first.
+    """
 
     status: int = 0
     headers: tuple[tuple[str, str], ...] = ()
@@ -243,7 +246,11 @@ def _handler(cloud: StubCloud) -> type[BaseHTTPRequestHandler]:
 
         def misbehave(self, fault: Fault) -> None:
             self.close_connection = True
-            if fault.status:
+            if fault.status < 0:
+                given_up = select.poll()
+                given_up.register(self.connection, select.POLLRDHUP | select.POLLHUP | select.POLLERR)
+                given_up.poll(30_000)
+            elif fault.status:
                 self.answer(fault.status, fault.body, fault.headers)
             else:
                 self.connection.close()

@@ -130,6 +130,8 @@ class Inbox:
         """
         headers = {**grant.headers, "Content-Length": str(length)}
         response = self._cloud.request("PUT", grant.url, headers, iter(chunks))
+        if "html" in response.headers.get("Content-Type", ""):
+            raise CloudAwayError("what answered is not the cloud: a web page")
         if response.status in STORED or response.status == _THERE_ALREADY:
             return
         if response.status == 403:

@@ -6,6 +6,7 @@ import json
 import random
 import subprocess
 import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -39,6 +40,9 @@ HTML = (("Content-Type", "text/html"),)
         pytest.param("uploads", (Fault(200, HTML, b"<html>log in</html>"),), id="a captive portal answers"),
         pytest.param("uploads", (Fault(302, (("Location", "http://127.0.0.1:1/"),)),), id="a captive portal redirects"),
         pytest.param("put", (Fault(302, (("Location", "http://127.0.0.1:1/"),)),), id="an upload is redirected"),
+        pytest.param("put", (Fault(200, HTML, b"<html>log in</html>"),), id="a captive portal takes an upload"),
+        pytest.param("status", (Fault(200, HTML, b"<html>log in</html>"),), id="a captive portal tells the fate"),
+        pytest.param("known", (Fault(200, HTML, b"<html>log in</html>"),), id="a captive portal knows it"),
         pytest.param("uploads", (Fault(401),), id="the key is refused for a while"),
     ],
 )
@@ -53,6 +57,42 @@ def test_a_pack_arrives_once_whatever_the_cloud_answers(
     (pack,) = cloud.packs()
     assert [dataset_bytes(part.data) for part in pack] == [sent_dataset(path) for path in files]
     assert not cloud.faults[route]
+
+
+@pytest.mark.parametrize(
+    ("route", "size"),
+    [
+        pytest.param("uploads", 2000, id="no answer to a question"),
+        pytest.param("put", 2000, id="no answer to an upload"),
+        pytest.param("put", 4 * 1024 * 1024, id="nobody takes the bytes"),
+    ],
+)
+def test_a_half_open_connection_is_given_up(tmp_path: Path, cloud: StubCloud, route: str, size: int) -> None:
+    """The other end is gone and nobody said so: after the timeout the next try has a connection of its own."""
+    cloud.fail(route, Fault(-1))
+    path = write_ct(tmp_path / "in.dcm", sop="2.25.11.1", size=size)
+    short = "read_timeout_seconds = 0.5\nconnect_timeout_seconds = 0.5"
+    with StubEdge(tmp_path / "edge", cloud, extra=short) as edge:
+        assert raw_scu.send(edge.port, [path]) == {path: 0}
+        wait_until(lambda: not edge.spooled(), what="an empty spool")
+        assert [dataset_bytes(part.data) for part in cloud.parts()] == [sent_dataset(path)]
+
+
+def test_a_busy_cloud_is_left_alone_as_long_as_it_asks(edge: StubEdge, cloud: StubCloud, tmp_path: Path) -> None:
+    """503 with Retry-After of a second: no part of an upload is tried before."""
+    moments: list[float] = []
+
+    def busy(route: str) -> Fault | None:
+        if route not in ("uploads", "put"):
+            return None
+        moments.append(time.monotonic())
+        return Fault(503, (("Retry-After", "1"),)) if len(moments) == 2 else None
+
+    cloud.standing_fault = busy
+    path = write_ct(tmp_path / "a.dcm", sop="2.25.11.1")
+    assert raw_scu.send(edge.port, [path]) == {path: 0}
+    wait_until(lambda: not edge.spooled(), what="an empty spool")
+    assert moments[2] - moments[1] >= 1
 
 
 def test_a_slow_cloud_slows_no_sender(edge: StubEdge, cloud: StubCloud, tmp_path: Path) -> None:
