@@ -36,6 +36,8 @@ def run(place: World, kinds: list[str]) -> dict[str, Any]:
         for view in (activities.view_by_frames, activities.view_by_packs, activities.retrieve):
             view(place, done)
             activity[view.__name__] = place.taken()
+        activities.compaction(place)
+        activity["compaction"] = place.taken()
         held = place.held()  # composed answers, which live a day
         found[name] = {"series": kind.series, "instances": kind.images, **activity}
         print(name, json.dumps(activity), flush=True)

@@ -7,35 +7,39 @@ from collections.abc import Iterator, Mapping
 from types import SimpleNamespace
 
 from tests.bench.cost.studies import Image, Kind, images
-from tests.bench.cost.world import World
+from tests.bench.cost.world import HOSP, World
 
-from edge_forwarder import planner
+from edge_forwarder import planner, watcher
+from edge_forwarder.config.packing import PackingConfig
 from edge_forwarder.peek import Identity
 from maypacs.pack.grammar import Instance, write_pack
-from maypacs.uids import ArchiveId
 
-#: From the upload to *indexed*, in seconds: S3's event "typically in seconds", then ingest. The edge asks after 0.2 s
-#: and doubles its pause (edge_forwarder.watcher).
+#: From the upload to *indexed*, in seconds: S3's event "typically in seconds", then ingest.
 SECONDS_TO_INDEXED = 3.0
+#: Packs above this many bytes are asked for before they are sent (edge_forwarder.sender).
+LARGE = 64 * 1024 * 1024
 STORED = 'multipart/related; type="application/dicom"; transfer-syntax=*'
 FRAME = 'multipart/related; type="application/octet-stream"; transfer-syntax=*'
 JSON = "application/dicom+json"
-HOSP = ArchiveId("hosp1")
 
 
 def status_polls(seconds: float = SECONDS_TO_INDEXED) -> int:
-    """How often the edge asks until the upload is indexed, when nothing else is asked with it."""
-    polls, at, pause = 1, 0.2, 0.2
+    """How often an edge that has learnt the cloud's pace asks until an upload is indexed, when it asks for it alone."""
+    pace = watcher.Pace(seconds)
+    polls, at, pause = 1, pace.first, pace.second
     while at < seconds:
-        pause = min(pause * 2, 15.0)
-        polls, at = polls + 1, at + pause
+        polls, at, pause = polls + 1, at + pause, 2 * pause
     return polls
 
 
 def packs(kind: Kind, number: int) -> Iterator[list[Image]]:
-    """As the edge packs them: by its own planner."""
-    plan, waiting = planner.Planner(planner.Limits()), {}
+    """As the edge packs them: by its own planner, with the settings that it comes with."""
+    packing = PackingConfig()
+    limits = planner.Limits(quiet_by_modality=packing.quiet_seconds_by_modality, longest=packing.longest_seconds)
+    plan, waiting = planner.Planner(limits), {}
     for at, image in enumerate(images(kind, number)):
+        now = at * kind.seconds_apart
+        closed = list(plan.due(now))
         waiting[image.instance] = image
         identity = Identity(
             study_instance_uid=image.study,
@@ -46,13 +50,13 @@ def packs(kind: Kind, number: int) -> Iterator[list[Image]]:
             modality=kind.modality,
             instance_number=image.number,
         )
-        association = at if kind.minutes_apart else 0
-        closed = plan.add(planner.Received(image.instance, len(image.data), identity, association), 0.0)
-        if kind.minutes_apart:
+        association = at if kind.seconds_apart else 0
+        closed += plan.add(planner.Received(image.instance, len(image.data), identity, association), now)
+        if kind.seconds_apart:
             closed += plan.association_ended(association)
         for pack in closed:
             yield [waiting.pop(member.name) for member in pack.members]
-    for pack in plan.association_ended(0):
+    for pack in (*plan.association_ended(0), *plan.close_all()):
         yield [waiting.pop(member.name) for member in pack.members]
     assert not waiting
 
@@ -72,6 +76,8 @@ def ingest(world: World, kind: Kind, number: int, edge: str) -> SimpleNamespace:
             secret=world.pack_secret,
         )
         assert body.boundary == boundary
+        if world.asking.pays(kind.modality, reason=len(body.data) > LARGE):
+            known(world, kind.modality, pack, edge)
         wanted = {
             "length": len(body.data),
             "sha256": hashlib.sha256(body.data).hexdigest(),
@@ -85,6 +91,24 @@ def ingest(world: World, kind: Kind, number: int, edge: str) -> SimpleNamespace:
         status(world, grant["arrival"], edge, "indexed")
         members += [Image(i.study, i.series, i.instance, i.number, b"") for i in pack]
     return SimpleNamespace(study=study, images=members, series=list(dict.fromkeys(i.series for i in members)))
+
+
+def known(world: World, modality: str, pack: list[Image], edge: str) -> None:
+    """Now and then, and before a large pack, the edge asks whether the cloud has its instances already."""
+    asked = {
+        "study_instance_uid": pack[0].study,
+        "series_instance_uid": pack[0].series,
+        "instances": [
+            {
+                "sop_instance_uid": image.instance,
+                "transfer_syntax_uid": "1.2.840.10008.1.2.1",
+                "sha256": hashlib.sha256(image.data).hexdigest(),
+            }
+            for image in pack
+        ],
+    }
+    assert not world.ask("POST", "/api/archives/hosp1/uploads/known", asked, key=edge).json()["known"]
+    world.asking.learned(modality, some=False)
 
 
 def status(world: World, arrival: str, edge: str, expected: str) -> None:
@@ -134,6 +158,12 @@ def retrieve(world: World, done: SimpleNamespace) -> None:
     """A program of a third party: it finds the study and fetches it whole."""
     world.ask("GET", "/dicomweb/hosp1/studies", query={"StudyInstanceUID": done.study}, accept=JSON)
     world.ask("GET", f"/dicomweb/hosp1/studies/{done.study}", accept=STORED)
+
+
+def compaction(world: World) -> None:
+    """Two days later the quiet series' small packs become one; three days after that the old ones go."""
+    world.compact(48)
+    world.compact(48 + 72)
 
 
 def idle_hour(world: World, calls_an_hour: Mapping[str, int]) -> None:

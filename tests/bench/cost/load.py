@@ -98,6 +98,9 @@ def counting(endpoint: str) -> Iterator[tuple[str, Counter[str]]]:
         daemon_threads = True
         request_queue_size = 128
 
+        def handle_error(self, request: Any, client_address: Any) -> None:
+            """A client that went away: it asks again, and that is counted too."""
+
     with Server(("127.0.0.1", 0), Handler) as server:
         thread = threading.Thread(target=server.serve_forever, daemon=True)
         thread.start()

@@ -14,7 +14,7 @@ from samples.phantom import stable_uid
 
 @dataclass(frozen=True)
 class Kind:
-    """`minutes_apart`: between two images, when each comes by an association of its own; 0: all by one."""
+    """`seconds_apart`: between two images, when each comes by an association of its own; 0: all by one."""
 
     modality: str
     sop_class: str
@@ -24,7 +24,7 @@ class Kind:
     columns: int
     samples: int = 1
     bits: int = 16
-    minutes_apart: float = 0
+    seconds_apart: float = 0
 
     @property
     def images(self) -> int:
@@ -36,7 +36,7 @@ _CLASS = "1.2.840.10008.5.1.4.1.1."
 #: uncompressed slices that other figures speak of.
 KINDS = {
     "CR": Kind("CR", _CLASS + "1", 1, 2, 1414, 1414),
-    "US": Kind("US", _CLASS + "6.1", 1, 25, 400, 400, samples=3, bits=8, minutes_apart=1),
+    "US": Kind("US", _CLASS + "6.1", 1, 25, 400, 400, samples=3, bits=8, seconds_apart=50),
     "CT": Kind("CT", _CLASS + "2", 5, 320, 212, 212),
     "MR": Kind("MR", _CLASS + "4", 8, 172, 200, 200),
     "MG": Kind("MG", _CLASS + "1.2", 4, 1, 2739, 2739),

@@ -23,16 +23,21 @@ from tests.bench.cost.meter import Meter
 from tests.support.functions import FUNCTIONS, Context, Reply, call, load_function, proxy_event
 from tests.support.tables import dynalite, dynamodb_client
 
+from edge_forwarder.asking import Asking
 from maypacs.access import edges
 from maypacs.access.accounts import add_archive
 from maypacs.access.keys import add_key
 from maypacs.access.principals import Role
 from maypacs.access.secrets import new_secrets
+from maypacs.compaction import compact
 from maypacs.index import costs
+from maypacs.index.cascade import Effects
 from maypacs.index.dynamodb_table import create_table_request, decode_item
 from maypacs.runtime import Runtime
+from maypacs.uids import ArchiveId
 from maypacs_node.seaweed import ARCHIVE_BUCKET, INBOX_BUCKET, SeaweedFS
 
+HOSP = ArchiveId("hosp1")
 ORIGIN = "https://pacs.example.org"
 #: What DynamoDB stores a row in, beside the row (developer guide, "item sizes and formats"), in table and index.
 ROW_OVERHEAD = 100
@@ -50,6 +55,7 @@ class World:
         self.metrics: set[tuple[str, ...]] = set()
         self.admin = add_key(runtime.accounts, "hosp1", Role.ADMIN, name="a program").key
         self.edge = edges.enrol(runtime.accounts, edges.add_enrolment_code(runtime.accounts, "hosp1").code).key.key
+        self.asking = Asking()  #: the edge's habit of asking what is known
         self.pack_secret = bytes.fromhex(runtime.secrets["pack_key"])
         self._http = urllib3.PoolManager(retries=False)
 
@@ -160,6 +166,12 @@ class World:
     def scheduled(self, name: str) -> None:
         """What EventBridge calls by the clock."""
         self._call(name, lambda: self._functions[name].handler({}, Context()))
+
+    def compact(self, hours: float) -> None:
+        """What the compactor does so many hours from now, when nothing has come since."""
+        later = Effects(clock=lambda: time.time() + hours * 3600)
+        workspace = self.runtime.unscoped_workspace(HOSP)
+        self._call("compactor", lambda: compact(workspace, quiet_hours=24, effects=later))
 
     def held(self) -> dict[str, float]:
         """What lies there: bytes and objects by kind (first part of the key), rows and bytes of the tables."""

@@ -33,7 +33,9 @@ def study(*, series: int = 1, instances: int = 100, packs: int = 1, size: int = 
         "held.meta.bytes": GB // 4,
         "held.index.bytes": GB // 2,
     }
-    activities = {name: {"api.requests": 1} for name in ("ingest", "view_by_frames", "view_by_packs", "retrieve")}
+    activities = {
+        name: {"api.requests": 1} for name in ("ingest", "view_by_frames", "view_by_packs", "retrieve", "compaction")
+    }
     return {"series": series, "instances": instances, "held": held, **activities, **more}
 
 
@@ -123,6 +125,13 @@ def test_a_read_of_old_packs_costs_more_in_every_tier_but_standard() -> None:
     assert ours().read()["s3_int_frequent"] == pytest.approx(0.15)
     assert ours(tier="GLACIER_IR").read("packs")["s3_glacier_ir_get"] == pytest.approx(0.1)
     assert ours(tier="GLACIER_IR").read("frames")["s3_glacier_ir_get"] == pytest.approx(10)
+
+
+def test_what_compaction_replaced_lies_there_for_a_month_more() -> None:
+    """20 small packs in one series; two large ones are left alone, though a look at them costs something."""
+    assert ours(CT=study(packs=20, size=GB // 2)).compaction()["s3_standard"] == pytest.approx(0.5 * 32 * 24 / 730)
+    assert "s3_standard" not in ours(CT=study(packs=2)).compaction()
+    assert ours(CT=study(packs=2)).compaction()["api_request"] == 1
 
 
 def test_an_idle_month_line_by_line() -> None:

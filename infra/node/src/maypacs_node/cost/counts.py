@@ -26,6 +26,7 @@ class StudyCounts:
     view_by_frames: Counts
     view_by_packs: Counts
     retrieve: Counts
+    compaction: Counts
 
     @property
     def pack_bytes(self) -> float:

@@ -20,6 +20,8 @@ TRANSITION_LEAST = 128 * 1024
 LATE_READS = 0.1
 #: Rows of a page of the study list, and those whose thumbnail a browser has not kept from the last time.
 LIST_ROWS, NEW_ROWS = 50, 5
+#: What compaction replaced: two days beside the new pack, thirty as a noncurrent version.
+REPLACED_DAYS = 32
 #: An idle event source asks a queue again and again: five pollers, each waiting 20 s (AWS's own example).
 POLLS_A_MONTH = 5 * 3 * 60 * MONTH_HOURS
 #: Of a method of the API: Count, 4XXError, 5XXError, Latency, IntegrationLatency.
@@ -72,6 +74,16 @@ class Ours:
 
     def ingest(self) -> Usage:
         return self._average(lambda study: self._of(study.ingest))
+
+    def compaction(self) -> Usage:
+        """Of a study's quiet series, once: most kinds have none that wants it."""
+        if not self.compacted:
+            return Usage()
+        replaced = self._mean(lambda s: s.pack_bytes * (_packs(s, True) < s.packs)) * self.scale / GB
+        usage = self._average(lambda study: self._of(study.compaction))
+        if replaced:
+            usage["s3_standard"] += replaced * REPLACED_DAYS / MONTH_DAYS
+        return usage
 
     def read(self, viewer: Viewer | None = None) -> Usage:
         """One study, opened by a doctor in the viewer, all of it."""
@@ -159,6 +171,7 @@ class Ours:
         months = max(1, round(self.hospital.years * 12))
         return {
             "ingest": self.ingest() * studies,
+            "compaction": self.compaction() * studies,
             "storage": sum_of(self.stored(age) for age in range(1, months + 1)) * studies,
             "reads": self.read() * (studies * self.hospital.reads_per_study),
             "study lists": self.study_list(NEW_ROWS) * (studies * self.hospital.reads_per_study),

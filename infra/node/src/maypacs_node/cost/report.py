@@ -86,6 +86,7 @@ class Report:
 
         return {
             "ingest": row(ours.ingest(), "ingest"),
+            "compaction, once": {"MayPACS": self._each(ours.compaction() * THOUSAND)},
             "storage, first month": row(ours.stored(1), "stored", 1),
             "storage, second month": row(ours.stored(2), "stored", 2),
             "storage, fifth month and on": row(ours.stored(5), "stored", 5),
