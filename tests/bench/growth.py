@@ -47,7 +47,7 @@ class Ingest:
 def ingest(path: Path, *, studies: int = 100) -> Ingest:
     """The rows of new studies (packs, series, study, hints) put into a table as deliveries put them."""
     table = SqliteTable(path)
-    workspace = _workspace(table)
+    workspace = workspace_of(table)
     taken: list[float] = []
     before, spent = (table.consumed.write_units, table.consumed.requests), 0.0
     try:
@@ -68,7 +68,7 @@ def ingest(path: Path, *, studies: int = 100) -> Ingest:
 def index_size(path: Path, *, studies: int = 1_000) -> tuple[float, float]:
     """Bytes of the SQLite file and rows, a study, with the rows of packs, after puts in order of arrival."""
     table = SqliteTable(path)
-    workspace = _workspace(table)
+    workspace = workspace_of(table)
     connection = sqlite3.connect(path, isolation_level=None)
     table._connection().execute("PRAGMA synchronous=OFF")  # the size is asked for, not the time
     for number in range(studies):
@@ -175,7 +175,7 @@ def housekeeping(folder: Path, sizes: Sequence[int] = (0, 1_000, 10_000)) -> dic
     return found
 
 
-def _workspace(table: SqliteTable) -> Workspace:
+def workspace_of(table: SqliteTable) -> Workspace:
     """Objects in memory: large instance tables are beside the packs."""
     buckets = MemoryBuckets()
     objects, inbox = buckets.bucket("archive"), buckets.bucket("inbox")

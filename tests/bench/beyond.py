@@ -1,0 +1,231 @@
+"""`python -m tests.bench.beyond`: 100 hospitals of 1,000 studies a day on AWS, ten and a hundred times that, simulated.
+
+What a study writes to each partition is counted: studies as hospitals have them (`tests.support.hospital`) go through
+the real cascade, delivery by delivery. The rest is arithmetic and a queue: deliveries come at random in the busiest
+hour, wait for a free function as SQS and Lambda let them, and take as long as their bytes and instances do. Everything
+follows from a seed. ``--write`` puts the tables into docs/scale.md. Half a minute.
+"""
+
+from __future__ import annotations
+
+import heapq
+import random
+import statistics
+import sys
+import tempfile
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tests.bench.growth import GROWING, pack_rows, take_in, workspace_of
+from tests.support import hospital
+
+from maypacs.index import costs
+from maypacs.index.sqlite_table import SqliteTable
+from maypacs.index.table import Item
+
+DOCUMENT = Path(__file__).resolve().parents[2] / "docs" / "scale.md"
+BEGIN, END = "<!-- python -m tests.bench.beyond -->\n", "<!-- end -->\n"
+
+HOSPITALS, STUDIES_A_DAY = 100, 1_000
+TIMES = (1, 10, 100)
+#: Of a day's studies, in the busiest hour.
+BUSIEST_HOUR = 0.14
+#: Bits a second of a hospital, after an outage.
+UPLINK = 100e6
+#: Reads of a study, and requests to the API of one read by the dashboard (docs/cost.md).
+READS, REQUESTS_A_READ = 2, 20
+#: Requests to S3 and to the API that go with one upload: PUT, COPY, PUT of the sidecar, DELETE, PUT of a thumbnail; a
+#: grant, two looks at its status.
+S3_WRITES, S3_READS, API_REQUESTS = 5, 3, 3
+#: A modality that sends image by image: its packs are as many as its pauses.
+PAUSES = {"US": 5}
+
+# How long taking in lasts (docs/performance.md, docs/cost.md): requests one after the other, bytes, CPU.
+S3_SECONDS, TABLE_SECONDS, S3_BYTES_A_SECOND = 0.03, 0.006, 80e6
+CPU_AN_INSTANCE, CPU_A_MEGABYTE = 0.0003, 0.0025
+
+# What AWS gives unless it is asked for more; a partition's are no quotas and cannot be raised.
+PARTITION_WRITES = 1_000
+LAMBDA_FIRST, LAMBDA_A_MINUTE = 5, 300
+LIMITS = (
+    # what, limit, may be raised
+    ("DynamoDB: write units a second, a table", 40_000, True),
+    ("DynamoDB: the same, a new table's first minutes", 4_000, True),
+    ("Lambda: functions at once, an account", 1_000, True),
+    ("SQS to Lambda: ingest at once, a queue", 1_000, False),
+    ("S3: PUT, COPY, DELETE a second, before it splits a prefix", 3_500, False),
+    ("S3: GET a second, before it splits a prefix", 5_500, False),
+    ("API Gateway: requests a second, an account", 10_000, True),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    instances: int
+    megabytes: float
+
+    @property
+    def seconds(self) -> float:
+        requests = 4 * S3_SECONDS + 20 * TABLE_SECONDS
+        cpu = self.instances * CPU_AN_INSTANCE + self.megabytes * CPU_A_MEGABYTE
+        return requests + self.megabytes * 1e6 / S3_BYTES_A_SECOND + cpu
+
+
+class Counting(SqliteTable):
+    """Counts the write units of each partition, of the index apart."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path)
+        self.units: Counter[str] = Counter()
+
+    def put(self, item: Item, **options: Any) -> None:
+        before = self.consumed.write_units
+        try:
+            super().put(item, **options)
+        finally:
+            spent, own = self.consumed.write_units - before, costs.write_units(costs.item_size(item))
+            self.units[item["pk"]] += min(spent, own)
+            if "gpk" in item:
+                self.units[item["gpk"]] += max(0.0, spent - own)
+
+
+def written(studies: int = 400) -> tuple[float, dict[str, float]]:
+    """Write units of a study: all of them, and those of each partition that studies share."""
+    with tempfile.TemporaryDirectory(prefix="maypacs-beyond-") as folder:
+        table = Counting(Path(folder) / "index.db")
+        table._connection().execute("PRAGMA synchronous=OFF")
+        workspace = workspace_of(table)
+        for number in range(studies):
+            take_in(workspace, list(pack_rows(workspace, number)))
+        total = table.consumed.write_units / studies
+        shared: Counter[str] = Counter()
+        for pk, units in table.units.items():
+            name = pk.removeprefix(f"{GROWING}#")
+            if name.startswith("D#"):
+                name = "D#{month}, the index by date"  # one month at a time is written to
+            if not name.startswith("S#"):
+                shared[name] += units / studies
+        table.close()
+    return total, dict(shared.most_common(9))
+
+
+def deliveries(studies: int) -> list[list[Delivery]]:
+    """Of each study: its packs as an edge uploads them."""
+    found = []
+    for number in range(studies):
+        _, series = hospital.study(GROWING, number)
+        packs = []
+        for one in series:
+            megabytes = one.size / 1e6
+            count = max(-(-one.number_of_instances // 1_000), -(-one.size // 62_000_000), PAUSES.get(one.modality, 1))
+            packs += [Delivery(max(1, one.number_of_instances // count), megabytes / count)] * count
+        found.append(packs)
+    return found
+
+
+def queue(
+    studies: Sequence[Sequence[Delivery]], a_second: float, *, most: int, seconds: int, dice: random.Random
+) -> tuple[float, float, float]:
+    """Seconds that deliveries wait for a function: median, p95, and of the last one."""
+    free = [0.0] * LAMBDA_FIRST
+    waits: list[float] = []
+    now = 0.0
+    while True:
+        now += dice.expovariate(a_second)
+        if now > seconds:
+            return statistics.median(waits), sorted(waits)[int(len(waits) * 0.95)], waits[-1]
+        for delivery in dice.choice(studies):
+            allowed = min(most, LAMBDA_FIRST + int(now / 60 * LAMBDA_A_MINUTE))
+            while len(free) < allowed:
+                heapq.heappush(free, now)
+            start = max(now, free[0])
+            heapq.heapreplace(free, start + delivery.seconds)
+            waits.append(start - now)
+
+
+def report() -> str:
+    units, shared = written()
+    studies = deliveries(4_000)
+    a_study = statistics.fmean(len(each) for each in studies)
+    lasting = statistics.fmean(one.seconds for each in studies for one in each)
+    longest = max(one.seconds for each in studies for one in each)
+    lines = [
+        f"A study is {a_study:.1f} uploads and {units:.0f} write units on average; an upload is taken in within "
+        f"{lasting:.2f} s on average, {longest:.1f} s at most. {BUSIEST_HOUR:.0%} of a day's studies come in its "
+        "busiest hour.",
+        "",
+        "| partition of one archive | write units a study | studies a day until it is full |",
+        "|---|---|---|",
+    ]
+    for name, each in shared.items():
+        a_day = PARTITION_WRITES / each * 3600 / BUSIEST_HOUR
+        lines.append(f"| `{name}` | {each:.2f} | {a_day / 1e6:,.1f} million |")
+    lines += [
+        "",
+        f"| in the busiest hour | limit | {' | '.join(_title(times) for times in TIMES)} |",
+        "|---|---|---|---|---|",
+    ]
+    loads = [_load(times, units, a_study, lasting) for times in TIMES]
+    for place, (what, limit, raised) in enumerate(LIMITS):
+        shares = " | ".join(_share(load[place], limit) for load in loads)
+        lines.append(f"| {what} | {limit:,}{'' if raised else ' (fixed)'} | {shares} |")
+    lines += ["", "| uploads a second | functions at once | median wait, s | p95 | the last one |"]
+    lines.append("|---|---|---|---|---|")
+    flood = HOSPITALS * UPLINK / 8e6 / statistics.fmean(sum(one.megabytes for one in each) for each in studies)
+    cases = [(_title(times), times, _a_second(times), 600 // max(1, times // 50)) for times in TIMES]
+    cases.append(("1x, every uplink full for 20 minutes", 2, flood, 1_200))
+    for name, times, a_second, seconds in cases:
+        needed = a_second * a_study * lasting
+        for most in sorted({20, min(1_000, 50 * times)}):
+            p50, p95, last = queue(studies, a_second, most=most, seconds=seconds, dice=random.Random(times))
+            lines.append(
+                f"| {name}: {a_second * a_study:,.0f} | {most:,}; {needed:,.0f} are busy "
+                f"| {p50:,.1f} | {p95:,.1f} | {last:,.1f} |"
+            )
+    return "\n".join(lines) + "\n"
+
+
+def _a_second(times: int) -> float:
+    return HOSPITALS * STUDIES_A_DAY * times * BUSIEST_HOUR / 3600
+
+
+def _load(times: int, units: float, a_study: float, lasting: float) -> tuple[float, ...]:
+    a_second = _a_second(times)
+    uploads = a_second * a_study
+    reads = a_second * READS * REQUESTS_A_READ
+    api = uploads * API_REQUESTS + reads
+    ingest = uploads * lasting
+    return (
+        a_second * units,
+        a_second * units,
+        ingest + api * 0.05,
+        ingest,
+        uploads * S3_WRITES,
+        uploads * S3_READS + reads,
+        api,
+    )
+
+
+def _share(load: float, limit: float) -> str:
+    text = f"{load:,.0f} ({load / limit:.0%})"
+    return f"**{text}**" if load > limit else text
+
+
+def _title(times: int) -> str:
+    return f"{times}x"
+
+
+def main(arguments: Sequence[str]) -> None:
+    found = report()
+    if "--write" in arguments:
+        before, _, rest = DOCUMENT.read_text(encoding="utf-8").partition(BEGIN)
+        DOCUMENT.write_text(f"{before}{BEGIN}{found}{END}{rest.partition(END)[2]}", encoding="utf-8")
+    else:
+        print(found, end="")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
