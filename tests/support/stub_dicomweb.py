@@ -21,6 +21,8 @@ def respond(target: str, accept: str, files: Iterable[bytes]) -> Answer:
     """The answer to a GET below ``/dicomweb/{archive}``, from these Part 10 files."""
     url = urlsplit(target)
     steps = [unquote(step) for step in url.path.split("/")[3:]]
+    if steps == ["erasures"]:
+        return 200, b'{"erasures": []}', (("Content-Type", "application/json"),)
     where = dict(zip(steps[::2], steps[1::2], strict=False))
     last = steps[-1] if len(steps) % 2 else None
     chosen: list[tuple[bytes, Dataset]] = [

@@ -158,6 +158,20 @@ class Cache:
             return None
         return instances if all(self.path(i).is_file() for i in instances) else None
 
+    def is_empty(self) -> bool:
+        return next(self._folder.glob("*/*/*.dcm"), None) is None
+
+    def drop(self, study: str, series: str = "", sop: str = "") -> int:
+        """Forget a study, a series of it or one instance. Returns how many images went. Raises OSError."""
+        if not all(_UID.fullmatch(uid) for uid in (study, *filter(None, (series, sop)))):
+            return 0
+        with self._lock:
+            folder = self._folder / study
+            found = list((folder / series).glob(f"{sop}~*.dcm") if sop else (folder / series).rglob("*.dcm"))
+            for path in (*found, folder / _LISTING):  # without the list nobody takes the rest for the whole
+                path.unlink(missing_ok=True)
+        return len(found)
+
     def trim(self) -> None:
         """Drop what is too old; then the longest unused, while there is too much. What was used in the last minute
         may be on its way to somebody, and stays.

@@ -89,6 +89,24 @@ class DicomWeb:
             raise CloudAwayError("what answered is not the archive: no DICOM JSON")
         return items, warning
 
+    def erasures(self, after: str, *, limit: int) -> list[Item]:
+        """What was erased after the erasure of that id, in order; of a cloud that knows no erasures, nothing. Raises
+        CloudError.
+        """
+        url = f"{self._root}/erasures?{urlencode({'after': after, 'limit': limit})}"
+        try:
+            with self._get(url, "application/json", _SEARCH_PATIENCE) as response:
+                data = response.read(_MAX_JSON + 1, decode_content=True)
+        except RefusedError:
+            return []
+        try:
+            found = json.loads(data)["erasures"]
+        except (ValueError, KeyError, TypeError):
+            found = None
+        if not isinstance(found, list) or not all(isinstance(each, dict) for each in found):
+            raise CloudAwayError("what answered is not the archive: no list of erasures")
+        return found
+
     @contextmanager
     def retrieve(self, path: str, *, as_stored: bool) -> Iterator[Parts]:
         """The instances below a path, as they are stored or in Explicit VR Little Endian. Raises CloudError."""

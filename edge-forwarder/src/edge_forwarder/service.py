@@ -14,6 +14,7 @@ from edge_forwarder.cloud import Cloud
 from edge_forwarder.commitment import Commitments
 from edge_forwarder.config import MIB, Config
 from edge_forwarder.dicomweb import DicomWeb
+from edge_forwarder.erased import Erased
 from edge_forwarder.errors import ConfigError
 from edge_forwarder.evidence import Evidence
 from edge_forwarder.fetch import Fetcher
@@ -139,6 +140,7 @@ class Service:
         self.keeper.start()
         self.commitments.start()
         self.cache.start()
+        self.erased.start()
         self.intake.start()
         self.tidying.start()
         if self.monitor is not None:
@@ -162,6 +164,7 @@ class Service:
         self.intake.stop(seconds=2.0)
         self.commitments.stop(seconds=2.0)
         self.cache.stop(seconds=1.0)
+        self.erased.stop(seconds=1.0)
         self.tidying.stop(seconds=1.0)
         self.keeper.stop(seconds=4.0)
         self.uploader.stop(seconds=4.0)
@@ -214,6 +217,7 @@ class Service:
         granted = (self._config.dimse.rights, *(device.rights for device in self._config.devices))
         if limits.keep_uploaded and limits.cache_mib and any(RETRIEVE in rights for rights in granted):
             self.settler.keep = self._keep
+        self.erased = Erased(self.archive, cache, self._config.cache_folder / "erased", self._log)
         slots = threading.BoundedSemaphore(limits.parallel)
         fetcher = Fetcher(self.archive, cache, limits.max_instances, self._log)
         retrieve = Retrieve(self.archive, fetcher, self._peer, slots, limits.max_studies, self._log)

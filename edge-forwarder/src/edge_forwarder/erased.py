@@ -1,0 +1,83 @@
+"""What the cloud erases goes from the cache of images too.
+
+While the cloud can be reached, it says which instances there are, and the cache gives nothing else. It answers alone
+only while the cloud is away; so the list of erasures is read at the start, and then every quarter of an hour. One that
+is under way is read again until it is done, for an image of it may have been on its way to us.
+"""
+
+from __future__ import annotations
+
+import threading
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, Final
+
+from edge_forwarder.cache import Cache
+from edge_forwarder.dicomweb import DicomWeb
+from edge_forwarder.errors import CloudError
+from edge_forwarder.logs import Log
+
+_SECONDS: Final = 900.0
+_AGAIN: Final = 30.0
+"""After a failure: as soon as the cloud is back, its erasures are the first that we ask for."""
+_PAGE: Final = 500
+
+
+class Erased:
+    """One thread. ``position`` is a file: the erasure up to which everything is done, and dropped."""
+
+    def __init__(self, archive: DicomWeb, cache: Cache, position: Path, log: Log) -> None:
+        self._archive, self._cache, self._position, self._log = archive, cache, position, log
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="erased", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self, seconds: float = 1.0) -> None:
+        self._over.set()
+        if self._thread.is_alive():
+            self._thread.join(seconds)
+
+    def _run(self) -> None:
+        while not self._over.is_set():
+            pause = _SECONDS
+            try:
+                if not self._cache.is_empty():  # most edges never read: then there is nothing to ask for
+                    self.look()
+            except (CloudError, OSError):
+                pause = _AGAIN
+            self._over.wait(pause)
+
+    def look(self) -> int:
+        """Drop what was erased since. Returns how many erasures were read. Raises CloudError, OSError."""
+        after, count = self._known(), 0
+        settled = True
+        while page := self._archive.erasures(after, limit=_PAGE):
+            for each in page:
+                dropped = self._cache.drop(*(_text(each, level) for level in ("study", "series", "instance")))
+                if dropped:
+                    self._log.info("dropped what the cloud erased", instances=dropped)
+                settled = settled and each.get("state") == "done"
+                after = _text(each, "erasure_id")
+                if settled:
+                    self._remember(after)
+            count += len(page)
+            if len(page) < _PAGE or not after:
+                break
+        return count
+
+    def _known(self) -> str:
+        with suppress(OSError, ValueError):
+            return self._position.read_text(encoding="ascii")
+        return ""
+
+    def _remember(self, position: str) -> None:
+        draft = self._position.with_suffix(".new")
+        draft.write_text(position, encoding="ascii")
+        draft.replace(self._position)
+
+
+def _text(entry: dict[str, Any], name: str) -> str:
+    value = entry.get(name)
+    return value if isinstance(value, str) else ""
