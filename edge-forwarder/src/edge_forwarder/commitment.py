@@ -73,6 +73,10 @@ class Commitments:
         self._pruned = 0.0
         self._thread = threading.Thread(target=self._run, name="commitments", daemon=True)
 
+    def configure(self, config: Config) -> None:
+        """Other limits, from now on."""
+        self._config = config
+
     def start(self) -> None:
         self._thread.start()
 

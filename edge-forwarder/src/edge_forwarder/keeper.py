@@ -23,7 +23,7 @@ from edge_forwarder.journal import Journal, PackState
 from edge_forwarder.ledger import Ledger
 from edge_forwarder.logs import Log
 from edge_forwarder.peek import Identity, identify
-from edge_forwarder.planner import ClosedPack, Planner, Received
+from edge_forwarder.planner import ClosedPack, Limits, Planner, Received
 from edge_forwarder.spool import Spool, SpooledFile
 
 #: So many events share one journal transaction at most.
@@ -73,6 +73,14 @@ class Keeper:
         """Whether an instance of that sender goes before others; set by the composition."""
         self.noticed: Callable[[str, str], None] = lambda ae_title, modality: None
         """Told the sender and the modality of each instance; set by the composition."""
+
+    def configure(self, limits: Limits) -> None:
+        """Other limits for what is packed from now on."""
+        self._planner.configure(limits)
+
+    @property
+    def is_alive(self) -> bool:
+        return self._thread.is_alive()
 
     def start(self) -> None:
         self._thread.start()

@@ -47,6 +47,10 @@ class Listener:
             thread.start()
 
     @property
+    def is_alive(self) -> bool:
+        return all(thread.is_alive() for thread in self._threads)
+
+    @property
     def open_count(self) -> int:
         return len(self._open)
 

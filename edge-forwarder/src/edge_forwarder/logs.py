@@ -41,15 +41,19 @@ ALLOWED: Final = frozenset(
         "why",
     }
 )
-_LEVELS: Final = {"debug": 10, "info": 20, "warning": 30, "error": 40}
+#: What may be asked for, and what is above what.
+LEVELS: Final = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 
 
 class Log:
     """Threads may share it."""
 
     def __init__(self, stream: TextIO | None = None, level: str = "info") -> None:
-        self._stream, self._from = stream or sys.stderr, _LEVELS[level]
+        self._stream, self._from = stream or sys.stderr, LEVELS[level]
         self._lock = threading.Lock()
+
+    def set_level(self, level: str) -> None:
+        self._from = LEVELS[level]
 
     def debug(self, message: str, **values: object) -> None:
         self._write("debug", message, values)
@@ -64,7 +68,7 @@ class Log:
         self._write("error", message, values)
 
     def _write(self, level: str, message: str, values: dict[str, object]) -> None:
-        if _LEVELS[level] < self._from:
+        if LEVELS[level] < self._from:
             return
         if unknown := values.keys() - ALLOWED:
             raise ValueError(f"not a key of our logs: {sorted(unknown)}")

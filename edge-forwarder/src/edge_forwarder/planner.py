@@ -97,6 +97,10 @@ class Planner:
         self._limits = limits
         self._open: dict[tuple[str, str], _OpenPack] = {}
 
+    def configure(self, limits: Limits) -> None:
+        """Other limits, from the next instance on; what is open is measured by them when it is looked at."""
+        self._limits = limits
+
     @property
     def open_count(self) -> int:
         return len(self._open)

@@ -32,11 +32,12 @@ COMMITMENT: Final = "1.2.840.10008.1.20.1"
 COMMITMENT_INSTANCE: Final = "1.2.840.10008.1.20.1.1"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Receiver:
     """What the associations share: where images go and who is told. Callbacks must not block."""
 
     config: Config
+    """May be replaced; an association keeps the one that it began under."""
     spool: Spool
     log: Log
     stored: Callable[[SpooledFile, int], None]
@@ -63,7 +64,7 @@ class Association:
         congested: bool,
         tls: ssl.SSLContext | None = None,
     ) -> None:
-        self._receiver, self._host, self.number = receiver, host, number
+        self._receiver, self._config, self._host, self.number = receiver, receiver.config, host, number
         self._congested, self._tls = congested, tls
         self._socket = connection
         self._wire = Wire(connection)
@@ -118,7 +119,7 @@ class Association:
         """The TLS handshake (PS3.15 B), where this port is for TLS. Raises PeerGoneError."""
         if self._tls is None:
             return
-        self._socket.settimeout(self._receiver.config.dimse.network_timeout_seconds or None)
+        self._socket.settimeout(self._config.dimse.network_timeout_seconds or None)
         try:
             self._socket = self._tls.wrap_socket(self._socket, server_side=True)
         except (OSError, ValueError) as error:
@@ -127,7 +128,7 @@ class Association:
         self._wire = Wire(self._socket)
 
     def _establish(self) -> bool:
-        config, wire = self._receiver.config, self._wire
+        config, wire = self._config, self._wire
         wire.timeout(config.dimse.network_timeout_seconds)
         kind, length = wire.header()
         if kind != pdu.PduType.ASSOCIATE_RQ:
@@ -163,7 +164,7 @@ class Association:
 
     def _message(self) -> bool:
         """Receive and answer one message; False when the association was released."""
-        wire, dimse_config = self._wire, self._receiver.config.dimse
+        wire, dimse_config = self._wire, self._config.dimse
         if not wire.left:
             self._report()
             wire.timeout(dimse_config.idle_timeout_seconds)
@@ -244,7 +245,7 @@ class Association:
 
     def _report(self) -> None:
         """Until the peer says something: tell it what there is to tell."""
-        reports, idle = self._receiver.offer.reports, self._receiver.config.dimse.idle_timeout_seconds
+        reports, idle = self._receiver.offer.reports, self._config.dimse.idle_timeout_seconds
         if reports is None:
             return
         waited = 0.0

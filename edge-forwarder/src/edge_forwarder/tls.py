@@ -57,6 +57,16 @@ def _why(error: Exception) -> str:
     return str(getattr(error, "strerror", "") or getattr(error, "reason", "") or type(error).__name__)
 
 
+def renew(context: ssl.SSLContext | None, config: Config) -> None:
+    """Give a context that is in use the certificate of the files as they are now, for the handshakes to come. Raises
+    ConfigError: then it was not changed.
+    """
+    if context is None or not config.tls.certificate:
+        return
+    server_context(config)  # whether the pair is good, on a context that nobody uses
+    context.load_cert_chain(config.folder / config.tls.certificate, config.folder / config.tls.key)
+
+
 def expires_at(certificate: Path) -> float:
     """When the first certificate of a PEM file ends: seconds since the epoch. Raises ConfigError."""
     try:

@@ -236,15 +236,13 @@ def test_a_disk_that_fails_is_the_instance_s_failure(
     edge: Door, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """0110, nothing said to be stored, nothing left behind; the next one is taken."""
-    from edge_forwarder import spool
-
     file = write_ct(tmp_path / "a.dcm", sop="2.25.1.1").read_bytes()
     with monkeypatch.context() as patched:
 
         def fails(descriptor: int) -> None:
             raise OSError(5, "Input/output error")
 
-        patched.setattr(spool.os, "fsync", fails)
+        patched.setattr("os.fsync", fails)
         answer = edge.post(multipart(file))
         assert (answer.status_code, reasons(answer), edge.refused) == (409, [0x0110], 1)
     assert edge.stored == []

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from edge_forwarder.config.checks import check_ae_title, check_port
 from edge_forwarder.config.reading import Section
+from edge_forwarder.errors import ConfigError
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +23,11 @@ class EdgeConfig(Section):
     """Folder of the spool, relative to the configuration file."""
     credentials: str = "credentials.json"
     """File with the archive and the key that `enroll` got, relative to the configuration file."""
+    log_level: str = "info"
+    """The least that is logged: debug, info, warning or error."""
 
     def check(self) -> None:
         check_ae_title("[edge] ae_title", self.ae_title)
         check_port("[edge] port", self.port)
+        if self.log_level not in ("debug", "info", "warning", "error"):
+            raise ConfigError("[edge] log_level must be debug, info, warning or error")
