@@ -22,11 +22,15 @@ def executable() -> str | None:
 
 
 class Orthanc(Child):
-    """``servers``: the DICOMweb servers that it knows as a client (``DicomWeb.Servers``), by name."""
+    """``servers``: the DICOMweb servers that it knows as a client (``DicomWeb.Servers``), by name; ``settings``: more
+    of its configuration.
+    """
 
-    def __init__(self, folder: Path, *, servers: Mapping[str, Any] | None = None) -> None:
+    def __init__(
+        self, folder: Path, *, servers: Mapping[str, Any] | None = None, settings: Mapping[str, Any] | None = None
+    ) -> None:
         folder.mkdir(parents=True, exist_ok=True)
-        self.http_port, self.dicom_port = free_port(), free_port()
+        self.http_port, self.dicom_port = free_port(), (settings or {}).get("DicomPort") or free_port()
         config = folder / "orthanc.json"
         config.write_text(
             json.dumps(
@@ -43,6 +47,7 @@ class Orthanc(Child):
                     "DicomCheckCalledAet": False,
                     "Plugins": [str(PLUGIN)],
                     "DicomWeb": {"Enable": True, "Root": "/dicom-web/", "Servers": dict(servers or {})},
+                    **(settings or {}),
                 }
             )
         )

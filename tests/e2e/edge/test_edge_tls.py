@@ -5,37 +5,25 @@ from __future__ import annotations
 import ssl
 import subprocess
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+import pydicom
 import pytest
+from pydicom.dataset import Dataset
+from pydicom.uid import UID, ExplicitVRLittleEndian
+from pynetdicom import AE, build_role, evt
+from pynetdicom.sop_class import StudyRootQueryRetrieveInformationModelGet, StudyRootQueryRetrieveInformationModelMove
 from tests.support import raw_scu
-from tests.support.certificates import Authority, Leaf
+from tests.support.certificates import Leaf
 from tests.support.commitment_scu import CT, CommitmentSCU
-from tests.support.processes import BIN, QUICK_TCP, free_port, wait_until
+from tests.support.ports import ReservedPort
+from tests.support.processes import BIN, QUICK_TCP, Child, wait_until
 from tests.support.stub_cloud import StubCloud
-from tests.support.stub_edge import AET, StubEdge, dataset_bytes, sent_dataset, write_series
+from tests.support.stub_edge import AET, dataset_bytes, sent_dataset, write_series
+from tests.support.tls_edge import TlsEdge, tls_edge
 
 pytestmark = pytest.mark.e2e
-
-
-@dataclass
-class TlsEdge:
-    edge: StubEdge
-    port: int
-    ours: Authority
-    strangers: Authority
-
-    def storescu(self, *paths: Path, leaf: Leaf | None, ca: Path) -> subprocess.CompletedProcess[str]:
-        """dcmtk over TLS 1.2 or 1.3, with a certificate or anonymously."""
-        me = ["+tls", str(leaf.key), str(leaf.certificate)] if leaf else ["+tla"]
-        return subprocess.run(
-            ["storescu", "-v", *me, "+cf", str(ca), "-aec", AET, "127.0.0.1", str(self.port), *map(str, paths)],
-            env=QUICK_TCP,
-            capture_output=True,
-            text=True,
-            timeout=60,
-        )
 
 
 @pytest.fixture
@@ -47,27 +35,10 @@ def scu() -> Iterator[CommitmentSCU]:
 @pytest.fixture
 def secure(tmp_path: Path, cloud: StubCloud, scu: CommitmentSCU) -> Iterator[TlsEdge]:
     """An edge that listens by TLS alone, and takes callers of its authority alone."""
-    ours, strangers = Authority(tmp_path / "ours"), Authority(tmp_path / "strangers", "Somebody's CA")
-    leaf = ours.leaf("edge", days=45)
-    edge = StubEdge(tmp_path / "edge", cloud, extra="retry_max_seconds = 0.3", devices=scu.device + "tls = true\n")
-    port = free_port()
-    text = edge.config.read_text()
-    for name, value in {
-        "certificate": f'"{leaf.certificate}"',
-        "key": f'"{leaf.key}"',
-        "port": str(port),
-        "only": "true",
-        "ca_file": f'"{ours.ca}"',
-    }.items():
-        head, _, section = text.partition("[tls]\n")
-        lines = section.splitlines()
-        at = next(n for n, line in enumerate(lines) if line.startswith(f"# {name} = "))
-        text = f"{head}[tls]\n" + "\n".join([*lines[:at], f"{name} = {value}", *lines[at + 1 :], ""])
-    edge.config.write_text(text)
-    edge.port = port
-    with edge:
-        scu.edge_port = edge.port
-        yield TlsEdge(edge, port, ours, strangers)
+    secure = tls_edge(tmp_path, cloud, scu.device + "tls = true\n")
+    with secure.edge:
+        scu.edge_port = secure.port
+        yield secure
 
 
 def test_mutual_tls_lets_in_whom_its_authority_knows(secure: TlsEdge, cloud: StubCloud, tmp_path: Path) -> None:
@@ -75,14 +46,14 @@ def test_mutual_tls_lets_in_whom_its_authority_knows(secure: TlsEdge, cloud: Stu
     status knows when our certificate ends.
     """
     files = write_series(tmp_path / "in", 3, size=307_200)
-    good = secure.storescu(*files, leaf=secure.ours.leaf("modality"), ca=secure.ours.ca)
+    good = secure.run("storescu", *files, leaf=secure.ours.leaf("modality"))
     assert good.returncode == 0, good.stderr
     wait_until(lambda: not secure.edge.spooled(), what="an empty spool")
     assert [dataset_bytes(part.data) for part in cloud.parts()] == [sent_dataset(path) for path in files]
     stranger = secure.strangers.leaf("modality")
-    assert secure.storescu(files[0], leaf=stranger, ca=secure.ours.ca).returncode != 0
-    assert secure.storescu(files[0], leaf=None, ca=secure.ours.ca).returncode != 0
-    assert secure.storescu(files[0], leaf=secure.ours.leaf("modality"), ca=secure.strangers.ca).returncode != 0
+    assert secure.run("storescu", files[0], leaf=stranger).returncode != 0
+    assert secure.run("storescu", files[0], leaf=None).returncode != 0
+    assert secure.run("storescu", files[0], leaf=secure.ours.leaf("modality"), ca=secure.strangers.ca).returncode != 0
     assert raw_scu.send(secure.port, files[:1]) == {}
     assert len(cloud.parts()) == 3
     assert secure.edge.spooled() == []
@@ -97,7 +68,7 @@ def test_a_device_is_called_by_tls_and_must_show_who_it_is(
 ) -> None:
     """A storage commitment's report goes out by mutual TLS; a device with a stranger's certificate is not told."""
     files = write_series(tmp_path / "in", 1)
-    assert secure.storescu(*files, leaf=secure.ours.leaf("modality"), ca=secure.ours.ca).returncode == 0
+    assert secure.run("storescu", *files, leaf=secure.ours.leaf("modality")).returncode == 0
     as_stranger = _server(secure.strangers.leaf("device"), secure.ours.ca)
     scu.listen(as_stranger)
     uid, status = scu.ask([(CT, "2.25.11.1")], tls=_client(secure.ours.leaf("device"), secure.ours.ca))
@@ -128,3 +99,88 @@ def _client(leaf: Leaf, ca: Path) -> ssl.SSLContext:
     context.load_verify_locations(ca)
     context.check_hostname = False
     return context
+
+
+def test_every_service_works_over_tls_and_c_move_goes_out_by_tls(tmp_path: Path, cloud: StubCloud) -> None:
+    """echoscu, storescu, findscu; pynetdicom for C-GET and C-MOVE, for which dcmtk has no TLS; and the images of the
+    C-MOVE to a storescp that wants our certificate.
+    """
+    with ReservedPort() as port:
+        reading = '\n[[device]]\nae_title = "WS1"\nrights = ["query", "retrieve"]\n'
+        dest = f'\n[[device]]\nae_title = "DEST"\nhost = "127.0.0.1"\nport = {port.number}\ntls = true\n'
+        secure = tls_edge(tmp_path, cloud, reading + dest)
+        workstation, server = secure.ours.leaf("workstation"), secure.ours.leaf("server")
+        files = write_series(tmp_path / "in", 3)
+        with secure.edge:
+            assert secure.run("echoscu", leaf=workstation).returncode == 0
+            sent = secure.run("storescu", *files, leaf=workstation)
+            assert sent.returncode == 0, sent.stderr
+            wait_until(lambda: not secure.edge.spooled(), what="an empty spool")
+            keys = ["-S", "-k", "QueryRetrieveLevel=STUDY", "-k", "StudyInstanceUID=2.25.1"]
+            me = ["-aet", "WS1", *keys]
+            found = secure.run("findscu", leaf=workstation, before=me)
+            assert found.stderr.count("2.25.1") + found.stdout.count("2.25.1") > 0, found.stderr
+            got, moved = tmp_path / "got", tmp_path / "moved"
+            got.mkdir()
+            moved.mkdir()
+            _retrieve(secure, workstation, StudyRootQueryRetrieveInformationModelGet, got)
+            storescp = [
+                "storescp",
+                "+tls",
+                server.key,
+                server.certificate,
+                "+cf",
+                secure.ours.ca,
+                "-rc",
+                "-aet",
+                "DEST",
+            ]
+            command = [*storescp, "-od", moved, "+B", "+xa", str(port.number)]
+            child = Child(command, log=tmp_path / "storescp.log", env=QUICK_TCP)
+            child.spawn()
+            try:
+                check = [str(BIN / "maypacs-edge"), "check", "--config", str(secure.edge.config)]
+                wait_until(lambda: "device DEST" in _good(check), what="storescp")
+                _retrieve(secure, workstation, StudyRootQueryRetrieveInformationModelMove)
+            finally:
+                child.kill()
+    for folder in (got, moved):
+        arrived = {str(pydicom.dcmread(path).SOPInstanceUID): path for path in folder.iterdir()}
+        assert {uid: dataset_bytes(path.read_bytes()) for uid, path in arrived.items()} == {
+            f"2.25.11.{n}": sent_dataset(path) for n, path in enumerate(files, 1)
+        }
+
+
+def _retrieve(secure: TlsEdge, leaf: Leaf, model: UID, folder: Path | None = None) -> None:
+    """A study by C-GET, each image as a file in the folder; or by C-MOVE to DEST."""
+
+    def keep(event: Any) -> int:
+        assert folder is not None
+        path = folder / str(event.request.AffectedSOPInstanceUID)
+        path.write_bytes(event.encoded_dataset())
+        return 0
+
+    ae = AE(ae_title="WS1")
+    ae.add_requested_context(model)
+    ae.add_requested_context(CT, ExplicitVRLittleEndian)
+    association = ae.associate(
+        "127.0.0.1",
+        secure.port,
+        ae_title=AET,
+        ext_neg=[build_role(CT, scp_role=True)],
+        evt_handlers=[(evt.EVT_C_STORE, keep)],
+        tls_args=(_client(leaf, secure.ours.ca), "127.0.0.1"),
+    )
+    assert association.is_established
+    keys = Dataset()
+    keys.QueryRetrieveLevel, keys.StudyInstanceUID = "STUDY", "2.25.1"
+    answers = association.send_c_get(keys, model) if folder else association.send_c_move(keys, "DEST", model)
+    statuses = [status.Status for status, _ in answers]
+    association.release()
+    assert statuses[-1] == 0x0000, statuses
+
+
+def _good(check: list[str]) -> str:
+    """The lines of `check` about what is well."""
+    text = subprocess.run(check, capture_output=True, text=True, timeout=30).stdout
+    return "\n".join(line for line in text.splitlines() if line.startswith("ok"))
