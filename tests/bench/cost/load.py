@@ -190,8 +190,8 @@ def run(studies: int, kind: str, edges: int) -> None:
         place.settle(series)
         counts.clear()
         start = time.monotonic()
-        with ThreadPoolExecutor(edges) as pool:
-            arrivals = [a for each in pool.map(lambda of: [place.push(pack) for pack in of], made[1:]) for a in each]
+        with ThreadPoolExecutor(edges) as pool:  # packs of one study at once, too
+            arrivals = list(pool.map(place.push, [pack for study in made[1:] for pack in study]))
         pushed = time.monotonic() - start
         indexed = place.settle(series * (studies + 1)) - start
         time.sleep(2)
