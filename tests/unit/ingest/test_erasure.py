@@ -12,6 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from tests.support.clock import Clock
 from tests.support.faults import FaultyObjects, FaultyTable, Power
 from tests.support.instances import slice_of
 from tests.support.memory_objects import MemoryBuckets
@@ -22,6 +23,7 @@ from tests.unit.ingest.test_storms import Delivery
 
 from maypacs import erase as erasing
 from maypacs import erasures, holds
+from maypacs.compaction import compact
 from maypacs.delete import delete_instance, delete_series, delete_study
 from maypacs.erase import carry_on, carry_out, erase, lift, proof
 from maypacs.erasures import DONE, PENDING, Erasure
@@ -372,3 +374,31 @@ def test_a_round_of_what_is_done_changes_nothing(bench: Bench) -> None:
     before = dict(all_bytes(bench))
     assert carry_out(bench.workspace(), decided, effects=MUCH_LATER)
     assert dict(all_bytes(bench)) == before
+
+
+@pytest.mark.parametrize("cleaned", [False, True], ids=["packs beside", "packs taken away"])
+def test_an_erasure_after_a_compaction_leaves_nothing_of_it_in_the_packs_that_were_replaced(
+    tmp_path: Path, cleaned: bool
+) -> None:
+    """Merged and replaced packs lie beside each other for two days, and as old versions after that."""
+    bench = Bench(tmp_path, MemoryBuckets(versioned=["archive"]))
+    files = {number: slice_of(number=number, patient_name=NAME, pixels=bytes([number]) * 32) for number in range(1, 13)}
+    for number, data in files.items():
+        deliver(bench, number, data)
+    clock = Clock(time.time() + 2 * 86_400)
+    effects = replace(QUICK, clock=clock)
+    assert compact(bench.workspace(), quiet_hours=24, effects=effects).into == 1
+    if cleaned:
+        clock.advance(3 * 86_400)
+        assert compact(bench.workspace(), quiet_hours=24, effects=effects).cleaned == 12
+    erase(bench.workspace(), STUDY, SERIES, TWO, by=WHO, reason="x", effects=effects)
+    clock.advance(7200)
+    assert carry_on(bench.workspace(), effects=effects) == {"erased": 1, "erasing": 0}
+    assert holding(bench, TWO) == []
+    del files[2]
+    assert sorted(every_byte_is_there(bench.workspace(), STUDY, SERIES).values()) == sorted(files.values())
+    same_after_reindex(bench)
+    clock.advance(3 * 86_400)
+    compact(bench.workspace(), quiet_hours=24, effects=effects)
+    assert sorted(every_byte_is_there(bench.workspace(), STUDY, SERIES).values()) == sorted(files.values())
+    same_after_reindex(bench)
