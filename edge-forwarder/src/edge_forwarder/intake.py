@@ -30,6 +30,10 @@ FOLDER: Final = "handed"
 #: A file of this name asks the edge to try again now what it would try later.
 HURRY: Final = "hurry"
 _LOOK_SECONDS: Final = 0.5
+#: What is handed over is like one association, with a number that no other has; it ends when nothing more comes for so
+#: long (seconds): an import's packs need not wait for what an ultrasound might still send.
+ASSOCIATION: Final = -1
+_QUIET_SECONDS: Final = 5.0
 #: What a command knows of the spool's size is at most so old (seconds).
 _COUNT_SECONDS: Final = 2.0
 
@@ -89,11 +93,15 @@ class Intake:
         self,
         spool: Spool,
         ledger: Ledger,
-        stored: Callable[[SpooledFile], None],
+        stored: Callable[[SpooledFile, int], None],
+        ended: Callable[[int], None],
         hurry: Callable[[], None],
         log: Log,
     ) -> None:
-        self._spool, self._ledger, self._stored, self._hurry, self._log = spool, ledger, stored, hurry, log
+        self._spool, self._ledger, self._log = spool, ledger, log
+        self._stored, self._ended, self._hurry = stored, ended, hurry
+        self._taken_at: float | None = None
+        """When the last file was taken; None when that is long ago."""
         self.folder = spool.folder / FOLDER
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="intake", daemon=True)
@@ -134,8 +142,12 @@ class Intake:
             # The renames are durable before the keeper acts on them.
             self._spool.sync_received()
             for file in taken:
-                self._stored(file)
+                self._stored(file, ASSOCIATION)
+            self._taken_at = time.monotonic()
             self._log.info("took what was handed over", files=len(taken))
+        elif self._taken_at is not None and time.monotonic() > self._taken_at + _QUIET_SECONDS:
+            self._ended(ASSOCIATION)
+            self._taken_at = None
         return len(taken)
 
     def _take(self, name: str) -> SpooledFile:

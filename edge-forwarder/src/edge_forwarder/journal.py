@@ -158,6 +158,16 @@ class Journal(Database):
         )
         return [_instance(row) for row in rows]
 
+    def changed(self, name: str, size: int, transfer_syntax_uid: str) -> InstanceRow:
+        """A file holds the same image in other bytes: what was known of its pack's body holds no more."""
+        with self.transaction():
+            self._do("update instances set size = ?, syntax = ? where name = ?", size, transfer_syntax_uid, name)
+            row = self.instance(name)
+            assert row is not None
+            if row.pack is not None:
+                self.update_pack(row.pack, boundary=None, sha256=None, length=None, arrival=None)
+            return row
+
     def forget_instances(self, names: Iterable[str]) -> None:
         with self.transaction():
             for name in names:

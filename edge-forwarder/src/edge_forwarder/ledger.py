@@ -22,13 +22,14 @@ from edge_forwarder.database import Database
 from edge_forwarder.peek import Identity
 from edge_forwarder.statuses import FailureReason
 
-_SCHEMA_VERSION: Final = 2
+_SCHEMA_VERSION: Final = 3
 #: Names in one question.
 _AT_ONCE: Final = 500
 _SCHEMA: Final = """
 create table sent (
   name text primary key, file text not null, ae text not null, sop text not null, sop_class text not null,
-  study text not null, series text not null, digest text, state text not null, at real not null
+  study text not null, series text not null, digest text, state text not null, at real not null,
+  sent_as text
 ) without rowid;
 create index sent_by_sop on sent (sop);
 create index sent_by_file on sent (file);
@@ -101,7 +102,10 @@ class Ledger(Database):
     noun = "ledger"
     schema = _SCHEMA
     schema_version = _SCHEMA_VERSION
-    migrations: ClassVar[Mapping[int, str]] = {1: "create index sent_by_study on sent (study);"}
+    migrations: ClassVar[Mapping[int, str]] = {
+        1: "create index sent_by_study on sent (study);",
+        2: "alter table sent add column sent_as text;",
+    }
     #: What was promised outlives a power cut; what can be had again from the spool says ``synced=False``.
     synced = True
 
@@ -113,7 +117,8 @@ class Ledger(Database):
         """
         equal = self._rows("select digest, state from sent where name = ?", file) if file else []
         self._do(
-            "insert or ignore into sent values (?,?,?,?,?,?,?,?,?,?)",
+            "insert or ignore into sent (name, file, ae, sop, sop_class, study, series, digest, state, at)"
+            " values (?,?,?,?,?,?,?,?,?,?)",
             name,
             file or name,
             ae_title,
@@ -126,15 +131,18 @@ class Ledger(Database):
             time.time(),
         )
 
-    def digests(self, digests: Mapping[str, str]) -> None:
-        """SHA-256 of data sets, by file."""
-        with self.transaction(synced=False):
+    def digests(self, digests: Mapping[str, str], *, synced: bool = False) -> None:
+        """SHA-256 of data sets, by file. The first of a file is of what the device sent; a later one of what is sent in
+        its place, for it is the same image.
+        """
+        sql = "update sent set digest = coalesce(digest, ?), sent_as = ? where file = ?"
+        with self.transaction(synced=synced):
             for file, digest in digests.items():
-                self._do("update sent set digest = ? where file = ?", digest, file)
+                self._do(sql, digest, digest, file)
 
     def digests_of(self, files: Iterable[str]) -> dict[str, str]:
-        """By file, where known."""
-        sql = "select digest from sent where file = ? and digest is not null limit 1"
+        """Of what is sent, by file, where known."""
+        sql = "select coalesce(sent_as, digest) as digest from sent where file = ? and digest is not null limit 1"
         found = ((file, self._rows(sql, file)) for file in files)
         return {file: str(rows[0]["digest"]) for file, rows in found if rows}
 

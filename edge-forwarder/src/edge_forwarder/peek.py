@@ -114,11 +114,11 @@ def walk(head: bytes, at: int, *, explicit: bool) -> dict[int, bytes]:
     tag = 0
     try:
         while at + 8 <= len(head):
-            tag, vr, length, at = _element_header(head, at, explicit=explicit)
+            tag, vr, length, at = element_header(head, at, explicit=explicit)
             if tag > _PROCEDURE_PRIORITY:
                 break
             if length == _UNDEFINED:
-                at = _skip_sequence(head, at, explicit=explicit and vr != b"UN")
+                at = skip_sequence(head, at, explicit=explicit and vr != b"UN")
                 continue
             if tag in _WANTED:
                 if at + length > len(head) or length > 256:
@@ -131,7 +131,8 @@ def walk(head: bytes, at: int, *, explicit: bool) -> dict[int, bytes]:
     return found
 
 
-def _element_header(head: bytes, at: int, *, explicit: bool) -> tuple[int, bytes, int, int]:
+def element_header(head: bytes, at: int, *, explicit: bool) -> tuple[int, bytes, int, int]:
+    """Tag, VR, length, and where the value begins. Raises struct.error, ValueError."""
     group, element = struct.unpack_from("<HH", head, at)
     tag = group << 16 | element
     if group == 0xFFFE or not explicit:
@@ -147,13 +148,13 @@ def _element_header(head: bytes, at: int, *, explicit: bool) -> tuple[int, bytes
     return tag, vr, length, at + 8
 
 
-def _skip_sequence(head: bytes, at: int, *, explicit: bool) -> int:
+def skip_sequence(head: bytes, at: int, *, explicit: bool) -> int:
     """The offset after a sequence of undefined length whose value starts at ``at``; nesting is counted, not
     recursed.
     """
     depth = 1
     while depth:
-        tag, vr, length, at = _element_header(head, at, explicit=explicit)
+        tag, vr, length, at = element_header(head, at, explicit=explicit)
         if tag == _ITEM:
             # The elements of an item are walked like any other: undefined lengths below end with their own delimiters.
             depth += length == _UNDEFINED

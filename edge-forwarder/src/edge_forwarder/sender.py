@@ -14,12 +14,14 @@ from typing import Final
 from edge_forwarder import packs
 from edge_forwarder.asking import Asking
 from edge_forwarder.cloud import Cloud
+from edge_forwarder.compressing import Compressor
 from edge_forwarder.errors import GrantExpiredError, RefusedError
 from edge_forwarder.in_parts import InParts
 from edge_forwarder.inbox import Inbox
 from edge_forwarder.journal import InstanceRow, Journal, PackRow
 from edge_forwarder.ledger import Ledger
 from edge_forwarder.logs import Log
+from edge_forwarder.peek import identify
 from edge_forwarder.settle import Settler
 from edge_forwarder.spool import Spool, SpooledFile
 from edge_forwarder.throttle import Throttle
@@ -54,12 +56,14 @@ class Sender:
         ledger: Ledger | None = None,
         *,
         throttle: Throttle | None = None,
+        compressor: Compressor | None = None,
         in_parts_above: int = 64 * 1024 * 1024,
     ) -> None:
         self._archive, self._spool, self._journal, self._cloud = archive, spool, journal, cloud
         self._settler, self._log, self._ledger = settler, log, ledger
         self._inbox, self._asking = Inbox(cloud), Asking()
         self._throttle, self._in_parts_above = throttle or Throttle(), in_parts_above
+        self._compressor = compressor
         self._in_parts = InParts(self._inbox, self._throttle, log)
 
     def send(self, row: PackRow) -> Sent | None:
@@ -68,6 +72,9 @@ class Sender:
         if not members:
             self._journal.forget_pack(row.id)
             return None
+        if self._compressor is not None and row.arrival is None and row.sha256 is None:
+            members = self._compressor.compress(row.id, members)
+            row = self._journal.pack(row.id) or row
         body, digest = self._prepare(row, members)
         known = self._known(row, members, body.length)
         if known:
@@ -78,8 +85,8 @@ class Sender:
         return Sent(self._upload(row, body, digest), len(members), body.length)
 
     def _present(self, pack: str) -> list[InstanceRow]:
-        """The members whose files are there. One that is not was taken by somebody else: said loudly, but no
-        obstacle.
+        """The members whose files are there, as they are. One that is not was taken by somebody else: said loudly, but
+        no obstacle.
         """
         members = self._journal.members(pack)
         missing = [m.name for m in members if not self._spool.path(m.name).is_file()]
@@ -91,7 +98,15 @@ class Sender:
                 self._journal.forget_instances(missing)
                 self._journal.count("missing", len(lost))
                 self._journal.update_pack(pack, sha256=None, length=None, arrival=None)
-        return [m for m in members if m.name not in missing]
+        return [self._as_it_is(m) for m in members if m.name not in missing]
+
+    def _as_it_is(self, member: InstanceRow) -> InstanceRow:
+        """The journal may be older than the file: a power cut came while it was compressed."""
+        path = self._spool.path(member.name)
+        size = path.stat().st_size
+        if size == member.size or member.identity is None:
+            return member
+        return self._journal.changed(member.name, size, identify(path).transfer_syntax_uid)
 
     def _prepare(self, row: PackRow, members: list[InstanceRow]) -> tuple[packs.Body, packs.Digest]:
         """The body and its digest; computed once a pack, remembered in the journal."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 import sqlite3
 import threading
 import time
@@ -12,6 +11,7 @@ from edge_forwarder import __version__, tls, windows
 from edge_forwarder.cache import Cache, Instance
 from edge_forwarder.cloud import Cloud
 from edge_forwarder.commitment import Commitments
+from edge_forwarder.compressing import Compressor
 from edge_forwarder.config import MIB, Config
 from edge_forwarder.dicomweb import DicomWeb
 from edge_forwarder.erased import Erased
@@ -87,6 +87,7 @@ class Service:
                 log,
                 self.ledger,
                 throttle=self.throttle,
+                compressor=self._compressor(),
                 in_parts_above=upload.in_parts_above_mib * MIB,
             )
             self.uploader = Uploader(
@@ -104,7 +105,8 @@ class Service:
             self.keeper = Keeper(self.spool, self.journal, planner, self.uploader.submit, log, self.ledger)
             self.keeper.is_stat = Urgency.of(upload).is_stat
             self.archive = DicomWeb(config.cloud, keys, config.retrieve)
-            self.intake = Intake(self.spool, self.ledger, self.keeper.stored, self.uploader.hurry, log)
+            keeper = self.keeper
+            self.intake = Intake(self.spool, self.ledger, keeper.stored, keeper.ended, self.uploader.hurry, log)
             self.tidying = Tidying(
                 self.spool,
                 self.journal,
@@ -119,9 +121,12 @@ class Service:
             self.commitments = Commitments(config, self.ledger, judge, self._peer, log)
             self.settler.settled = self.commitments.wake
             offer = Offer({Command.N_ACTION_RQ: self.commitments.action, **self._readers()}, self.commitments)
-            receiver = Receiver(config, self.spool, log, self.keeper.stored, self.keeper.ended, self._refused, offer)
+            self._receiver = receiver = Receiver(
+                config, self.spool, log, self.keeper.stored, self.keeper.ended, self._refused, offer
+            )
             self.keeper.noticed = receiver.sightings.is_modality
-            self.listener = Listener(receiver, tls.server_context(config)) if listen else None
+            self._server_tls = tls.server_context(config)
+            self.listener = Listener(receiver, self._server_tls) if listen else None
             self.stow = self._stow(keys) if listen and config.stow.port else None
             self.monitor = self._monitor(keys, line, receiver.sightings) if listen else None
         except BaseException:
@@ -183,7 +188,7 @@ class Service:
             self.spool, self.keeper.stored, self.keeper.ended, self._refused, max_instances=config.stow.max_instances
         )
         root = f"{config.cloud.url.rstrip('/')}/dicomweb/{keys.archive}"
-        secure = tls.server_context(config) if config.stow.tls else None
+        secure = self._server_tls if config.stow.tls else None
         if config.stow.tls and secure is None:
             raise ConfigError("[stow] tls needs [tls] certificate and key")
         return StowServer(config.stow, store, root, self._log, secure)
@@ -200,6 +205,30 @@ class Service:
             associations=lambda: listener.open_count if listener is not None else 0,
         )
         return Monitor(parts, keys, self._peer, self._log)
+
+    @property
+    def config(self) -> Config:
+        """What is in force."""
+        return self._config
+
+    def configure(self, config: Config) -> None:
+        """A configuration that differs in what may change while we run (`reloading.LIVE`). Raises ConfigError: then
+        nothing was changed.
+        """
+        limits, taps = _limits(config), windows.parse(config.upload.windows)
+        client_tls = tls.client_context(config) if any(device.tls for device in config.devices) else None
+        tls.renew(self._server_tls, config)
+        self._config, self._client_tls = config, client_tls
+        self._receiver.config = config
+        self.commitments.configure(config)
+        self.keeper.configure(limits)
+        self.keeper.is_stat = Urgency.of(config.upload).is_stat
+        self.throttle.configure(taps, paused=config.upload.pause)
+        self.spool.configure(min_free_bytes=config.spool.min_free_mib * MIB, max_bytes=config.spool.max_mib * MIB)
+
+    def is_alive(self) -> bool:
+        """Whether no part of it has died."""
+        return self.keeper.is_alive and (self.listener is None or self.listener.is_alive)
 
     def _readers(self) -> dict[int, ServiceOfCommand]:
         """Query and retrieve."""
@@ -232,6 +261,10 @@ class Service:
                 instance = Instance(i.study_instance_uid, i.series_instance_uid, i.sop_instance_uid, i.sop_class_uid)
                 self.cache.adopt(instance, self.spool.path(member.name))
 
+    def _compressor(self) -> Compressor | None:
+        modalities = frozenset(modality.strip().upper() for modality in self._config.upload.compress)
+        return Compressor(self.spool, self.journal, self._log, self.ledger, modalities) if modalities else None
+
     def _is_spooled(self, name: str) -> bool:
         return (self.intake.folder / name).is_file() or self.spool.path(name).is_file()
 
@@ -256,18 +289,3 @@ def _limits(config: Config) -> Limits:
         quiet_by_modality=config.packing.quiet_seconds_by_modality,
         longest=config.packing.longest_seconds,
     )
-
-
-def run(config: Config, log: Log) -> None:
-    """Run until SIGTERM or SIGINT; prints ``ready AET@host:port`` on standard output when modalities may call."""
-    over = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: over.set())
-    service = Service(config, log)
-    service.start()
-    assert service.listener is not None
-    ports = service.listener.port or service.listener.tls_port
-    print(f"ready {config.edge.ae_title}@{service.listener.host}:{ports}", flush=True)  # noqa: T201
-    over.wait()
-    log.info("stopping")
-    service.stop()

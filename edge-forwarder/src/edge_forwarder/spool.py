@@ -116,6 +116,10 @@ class Spool:
             self._aside, self._aside_at = _size_below(self.attention), time.monotonic()
         return self._held + self._aside
 
+    def configure(self, *, min_free_bytes: int, max_bytes: int) -> None:
+        """Other limits, from now on."""
+        self._min_free, self._max = min_free_bytes, max_bytes
+
     def files(self) -> Iterator[SpooledFile]:
         """Every acknowledged instance that is still here, oldest first."""
         for entry in sorted(os.scandir(self.received), key=lambda e: e.name):
@@ -143,6 +147,25 @@ class Spool:
             size = path.stat().st_size
             path.unlink()
             self.account(-size)
+
+    def replace(self, name: str, data: bytes) -> None:
+        """Other bytes for the same image, whole and durable or not at all. Raises SpoolFullError, SpoolError."""
+        self.check_room(len(data))
+        temporary = self.incoming / f"{name}.new"
+        try:
+            before = self.path(name).stat().st_size
+            descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o640)
+            with os.fdopen(descriptor, "wb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            os.rename(temporary, self.path(name))
+            self.sync_received()
+        except OSError as error:
+            with contextlib.suppress(OSError):
+                temporary.unlink(missing_ok=True)
+            raise _spool_error(error) from None
+        self.account(len(data) - before)
 
     def set_aside(self, name: str, folder: str) -> None:
         """Move a file to ``attention/<folder>/``; one that is gone already is no error."""

@@ -25,7 +25,7 @@ STATES: Final = ("received", "packed", "uploading", "failed", "sent", "indexed")
 #: So many failing uploads are told of one by one.
 _SHOWN: Final = 20
 _TOTALS: Final = ("received", "received_bytes", "uploads", "uploaded_bytes", "indexed", "duplicates", "set_aside")
-_SAVED: Final = ("known", "known_bytes")
+_SAVED: Final = ("known", "known_bytes", "compressed", "compressed_saved_bytes")
 _TROUBLES: Final = ("refused", "missing", "failed_uploads")
 _TIMES: Final = ("last_received_at", "last_upload_at", "last_indexed_at", "last_refused_at", "started_at")
 
@@ -207,6 +207,8 @@ def as_text(report: dict[str, Any]) -> str:
         f"Since the journal began: {totals['received']} received, {totals['indexed']} indexed in the cloud, "
         f"{totals['duplicates']} sent twice, {totals['refused']} refused."
     )
+    if totals["compressed"]:
+        lines.append(f"Compressed: {totals['compressed']} images, by {_size(totals['compressed_saved_bytes'])}.")
     if totals["known"]:
         lines.append(f"Not uploaded, for the cloud had them: {totals['known']} images, {_size(totals['known_bytes'])}.")
     if totals["missing"]:
