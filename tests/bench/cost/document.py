@@ -1,8 +1,10 @@
-"""`python -m tests.bench.cost.document`: writes the tables of docs/cost.md anew, by the command before each."""
+"""`python -m tests.bench.cost.document`: writes the tables of docs/cost.md anew, by the command before each, and the
+figures of README's line about costs."""
 
 from __future__ import annotations
 
 import io
+import json
 import re
 import shlex
 from collections.abc import Iterator
@@ -11,8 +13,9 @@ from contextlib import redirect_stdout
 from tests.support.deployer import ROOT
 
 from maypacs_node import cli
+from maypacs_node.cost.report import dollars
 
-DOCUMENT = ROOT / "docs" / "cost.md"
+DOCUMENT, README = ROOT / "docs" / "cost.md", ROOT / "README.md"
 _BLOCK = re.compile(r"<!-- maypacs (cost [^\n]*?) -->\n(.*?)<!-- end -->\n", re.DOTALL)
 
 
@@ -34,5 +37,25 @@ def written_anew(text: str) -> str:
     return _BLOCK.sub(lambda found: f"<!-- maypacs {found[1]} -->\n{printed(found[1])}<!-- end -->\n", text)
 
 
+def figures() -> dict[str, str]:
+    """What README says of costs: the words after each figure, and the figure."""
+    found = json.loads(printed("cost --studies-per-day 300 --json"))
+    per_1000 = found["per_1000_studies"]
+    amounts = {
+        "to take in": per_1000["ingest"]["MayPACS"],
+        "each month they are kept": per_1000["storage, fifth month and on"]["MayPACS"],
+        "to open once": per_1000["a read in the dashboard"]["MayPACS"],
+        "a month in all": sum(found["month"].values()),
+    }
+    return {words: dollars(amount) for words, amount in amounts.items()}
+
+
+def readme_anew(text: str) -> str:
+    for words, figure in figures().items():
+        text = re.sub(rf"[0-9][0-9.,]* {words}", f"{figure} {words}", text)
+    return text
+
+
 if __name__ == "__main__":
     DOCUMENT.write_text(written_anew(DOCUMENT.read_text(encoding="utf-8")), encoding="utf-8")
+    README.write_text(readme_anew(README.read_text(encoding="utf-8")), encoding="utf-8")

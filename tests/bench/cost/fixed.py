@@ -31,6 +31,7 @@ def read() -> dict[str, Any]:
         "polled_queues": sum(event["Type"] == "SQS" for event in events),
         "api_methods": sum(event["Type"] == "Api" for event in events),
         "api_method_metrics": any(each.get("MetricsEnabled") for each in api.get("MethodSettings", [])),
+        "pack_transition_days": read_template(ROOT / "infra/data.yaml")["Parameters"]["PackTransitionDays"]["Default"],
         "calls_an_hour": {name: times for name, function in _named(("template.yaml",)) if (times := _times(function))},
         "memory_mb": {name: function["MemorySize"] for name, function in _named(("template.yaml",))},
     }

@@ -8,11 +8,13 @@ import pytest
 
 from maypacs_node.cost.counts import Counted
 from maypacs_node.cost.hospital import CostError, Hospital, parse_mix
+from maypacs_node.cost.lifecycle import Lifecycle
 from maypacs_node.cost.others import GoogleHealthcare, HealthImaging, PrivateNode, UsualDesign
 from maypacs_node.cost.ours import POLLS_A_MONTH, Ours
 from maypacs_node.cost.usage import GB, Assumptions
 
 MIB = 1024 * 1024
+DAYS = 730 / 24  #: of a month; here packs move after one
 QUIET = Assumptions(
     s3_seconds=0,
     table_seconds=0,
@@ -50,6 +52,7 @@ def counted(**studies: dict[str, Any]) -> Counted:
         "api_methods": 10,
         "api_method_metrics": False,
         "memory_mb": {"console": 1769},
+        "pack_transition_days": DAYS,
     }
     activities = {
         "idle_hour": {"s3.ListObjectsV2": 24},
@@ -82,21 +85,42 @@ def test_a_hospitals_own_average_scales_bytes_and_leaves_requests() -> None:
 
 
 def test_storage_moves_by_age_in_intelligent_tiering() -> None:
-    """A quarter of a GB of sidecars stays in Standard; the pack of 1 GB goes through the tiers."""
+    """A quarter of a GB of sidecars stays in Standard; the pack of 1 GB goes through the tiers, a tier a month."""
     model = ours()
     assert model.stored(1) == {"s3_standard": 1.25, "dynamodb_storage": 0.5, "dynamodb_pitr": 0.5}
-    expected = {2: "frequent", 3: "infrequent", 4: "infrequent", 5: "archive_instant", 60: "archive_instant"}
-    for month, kind in expected.items():
-        stored = model.stored(month)
-        assert stored["s3_standard"] == 0.25
-        assert stored[f"s3_int_{kind}"] == 1
-        assert stored["s3_int_monitoring"] == 1
-        assert stored["s3_to_intelligent_tiering"] == (month == 2)
+    last = model.stored(60)
+    assert last["s3_standard"] == 0.25
+    assert last["s3_int_archive_instant"] == last["s3_int_monitoring"] == pytest.approx(1)
+
+
+def test_intelligent_tiering_day_by_day() -> None:
+    """Moved on day 7: frequent to day 37, infrequent to day 97. Ten objects of 1 GB together."""
+    bill = Lifecycle("INTELLIGENT_TIERING", 7).month
+    first, second, fourth = bill(1, 1, 10), bill(2, 1, 10), bill(4, 1, 10)
+    assert first["s3_standard"] == pytest.approx(7 / DAYS)
+    assert first["s3_int_frequent"] == pytest.approx(1 - 7 / DAYS)
+    assert first["s3_int_monitoring"] == pytest.approx(10 * (1 - 7 / DAYS))
+    assert first["s3_to_intelligent_tiering"] == 10
+    assert second["s3_int_frequent"] == pytest.approx((37 - DAYS) / DAYS)
+    assert second["s3_int_infrequent"] == pytest.approx((2 * DAYS - 37) / DAYS)
+    assert "s3_to_intelligent_tiering" not in second
+    assert fourth["s3_int_infrequent"] == pytest.approx((97 - 3 * DAYS) / DAYS)
+    assert sum(fourth[f"s3_int_{kind}"] for kind in ("infrequent", "archive_instant")) == pytest.approx(1)
+
+
+@pytest.mark.parametrize("tier", ["STANDARD", "GLACIER_IR", "INTELLIGENT_TIERING"])
+@pytest.mark.parametrize("days", [0, 7, 30, DAYS, 45])
+def test_every_gigabyte_is_billed_once_a_month_and_moved_once(tier: Any, days: float) -> None:
+    months = [Lifecycle(tier, days).month(number, 1, 1) for number in range(1, 7)]
+    kept = ("s3_standard", "s3_glacier_ir", "s3_int_frequent", "s3_int_infrequent", "s3_int_archive_instant")
+    assert all(sum(month[name] for name in kept) == pytest.approx(1) for month in months)
+    moved = sum(month["s3_to_glacier_ir"] + month["s3_to_intelligent_tiering"] for month in months)
+    assert moved == (tier != "STANDARD")
 
 
 def test_storage_in_glacier_instant_retrieval_is_paid_for_again_when_read() -> None:
     model = ours(tier="GLACIER_IR")
-    assert model.stored(2)["s3_glacier_ir"] == 1
+    assert model.stored(2)["s3_glacier_ir"] == pytest.approx(1)
     assert model.stored(2)["s3_to_glacier_ir"] == 1
     assert model.stored(3)["s3_to_glacier_ir"] == 0
     assert model.read()["s3_glacier_ir_retrieval"] == pytest.approx(0.1)
@@ -152,8 +176,8 @@ def test_a_month_is_all_the_months_of_storage_and_one_of_everything_else() -> No
     assert month["ingest"]["api_request"] == pytest.approx(2 * days)
     assert month["reads"]["api_request"] == pytest.approx(6 * days)
     assert month["storage"]["s3_standard"] == pytest.approx(2 * days * (1.25 + 0.25 + 0.25))
-    assert month["storage"]["s3_int_frequent"] == pytest.approx(2 * days)
-    assert month["storage"]["s3_int_infrequent"] == pytest.approx(2 * days)
+    assert month["storage"]["s3_int_frequent"] == pytest.approx(2 * 30)
+    assert month["storage"]["s3_int_infrequent"] == pytest.approx(2 * (2 * days - 30))
 
 
 def test_one_object_an_instance_pays_for_each() -> None:

@@ -11,8 +11,9 @@ import pytest
 from maypacs_node import cli
 from maypacs_node.cost import counts, prices, report
 from maypacs_node.cost.hospital import Hospital
+from maypacs_node.cost.lifecycle import TIERS
 from maypacs_node.cost.others import OTHERS
-from maypacs_node.cost.ours import TIERS, Ours
+from maypacs_node.cost.ours import Ours
 from maypacs_node.cost.prices import Price, PriceList
 from maypacs_node.cost.usage import Usage
 

@@ -10,7 +10,8 @@ from typing import Any
 
 from maypacs_node.cost import counts, prices, report
 from maypacs_node.cost.hospital import MIX, Hospital, parse_mix
-from maypacs_node.cost.ours import TIERS, Ours
+from maypacs_node.cost.lifecycle import TIERS
+from maypacs_node.cost.ours import Ours
 
 DEFAULT_REGION = "ap-southeast-1"
 
@@ -31,7 +32,7 @@ def register(commands: Any) -> None:
     parser.add_argument("--reads-per-study", type=float, default=2, metavar="R", help="over its life (default: 2)")
     parser.add_argument("--mb-per-study", type=float, metavar="MB", help="your own average (default: the mix's)")
     parser.add_argument("--viewer", choices=("packs", "frames"), default="packs", help="the dashboard's, or OHIF's")
-    parser.add_argument("--storage-class", choices=TIERS, default="INTELLIGENT_TIERING", help="of packs, after 30 days")
+    parser.add_argument("--storage-class", choices=TIERS, default="INTELLIGENT_TIERING", help="of packs, by lifecycle")
     parser.add_argument("--kms", action="store_true", help="with a customer managed key")
     parser.add_argument("--free-tier", action="store_true", help="deduct what a month has for nothing")
     parser.add_argument("--region", default=DEFAULT_REGION, help=f"one of {', '.join(prices.regions())}")

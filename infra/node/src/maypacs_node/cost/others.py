@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from maypacs_node.cost.ours import LATE_READS, TRANSITION_LEAST, Ours
+from maypacs_node.cost.lifecycle import LEAST_BYTES
+from maypacs_node.cost.ours import LATE_READS, Ours
 from maypacs_node.cost.usage import GB, MONTH_HOURS, Usage, front_door, sum_of
 
 
@@ -71,20 +72,9 @@ class UsualDesign:
         """Objects below 128 KB stay in Standard: a rule leaves them, and colder classes bill them as 128 KB."""
         gb, rows = self.ours.pack_gb, self.ours.instances * self.row_bytes / GB
         usage = Usage({"dynamodb_storage": rows, "dynamodb_pitr": rows})
-        moved = 0.0
-        if month > 1 and self.ours.tier != "STANDARD":
-            moved = self._movable()
-        if moved and self.ours.tier == "GLACIER_IR":
-            usage["s3_glacier_ir"] += moved
-        elif moved:
-            kind = "frequent" if month == 2 else "infrequent" if month <= 4 else "archive_instant"
-            usage[f"s3_int_{kind}"] += moved
-            usage["s3_int_monitoring"] += self._movable_objects()
-        if moved and month == 2:
-            name = "s3_to_glacier_ir" if self.ours.tier == "GLACIER_IR" else "s3_to_intelligent_tiering"
-            usage[name] += self._movable_objects()
+        moved = self._movable()
         usage["s3_standard"] += gb - moved
-        return usage
+        return usage + self.ours.lifecycle.month(month, moved, self._movable_objects())
 
     def _sizes(self) -> list[tuple[float, float, float]]:
         """Share of studies, instances, bytes of one."""
@@ -95,10 +85,10 @@ class UsualDesign:
         ]
 
     def _movable(self) -> float:
-        return sum(share * n * size for share, n, size in self._sizes() if size >= TRANSITION_LEAST) / GB
+        return sum(share * n * size for share, n, size in self._sizes() if size >= LEAST_BYTES) / GB
 
     def _movable_objects(self) -> float:
-        return sum(share * n for share, n, size in self._sizes() if size >= TRANSITION_LEAST)
+        return sum(share * n for share, n, size in self._sizes() if size >= LEAST_BYTES)
 
 
 class _Elsewhere:

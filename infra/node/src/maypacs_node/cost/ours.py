@@ -9,13 +9,10 @@ from typing import Literal
 
 from maypacs_node.cost.counts import Counted, StudyCounts
 from maypacs_node.cost.hospital import Hospital
+from maypacs_node.cost.lifecycle import LEAST_BYTES, Lifecycle, Tier
 from maypacs_node.cost.usage import GB, MONTH_DAYS, MONTH_HOURS, Assumptions, Counts, Usage, of_counts, sum_of
 
-Tier = Literal["STANDARD", "INTELLIGENT_TIERING", "GLACIER_IR"]
-TIERS: tuple[Tier, ...] = ("STANDARD", "INTELLIGENT_TIERING", "GLACIER_IR")
 Viewer = Literal["frames", "packs"]
-#: Lifecycle rules leave alone what is smaller.
-TRANSITION_LEAST = 128 * 1024
 #: Of the reads, those that come when Glacier Instant Retrieval, or the tier of its price, has the packs.
 LATE_READS = 0.1
 #: Rows of a page of the study list, and those whose thumbnail a browser has not kept from the last time.
@@ -118,27 +115,18 @@ class Ours:
 
     # A month of storage of one study
 
+    @property
+    def lifecycle(self) -> Lifecycle:
+        return Lifecycle(self.tier, self.counted.fixed["pack_transition_days"])
+
     def stored(self, month: int) -> Usage:
-        """In its first month (1), its second, and so on, when nobody reads it. Lifecycle moves packs after 30 days."""
+        """In its first month (1), its second, and so on, when nobody reads it."""
         small, tables = self._mean(lambda s: s.small_bytes) / GB, self._mean(lambda s: s.table_bytes) / GB
         usage = Usage({"s3_standard": small, "dynamodb_storage": tables, "dynamodb_pitr": tables})
-        movable = self._mean(lambda s: s.pack_bytes * (_pack_size(s, self.compacted) >= TRANSITION_LEAST))
-        movable *= self.scale / GB
-        objects = self._mean(lambda s: _packs(s, self.compacted) * (_pack_size(s, self.compacted) >= TRANSITION_LEAST))
+        movable = self._mean(lambda s: s.pack_bytes * _moves(s, self.compacted)) * self.scale / GB
+        objects = self._mean(lambda s: _packs(s, self.compacted) * _moves(s, self.compacted))
         usage["s3_standard"] += self.pack_gb - movable
-        if self.tier == "STANDARD" or month == 1:
-            usage["s3_standard"] += movable
-            return usage
-        if self.tier == "GLACIER_IR":
-            usage["s3_glacier_ir"] += movable
-            usage["s3_to_glacier_ir"] += objects * (month == 2)
-            return usage
-        # In Intelligent-Tiering it stays frequent for 30 days, infrequent for another 60, and then archive instant.
-        kind = "frequent" if month == 2 else "infrequent" if month <= 4 else "archive_instant"
-        usage[f"s3_int_{kind}"] += movable
-        usage["s3_int_monitoring"] += objects
-        usage["s3_to_intelligent_tiering"] += objects * (month == 2)
-        return usage
+        return usage + self.lifecycle.month(month, movable, objects)
 
     # A month
 
@@ -186,5 +174,6 @@ def _packs(study: StudyCounts, compacted: bool) -> float:
     return math.ceil(study.pack_bytes / study.series / (64 * 1024 * 1024)) * study.series
 
 
-def _pack_size(study: StudyCounts, compacted: bool) -> float:
-    return study.pack_bytes / _packs(study, compacted)
+def _moves(study: StudyCounts, compacted: bool) -> bool:
+    """Whether its packs are large enough for a lifecycle rule."""
+    return study.pack_bytes / _packs(study, compacted) >= LEAST_BYTES

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from maypacs_node.cost.counts import Counted
 from maypacs_node.cost.others import OTHERS
 from maypacs_node.cost.ours import Ours
 from maypacs_node.cost.prices import PriceList
@@ -63,6 +64,7 @@ class Report:
                 "series_per_study": self.ours.series,
                 "gb_per_study": self.ours.pack_gb,
                 "storage_class": self.ours.tier,
+                "transition_days": self.ours.lifecycle.days,
                 "viewer": self.ours.viewer,
             },
             "per_1000_studies": self._per_1000(),
@@ -107,6 +109,8 @@ class Report:
             "studies read frame by frame": replace(self.ours, viewer="frames"),
             "nobody reads anything": read(0),
             "twice the reads": read(2 * hospital.reads_per_study),
+            "packs moved after 7 days": self._moved_after(7),
+            "packs moved after 30 days": self._moved_after(30),
             "everything stays in S3 Standard": replace(self.ours, tier="STANDARD"),
             "packs to Glacier Instant Retrieval": replace(self.ours, tier="GLACIER_IR"),
             "a hundred edges more": replace(self.ours, hospital=replace(hospital, edges=hospital.edges + 100)),
@@ -116,6 +120,11 @@ class Report:
         found = {name: bill.dollars(self.prices, free=self.free) for name, bill in bills.items()}
         found["free allowances deducted"] = sum_of(self.ours.month().values()).dollars(self.prices, free=True)
         return found | self._with_a_plan()
+
+    def _moved_after(self, days: float) -> Ours:
+        document = self.ours.counted.document
+        fixed = {**document["fixed"], "pack_transition_days": days}
+        return replace(self.ours, counted=Counted({**document, "fixed": fixed}))
 
     def _with_a_plan(self) -> dict[str, float]:
         """With the cheapest flat rate of the front door that is large enough."""
@@ -180,10 +189,11 @@ def dollars(amount: float) -> str:
 def introduction(document: Mapping[str, Any]) -> str:
     hospital = document["hospital"]
     mix = ", ".join(f"{name} {share:g}" for name, share in hospital["mix"].items())
+    size = f"{hospital['instances_per_study']:.0f} instances and {hospital['gb_per_study'] * 1024:.0f} MiB each"
     return (
-        f"{hospital['studies_per_day']:g} studies a day ({mix}), {hospital['instances_per_study']:.0f} instances and "
-        f"{hospital['gb_per_study'] * 1024:.0f} MiB each on average; {hospital['reads_per_study']:g} reads a study; "
-        f"edges: {hospital['edges']}; {document['region']}; packs in {hospital['storage_class']} after 30 days.\n"
+        f"{hospital['studies_per_day']:g} studies a day ({mix}), {size} on average; "
+        f"{hospital['reads_per_study']:g} reads a study; edges: {hospital['edges']}; {document['region']}; "
+        f"packs in {hospital['storage_class']} after {hospital['transition_days']:g} days.\n"
         f"Prices of {document['prices']}, counts of {document['counts']}."
     )
 
