@@ -1,4 +1,7 @@
-"""The schedule: the many small packs of quiet series become few, and what was replaced is taken away later."""
+"""The schedule: the many small packs of quiet series become few, and what was replaced is taken away later.
+
+``{"clean_only": true}``: only the second (a node whose disk is nearly full).
+"""
 
 from __future__ import annotations
 
@@ -32,9 +35,13 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, int]:
     damaged = 0
     archives = [each.archive_id for each in list_archives(runtime().accounts)] if settings.compact_after_hours else []
     seconds = min(settings.compact_seconds, SHARE * context.get_remaining_time_in_millis() / 1000)
-    quiet = settings.compact_after_hours
     runs = compact_archives(
-        archives, runtime().unscoped_workspace, quiet_hours=quiet, seconds=seconds, clock=time.monotonic
+        archives,
+        runtime().unscoped_workspace,
+        quiet_hours=settings.compact_after_hours,
+        seconds=seconds,
+        clock=time.monotonic,
+        clean_only=bool(event.get("clean_only")),
     )
     for archive_id, found in runs:
         for name in done:

@@ -446,3 +446,19 @@ def test_a_run_stops_when_it_has_had_enough(hospital: Hospital) -> None:
     done = compact(hospital.workspace, quiet_hours=24, effects=hospital.effects, enough=lambda: next(looks))
     assert done.series == 2
     assert hospital.compact().series == 1
+
+
+def test_a_node_whose_disk_is_full_only_takes_away(hospital: Hospital) -> None:
+    """Putting together needs room first."""
+    hospital.send_all()
+    for number in range(1, 9):
+        hospital.send(number, series="1.2.3.2")
+    hospital.clock.advance(2 * DAY)
+    looks = iter([False, True])
+    options = {"quiet_hours": 24, "effects": hospital.effects}
+    assert compact(hospital.workspace, **options, enough=lambda: next(looks)).series == 1
+    hospital.clock.advance(3 * DAY)
+    done = compact(hospital.workspace, **options, clean_only=True)
+    assert (done.series, done.cleaned) == (0, 12)
+    hospital.clock.advance(DAY)
+    assert compact(hospital.workspace, **options).series == 1

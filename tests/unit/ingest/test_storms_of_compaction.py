@@ -373,6 +373,7 @@ def test_arithmetic_of_the_plan() -> None:
     assert sizes(merging.plan(heads(33 * mib, mib, mib))) == [[mib, mib]]
     assert sizes(merging.plan(heads(30 * mib, mib, mib))) == [[mib, mib]]
     assert sizes(merging.plan(heads(2, 1, 1))) == [[2, 1, 1]]
+    assert sizes(merging.plan(heads(32 * mib, 32 * mib, 6 * mib, mib))) == [[32 * mib] * 2], "nor what is left over"
     assert merging.plan(heads(mib)) == []
     many = merging.plan(heads(*[1] * 600))
     assert [len(group) for group in many] == [256, 256, 88]

@@ -239,6 +239,7 @@ def chores(functions: Functions, thumbnails: Path) -> None:
     next_housekeeping = time.monotonic() + min(every, 20)
     next_backup = time.monotonic() + min(every, 20)
     parent = os.getppid()
+    room = Room.of(Path.cwd())
     while os.getppid() == parent:
         for _ in nudges.take():
             pass
@@ -256,8 +257,9 @@ def chores(functions: Functions, thumbnails: Path) -> None:
                 queue.put_back(path)
                 retry_at[path] = time.monotonic() + min(_LONGEST_BACKOFF, 2.0 ** tries[path])
         if time.monotonic() >= next_housekeeping:
+            full = {"clean_only": not room.takes_more()}  # the compactor's: it writes before it takes away
             for name in SCHEDULED:
-                deliver(functions, name, notifications.schedule_event(name), seconds=BULK_SECONDS)
+                deliver(functions, name, notifications.schedule_event(name) | full, seconds=BULK_SECONDS)
             next_housekeeping = time.monotonic() + every
             upkeep.abort_old_uploads()
         if time.monotonic() >= next_backup:

@@ -77,7 +77,7 @@ def _remove(workspace: Workspace, head: PackHead) -> None:
             return
     except ObjectNotFoundError:
         pass
-    merge.remove_objects(workspace, study, series, head.pack_id)
+    merge.remove_objects(workspace, study, series, head.pack_id, has_table=not head.table_in_row)
     pk = study_pk(workspace.archive_id, study)
     try:
         workspace.table.delete(pk, pack_head_sk(series, head.pack_id), condition=Equals("arrival", head.arrival))

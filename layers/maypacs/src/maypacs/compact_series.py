@@ -119,10 +119,11 @@ class SeriesWork:
         effects: Effects,
         enough: Callable[[], bool],
         done: Compacted,
+        clean_only: bool,
     ) -> None:
         self._workspace, self._row, self._effects, self._done = workspace, row, effects, done
         self._quiet, self._enough = quiet_hours * HOUR, enough
-        self._is_unfinished = False
+        self._is_unfinished, self._clean_only = False, clean_only
         self._pk = study_pk(workspace.archive_id, row.study)
 
     def run(self) -> None:
@@ -147,8 +148,8 @@ class SeriesWork:
             series = self._read()
         series = self._clean(series)
         quiet_from = self._last_change() + self._quiet
-        if quiet_from > self._now():
-            self._leave_until(quiet_from)
+        if self._clean_only or quiet_from > self._now():
+            self._leave_until(max(quiet_from, self._now() + HOUR))
             return
         self._finish(self._put_together(series))
 
@@ -230,7 +231,8 @@ class SeriesWork:
         merge.put_objects(self._workspace, merged)
         is_held = held(self._workspace, self._row.study, self._row.series)
         if is_held or self._read().state != series.state:
-            merge.remove_objects(self._workspace, self._row.study, self._row.series, merged.head.pack_id)
+            where = self._row.study, self._row.series, merged.head.pack_id
+            merge.remove_objects(self._workspace, *where, has_table=not merged.head.table_in_row)
             self._leave_until(self._now() + (LATER if is_held else HOUR))
             raise ChangedError("the series changed while its packs were put together")
         merge.put_rows(self._workspace, merged)

@@ -26,13 +26,15 @@ def compact_archives(
     quiet_hours: int,
     seconds: float,
     clock: Callable[[], float],
+    clean_only: bool = False,
 ) -> Iterator[tuple[ArchiveId, Compacted]]:
     """What the schedule does, for about so many seconds: each archive has its share of what is left."""
     end = clock() + seconds
     for number, archive_id in enumerate(archives):
         until = clock() + (end - clock()) / (len(archives) - number)
         enough = _later_than(until, clock)
-        yield archive_id, compact(open_workspace(archive_id), quiet_hours=quiet_hours, enough=enough)
+        workspace = open_workspace(archive_id)
+        yield archive_id, compact(workspace, quiet_hours=quiet_hours, enough=enough, clean_only=clean_only)
 
 
 def _later_than(moment: float, clock: Callable[[], float]) -> Callable[[], bool]:
@@ -45,9 +47,11 @@ def compact(
     quiet_hours: int,
     at_once: bool = False,
     enough: Callable[[], bool] = lambda: False,
+    clean_only: bool = False,
     effects: Effects = DEFAULT_EFFECTS,
 ) -> Compacted:
-    """Works on the series that wait, until ``enough``. ``at_once``: looks at those too whose time has not come."""
+    """Works on the series that wait, until ``enough``. ``at_once``: looks at those too whose time has not come.
+    ``clean_only``: takes away what was replaced, and writes no pack."""
     done = Compacted()
     rows = sorted(due.waiting(workspace.table, workspace.archive_id), key=lambda row: row.due)
     for row in rows:
@@ -58,7 +62,15 @@ def compact(
             continue
         try:
             if taken := due.take(workspace.table, row, moment):
-                SeriesWork(workspace, taken, quiet_hours=quiet_hours, effects=effects, enough=enough, done=done).run()
+                SeriesWork(
+                    workspace,
+                    taken,
+                    quiet_hours=quiet_hours,
+                    effects=effects,
+                    enough=enough,
+                    done=done,
+                    clean_only=clean_only,
+                ).run()
         except MayPACSError as error:  # its row keeps it: it comes again when the lease is over
             done.failed += 1
             done.faults.append(type(error).__name__)

@@ -115,8 +115,12 @@ def put_rows(workspace: Workspace, merged: Merged) -> None:
     cascade.put_pack_rows(workspace, merged.head, instance_table.encode(merged.rows), replace=True)
 
 
-def remove_objects(workspace: Workspace, study: Uid, series: Uid, pack_id: str) -> None:
-    """Of a pack that no row names, or that another replaces. The pack last: what belongs to it is found by it."""
+def remove_objects(workspace: Workspace, study: Uid, series: Uid, pack_id: str, *, has_table: bool = True) -> None:
+    """Of a pack that no row names, or that another replaces. The pack last: what belongs to it is found by it.
+
+    ``has_table``: there may be one beside the sidecar (the deletion of nothing leaves a mark in a versioned bucket).
+    """
     store = workspace.store
-    for key in (store.sidecar_key, store.table_key, store.pack_key):
+    tables = [store.table_key] if has_table else []
+    for key in (store.sidecar_key, *tables, store.pack_key):
         store.objects.delete(key(study, series, pack_id))

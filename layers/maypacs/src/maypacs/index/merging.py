@@ -36,7 +36,13 @@ def plan(heads: Iterable[PackHead]) -> list[list[PackHead]]:
     for head in heads:
         if is_small(head):
             alike.setdefault(orjson.dumps(head.attributes, option=orjson.OPT_SORT_KEYS), []).append(head)
-    return [group for each in alike.values() for group in _filled(_worthwhile(each)) if len(group) > 1]
+    return [group for each in alike.values() for group in _filled(_worthwhile(each)) if _doubles(group)]
+
+
+def _doubles(group: Sequence[PackHead]) -> bool:
+    """Is the largest rewritten with at least as much of others?"""
+    sizes = [head.size for head in group]
+    return 2 * max(sizes) <= sum(sizes)
 
 
 def _worthwhile(heads: Sequence[PackHead]) -> list[PackHead]:
