@@ -148,6 +148,11 @@ class Journal(Database):
         rows = self._rows("select * from instances where pack = ? order by number, sop, name", pack)
         return [_instance(row) for row in rows]
 
+    def a_member(self, pack: str) -> str | None:
+        """The name of one of its files."""
+        rows = self._rows("select name from instances where pack = ? limit 1", pack)
+        return str(rows[0]["name"]) if rows else None
+
     def same_sop(self, identity: Identity) -> list[InstanceRow]:
         """Other spooled instances of one key (study, series, SOP instance)."""
         rows = self._rows(

@@ -47,6 +47,11 @@ class SpooledFile:
         return unquote(self.name.removesuffix(".dcm").partition("~")[2])
 
     @property
+    def is_import(self) -> bool:
+        """Brought by a command, under a label that is too long for an AE title (PS3.5 6.2)."""
+        return len(self.calling_ae_title) > 16
+
+    @property
     def received_at(self) -> float:
         """Seconds since the epoch, by the clock of this machine when it began to arrive."""
         return ULID.from_str(self.name[:26]).timestamp

@@ -8,6 +8,7 @@ from __future__ import annotations
 import sqlite3
 import threading
 import time
+from collections.abc import Sequence
 from contextlib import suppress
 from typing import Final
 
@@ -18,8 +19,9 @@ from edge_forwarder.journal import Journal, PackRow, PackState
 from edge_forwarder.line import Line
 from edge_forwarder.logs import Log
 from edge_forwarder.sender import Sender
+from edge_forwarder.spool import SpooledFile
 from edge_forwarder.throttle import Throttle
-from edge_forwarder.waiting import Order, Waiting
+from edge_forwarder.waiting import ALL, Lane, Order, Waiting
 from edge_forwarder.watcher import Watcher
 
 #: A pack that the cloud refuses is tried again after at most so many times the longest pause: a person may have helped.
@@ -28,6 +30,14 @@ _UNMARKED_SECONDS: Final = 5.0
 #: While the tap is closed it is looked at this often, and what `status` shows of it at least this often (seconds).
 _PAUSED_SECONDS: Final = 0.5
 _LOOK_SECONDS: Final = 5.0
+
+
+def _lanes(parallel: int) -> list[Sequence[Lane]]:
+    """Of each thread. One of several leaves imports alone, and one more takes STAT alone: so no import makes a modality
+    wait, and no backlog what is urgent.
+    """
+    first: Sequence[Lane] = ALL if parallel == 1 else (Lane.STAT, Lane.ROUTINE)
+    return [first, *[ALL] * (parallel - 1), (Lane.STAT,)]
 
 
 class Uploader:
@@ -52,10 +62,9 @@ class Uploader:
         self._stopping = False
         self._told: str | None = None
         """What `status` shows of the tap."""
-        # The last one takes STAT alone: a backlog of large packs never makes it wait.
         self._threads = [
-            threading.Thread(target=self._run, args=(n == config.parallel_uploads,), name=f"uploader {n}", daemon=True)
-            for n in range(config.parallel_uploads + 1)
+            threading.Thread(target=self._run, args=(lanes,), name=f"uploader {n}", daemon=True)
+            for n, lanes in enumerate(_lanes(config.parallel_uploads))
         ]
 
     def start(self) -> None:
@@ -80,8 +89,10 @@ class Uploader:
             self._push(row, delay)
 
     def _push(self, row: PackRow, delay: float) -> None:
+        name = self._journal.a_member(row.id)
+        lane = Lane.STAT if row.stat else Lane.BULK if name and SpooledFile(name, 0).is_import else Lane.ROUTINE
         with self._wake:
-            self._waiting.push(row.id, time.monotonic() + delay, created_at=row.created_at, stat=row.stat)
+            self._waiting.push(row.id, time.monotonic() + delay, created_at=row.created_at, lane=lane)
             self._wake.notify_all()
 
     def hurry(self) -> None:
@@ -91,8 +102,8 @@ class Uploader:
             self._waiting.hurry(time.monotonic())
             self._wake.notify_all()
 
-    def _run(self, stat_only: bool) -> None:
-        while (pack := self._next(stat_only=stat_only)) is not None:
+    def _run(self, lanes: Sequence[Lane]) -> None:
+        while (pack := self._next(lanes)) is not None:
             try:
                 self._attempt(pack)
             except Exception as error:
@@ -100,7 +111,7 @@ class Uploader:
                 self._log.error("the uploader could not do its work", pack=pack, why=f"{type(error).__name__}: {error}")
                 with self._wake:
                     self._unmarked.add(pack)
-                    self._waiting.push(pack, time.monotonic() + _UNMARKED_SECONDS, created_at=0.0, stat=False)
+                    self._waiting.push(pack, time.monotonic() + _UNMARKED_SECONDS, created_at=0.0, lane=Lane.ROUTINE)
 
     def _attempt(self, pack: str) -> None:
         if pack in self._unmarked:
@@ -117,7 +128,7 @@ class Uploader:
         except (OSError, EdgeError) as error:
             self._again(pack, str(error) or type(error).__name__, everywhere=False)
 
-    def _next(self, *, stat_only: bool) -> str | None:
+    def _next(self, lanes: Sequence[Lane]) -> str | None:
         """The next pack that is due, once line and tap are free; None at a stop."""
         with self._wake:
             while not self._stopping:
@@ -125,10 +136,10 @@ class Uploader:
                 if self._throttle.limit == 0:
                     wait = max(wait, _PAUSED_SECONDS)
                 self._tell()
-                due = self._waiting.next_due(stat_only=stat_only)
+                due = self._waiting.next_due(lanes)
                 if due is not None:
                     wait = max(wait, due - time.monotonic())
-                    if wait <= 0 and (pack := self._waiting.pop(time.monotonic(), stat_only=stat_only)):
+                    if wait <= 0 and (pack := self._waiting.pop(time.monotonic(), lanes)):
                         return pack
                 # The tap's windows go by the clock of the day.
                 self._wake.wait(min(max(wait, 0.0) if due is not None else _LOOK_SECONDS, _LOOK_SECONDS))

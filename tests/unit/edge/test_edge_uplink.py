@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from edge_forwarder import windows
 from edge_forwarder.errors import ConfigError, PausedError
 from edge_forwarder.throttle import Throttle
-from edge_forwarder.waiting import Waiting
+from edge_forwarder.uploader import _lanes
+from edge_forwarder.waiting import Lane, Waiting
 
 MBIT = 1e6 / 8
 
@@ -190,8 +191,8 @@ def test_urgent_bytes_go_before_others() -> None:
     assert next(tap.pass_through([b"stat"], urgent=True)) == b"stat"
 
 
-def drain(waiting: Waiting, now: float, *, stat_only: bool = False) -> Iterator[str]:
-    while (pack := waiting.pop(now, stat_only=stat_only)) is not None:
+def drain(waiting: Waiting, now: float) -> Iterator[str]:
+    while (pack := waiting.pop(now)) is not None:
         yield pack
 
 
@@ -199,12 +200,12 @@ def drain(waiting: Waiting, now: float, *, stat_only: bool = False) -> Iterator[
 def test_stat_first_then_by_order(order: str) -> None:
     """Of what is due; what is tried again later waits, whatever it is."""
     waiting = Waiting("newest" if order == "newest" else "oldest")
-    waiting.push("old", 0.0, created_at=1.0, stat=False)
-    waiting.push("new", 0.0, created_at=3.0, stat=False)
-    waiting.push("middle", 0.0, created_at=2.0, stat=False)
-    waiting.push("stat old", 0.0, created_at=1.5, stat=True)
-    waiting.push("stat new", 0.0, created_at=9.0, stat=True)
-    waiting.push("stat later", 10.0, created_at=0.0, stat=True)
+    waiting.push("old", 0.0, created_at=1.0, lane=Lane.ROUTINE)
+    waiting.push("new", 0.0, created_at=3.0, lane=Lane.ROUTINE)
+    waiting.push("middle", 0.0, created_at=2.0, lane=Lane.ROUTINE)
+    waiting.push("stat old", 0.0, created_at=1.5, lane=Lane.STAT)
+    waiting.push("stat new", 0.0, created_at=9.0, lane=Lane.STAT)
+    waiting.push("stat later", 10.0, created_at=0.0, lane=Lane.STAT)
     assert len(waiting) == 6
     by_age = ["stat old", "stat new"], ["old", "middle", "new"]
     if order == "newest":
@@ -219,18 +220,38 @@ def test_a_backlog_never_keeps_a_fresh_stat_pack_waiting() -> None:
     """Ten thousand wait; it is next, for everybody; who takes STAT alone takes nothing else."""
     waiting = Waiting()
     for n in range(10_000):
-        waiting.push(str(n), 0.0, created_at=float(n), stat=False)
-    assert waiting.pop(1.0, stat_only=True) is None
-    assert waiting.next_due(stat_only=True) is None
-    waiting.push("stat", 0.0, created_at=99_999.0, stat=True)
-    assert waiting.next_due(stat_only=True) == 0.0
+        waiting.push(str(n), 0.0, created_at=float(n), lane=Lane.ROUTINE)
+    assert waiting.pop(1.0, (Lane.STAT,)) is None
+    assert waiting.next_due((Lane.STAT,)) is None
+    waiting.push("stat", 0.0, created_at=99_999.0, lane=Lane.STAT)
+    assert waiting.next_due((Lane.STAT,)) == 0.0
     assert waiting.pop(1.0) == "stat"
     assert waiting.pop(1.0) == "0"
 
 
+def test_an_import_waits_for_every_modality() -> None:
+    """However old it is, and a retried one too."""
+    waiting = Waiting()
+    waiting.push("import", 0.0, created_at=0.0, lane=Lane.BULK)
+    waiting.push("ct", 0.0, created_at=5.0, lane=Lane.ROUTINE)
+    waiting.push("stat", 0.0, created_at=9.0, lane=Lane.STAT)
+    assert waiting.pop(1.0, (Lane.STAT, Lane.ROUTINE)) == "stat"
+    assert list(drain(waiting, 1.0)) == ["ct", "import"]
+
+
+@pytest.mark.parametrize("parallel", [1, 2, 4])
+def test_every_lane_has_a_thread_and_no_lane_has_all(parallel: int) -> None:
+    """STAT has one of its own; of several, one never takes an import."""
+    threads = _lanes(parallel)
+    assert len(threads) == parallel + 1
+    assert all(any(lane in lanes for lanes in threads) for lane in Lane)
+    assert (Lane.STAT,) in threads
+    assert parallel == 1 or any(Lane.ROUTINE in lanes and Lane.BULK not in lanes for lanes in threads)
+
+
 def test_hurry_makes_everything_due() -> None:
     waiting = Waiting()
-    waiting.push("later", 1000.0, created_at=1.0, stat=False)
-    waiting.push("stat later", 2000.0, created_at=2.0, stat=True)
+    waiting.push("later", 1000.0, created_at=1.0, lane=Lane.ROUTINE)
+    waiting.push("stat later", 2000.0, created_at=2.0, lane=Lane.STAT)
     waiting.hurry(5.0)
     assert list(drain(waiting, 5.0)) == ["stat later", "later"]
