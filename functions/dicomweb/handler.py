@@ -15,9 +15,8 @@ from dataclasses import replace
 from typing import Any
 
 import pybase64
-from aws_lambda_powertools import Logger, Metrics
+from aws_lambda_powertools import Logger
 from aws_lambda_powertools.event_handler import APIGatewayRestResolver, Response
-from aws_lambda_powertools.metrics import MetricUnit
 
 from maypacs.access.addresses import client_address
 from maypacs.dicomweb.capabilities import capabilities
@@ -34,7 +33,6 @@ METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE"]
 
 app = APIGatewayRestResolver()
 logger = Logger(service="dicomweb")
-metrics = Metrics(namespace="MayPACS", service="dicomweb")
 
 
 @functools.cache
@@ -132,9 +130,6 @@ def _answered(template: str, serve: Callable[[], Answer]) -> Response[str]:
             **answer.figures,
         },
     )
-    metrics.add_metric(name="Requests", unit=MetricUnit.Count, value=1)
-    metrics.add_metric(name="Duration", unit=MetricUnit.Milliseconds, value=milliseconds)
-    metrics.add_metric(name="Faults", unit=MetricUnit.Count, value=int(answer.status >= 500))
     return _present(answer)
 
 
@@ -153,7 +148,6 @@ def _no_route(_: Exception) -> Response[str]:
     return _answered("none", lambda: problem_answer(NotFoundError("no such resource")))
 
 
-@metrics.log_metrics(raise_on_empty_metrics=False)
 def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     """The Lambda handler, of API Gateway's proxy events (REST, version 1)."""
     # A method that nobody here has heard of is one that the resource does not allow (405), not an unknown resource.

@@ -215,8 +215,12 @@ def test_google_bills_metadata_apart_and_each_request() -> None:
     assert google.read() == {"google_search": 1, "google_request": 101, "google_egress": 1}
 
 
-def test_a_machine_of_ones_own_costs_the_same_every_month() -> None:
+def test_machines_of_ones_own_cost_the_same_every_month() -> None:
+    """One for 3,000 studies a day and 100 TB; 1,000 studies of 1 GB a day for a year are 365,000 GB."""
     assert PrivateNode(ours()).idle() == {"node_server": 1, "node_power": pytest.approx(58.4)}
+    assert PrivateNode(ours(hospital=Hospital(1000, mix={"CT": 1}, years=1))).idle()["node_server"] == 4
+    many = ours(hospital=Hospital(10_000, mix={"CT": 1}, years=1), CT=study(size=1))
+    assert PrivateNode(many).idle()["node_server"] == 4
 
 
 @pytest.mark.parametrize(

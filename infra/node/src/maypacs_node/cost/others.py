@@ -6,6 +6,7 @@ constants say what was supposed. They are given every benefit of doubt: no retri
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from maypacs_node.cost.lifecycle import LEAST_BYTES
@@ -149,10 +150,13 @@ class GoogleHealthcare(_Elsewhere):
 
 @dataclass(frozen=True)
 class PrivateNode:
-    """`maypacs up` on a machine of the hospital's: no requests, no egress; people, room and replacement not counted."""
+    """`maypacs up` on a machine of the hospital's: no requests, no egress; people, room and replacement not counted.
+    One machine for so much, then another."""
 
     ours: Ours
     watts: float = 80
+    studies_a_day: float = 3000
+    disk_gb: float = 100_000
     name = "a private node"
 
     def ingest(self) -> Usage:
@@ -166,7 +170,10 @@ class PrivateNode:
         return Usage({"node_disk": self.ours.pack_gb * 1.02})
 
     def idle(self) -> Usage:
-        return Usage({"node_server": 1, "node_power": self.watts / 1000 * MONTH_HOURS})
+        hospital = self.ours.hospital
+        held = hospital.studies_per_day * 365 * hospital.years * self.ours.pack_gb
+        machines = max(math.ceil(hospital.studies_per_day / self.studies_a_day), math.ceil(held / self.disk_gb))
+        return Usage({"node_server": machines, "node_power": machines * self.watts / 1000 * MONTH_HOURS})
 
 
 OTHERS = (UsualDesign, HealthImaging, GoogleHealthcare, PrivateNode)
