@@ -15,7 +15,7 @@ import orjson
 from maypacs import search_items
 from maypacs.errors import GoneError, NotFoundError
 from maypacs.index.contents import InstanceRef, series_contents
-from maypacs.index.matching import Match, matches_all
+from maypacs.index.matching import Match, matches_all, text_matches
 from maypacs.index.pack_rows import PackHead
 from maypacs.index.reading import Reader
 from maypacs.index.rows import Attributes, SeriesSummary, StudySummary, pack_head_prefix, study_pk
@@ -50,13 +50,13 @@ def instance_hits(
     except (NotFoundError, GoneError):  # deleted since its row was read
         return
     lines = _Lines(workspace, reader)
-    told = [key for key in keys if key.path in _IN_TABLE]
-    rest = [key for key in keys if key.path not in _IN_TABLE]
+    told = [(_TELLS[key.path], key) for key in keys if key.path in _TELLS and not key.empty]
+    rest = [key for key in keys if key.path not in _TELLS or key.empty]
     only = None if wanted is None else frozenset(wanted)
     for reference in contents.instances:
-        if only is not None and reference.sop_instance_uid not in only:  # the rest need no second look
+        if only is not None and reference.sop_instance_uid not in only:
             continue
-        if told and not matches_all(_attributes(reference), told):
+        if not all(tells(reference, key) for tells, key in told):
             continue
         hit = InstanceHit(reference, study, series, lambda reference=reference: lines.dataset(reference))  # type: ignore[misc]
         if not rest or matches_all(hit.dataset(), rest):
@@ -74,16 +74,12 @@ def _may_hold(workspace: Workspace, reader: Reader, series: SeriesSummary, insta
     return False
 
 
-_NUMBER = "00200013"
-_IN_TABLE = {(search_items.SOP_CLASS,), (search_items.SOP_INSTANCE,), (_NUMBER,)}
-
-
-def _attributes(reference: InstanceRef) -> Attributes:
-    return {
-        search_items.SOP_CLASS: {"vr": "UI", "Value": [reference.sop_class_uid]},
-        search_items.SOP_INSTANCE: {"vr": "UI", "Value": [reference.sop_instance_uid]},
-        _NUMBER: {"vr": "IS", "Value": [] if reference.instance_number is None else [reference.instance_number]},
-    }
+#: Keys that an instance table tells; of thousands of instances, so without a data set made for it.
+_TELLS: dict[tuple[str, ...], Callable[[InstanceRef, Match], bool]] = {
+    (search_items.SOP_CLASS,): lambda reference, key: reference.sop_class_uid in key.uids,
+    (search_items.SOP_INSTANCE,): lambda reference, key: reference.sop_instance_uid in key.uids,
+    ("00200013",): lambda reference, key: text_matches(reference.instance_number, key.value),
+}
 
 
 class _Lines:

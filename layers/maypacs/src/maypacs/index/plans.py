@@ -221,6 +221,7 @@ class _Plan:
             for row in self.reader.rows(
                 pk, between=bounds, reverse=True, index=BY_DATE, chunk=chunk, keys_only=not filtered
             ):
+                chunk = max(HEAD, chunk - 1)  # the next month has to give what this one left wanting
                 if not filtered:  # of keys alone
                     yield of_key(row)
                     continue
