@@ -15,6 +15,10 @@ import pytest
 from tests.support.processes import BIN, wait_until
 from tests.support.stub_cloud import Fault, StubCloud
 from tests.support.stub_edge import StubEdge, dataset_bytes, sent_dataset, write_ct, write_series
+from ulid import ULID
+
+from edge_forwarder.importing.memory import Imports
+from edge_forwarder.importing.sources import Source, find
 
 pytestmark = pytest.mark.e2e
 
@@ -139,9 +143,22 @@ def test_killed_and_started_again_sends_nothing_twice_and_loses_nothing(
     assert edge.spooled() == []
 
 
-def _remembered(edge: StubEdge) -> int:
-    from edge_forwarder.importing.memory import Imports
+def test_what_was_written_down_and_never_handed_over_is_sent(tmp_path: Path, cloud: StubCloud) -> None:
+    """The run before was killed between the two; nobody has the file, so it goes now."""
+    files = write_series(tmp_path / "in", 2)
+    edge = StubEdge(tmp_path / "edge", cloud)
+    (edge.folder / "spool").mkdir()
+    imports = Imports.open(edge.folder / "spool" / "imports.sqlite")
+    for source in find([tmp_path / "in"]):
+        assert isinstance(source, Source)
+        imports.handing(source, f"{ULID()}~maypacs-edge%20send.dcm")
+    imports.close()
+    done = send(edge, tmp_path / "in")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert in_cloud(cloud) == data_sets(files)
 
+
+def _remembered(edge: StubEdge) -> int:
     path = edge.folder / "spool" / "imports.sqlite"
     if not path.is_file():
         return 0
