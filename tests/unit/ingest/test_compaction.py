@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -18,8 +19,9 @@ from maypacs.compaction import compact, plan_only
 from maypacs.decisions import decide_removal
 from maypacs.delete import delete_instance, delete_series, delete_study
 from maypacs.errors import GoneError
-from maypacs.index import contents, due, merging
+from maypacs.index import contents, due, merging, series_rows
 from maypacs.index.cascade import Effects
+from maypacs.index.pack_rows import PackHead, life_id
 from maypacs.ingest import ingest_object
 from maypacs.pack import grammar
 from maypacs.receipts import Receipt
@@ -462,3 +464,44 @@ def test_a_node_whose_disk_is_full_only_takes_away(hospital: Hospital) -> None:
     assert (done.series, done.cleaned) == (0, 12)
     hospital.clock.advance(DAY)
     assert compact(hospital.workspace, **options).series == 1
+
+
+def test_single_deletions_one_after_the_other_do_not_make_a_head_grow(hospital: Hospital) -> None:
+    """Of what a pack replaced, its rest names what is still there."""
+    hospital.send_all()
+    hospital.clock.advance(2 * DAY)
+    hospital.compact()
+    for number in (1, 2, 3, 4):
+        hospital.clock.advance(60)
+        delete_instance(hospital.workspace, STUDY, SERIES, Uid(f"{SERIES}.{number}"), WHO, effects=hospital.effects)
+    (head,) = series_rows.live_heads(hospital.bench.table, "hosp1#S#1.2.3", SERIES, "")
+    assert len(head.replaces) == 10, "nine that lay beside, and the rest before"
+    hospital.clock.advance(3 * DAY)
+    hospital.compact()
+    delete_instance(hospital.workspace, STUDY, SERIES, Uid(f"{SERIES}.5"), WHO, effects=hospital.effects)
+    (head,) = series_rows.live_heads(hospital.bench.table, "hosp1#S#1.2.3", SERIES, "")
+    assert len(head.replaces) == 1
+    hospital.check(range(6, 13))
+
+
+def test_a_head_of_an_older_version_still_replaces(hospital: Hospital) -> None:
+    """It names whole lives, in a list."""
+    hospital.send(1)
+    (head,) = series_rows.all_heads(hospital.bench.table, "hosp1#S#1.2.3", SERIES)
+    row = head.to_item() | {"replaces": ["0" * 32 + "@" + "0" * 26]}
+    assert PackHead.from_item(row).replaces == (life_id("0" * 32 + "@" + "0" * 26),)
+    assert PackHead.from_item(PackHead.from_item(row).to_item()).replaces == PackHead.from_item(row).replaces
+
+
+def test_an_answer_that_is_not_a_day_old_outlives_the_clean_up(hospital: Hospital) -> None:
+    """Whoever was sent to it reads it to its end."""
+    hospital.send_all()
+    hospital.clock.advance(2 * DAY)
+    hospital.compact()
+    hospital.clock.advance(3 * DAY)
+    store = hospital.workspace.store
+    for name, age in (("old", 2 * DAY), ("new", DAY / 2)):
+        hospital.bench.objects.clock = lambda age=age: datetime.fromtimestamp(hospital.clock.now - age, UTC)  # type: ignore[misc]
+        store.objects.put(store.export_key(f"{STUDY}/{name}"), b"x")
+    assert hospital.compact().cleaned == 12
+    assert [head.key.rpartition("/")[2] for head in store.objects.list("blobs/exports/")] == ["new"]

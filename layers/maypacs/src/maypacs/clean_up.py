@@ -7,11 +7,13 @@ of them goes.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
 
 from maypacs import merge
 from maypacs.errors import ConditionFailedError, ObjectNotFoundError
 from maypacs.exports import drop_exports
 from maypacs.holds import pass_gate
+from maypacs.housekeeping import EXPORT_AGE
 from maypacs.index import series_rows
 from maypacs.index.cascade import Effects
 from maypacs.index.pack_rows import PackHead, arrival_of
@@ -35,7 +37,8 @@ def clean_up(workspace: Workspace, heads: Sequence[PackHead], removals: Removals
     opened = series_rows.open_series(workspace, [*live, *over])
     _check(workspace, opened[: len(live)], opened[len(live) :], removals)
     pass_gate(workspace, study, series, effects=effects)
-    drop_exports(workspace.store, study)  # lists of ranges of packs are among them
+    # Answers of before may be lists of ranges of these packs; whose time is over are gone, if the housekeeper came.
+    drop_exports(workspace.store, study, before=datetime.fromtimestamp(effects.clock(), UTC) - EXPORT_AGE)
     for head in over:
         _remove(workspace, head)
     return len(over)

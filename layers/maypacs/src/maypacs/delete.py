@@ -7,7 +7,7 @@ Arrivals up to the cut-off are ignored for ever; `decisions` has the modes. `era
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Sequence, Set
 from functools import partial
 
 from maypacs import arrivals, decisions
@@ -134,7 +134,7 @@ def sweep(workspace: Workspace, study: Uid, series: Uid | None = None, *, effect
         replaced = series_rows.replaced(heads)
         for pack in partly:
             if pack.head not in replaced:  # what readers ignore has no rest that they would miss
-                _write_rest(workspace, pack, removals)
+                _write_rest(workspace, pack, removals, {head.life_id for head in heads})
         walked = {series} if series else _series_of(workspace, pk, heads)
         arbiter = partial(decisions.arbitrate, workspace)
         after = cascade.walk(workspace, study, walked, arbiter=arbiter, effects=effects, touch=bool(partly))
@@ -176,8 +176,9 @@ def _rest(pack: OpenPack, removals: Removals) -> list[int]:
     ]
 
 
-def _write_rest(workspace: Workspace, pack: OpenPack, removals: Removals) -> None:
-    """A pack without its removed instances; it replaces the old one for readers, who ignore that from now on."""
+def _write_rest(workspace: Workspace, pack: OpenPack, removals: Removals, there: Set[str]) -> None:
+    """A pack without its removed instances; it replaces the old one for readers, who ignore that from now on, and of
+    those that the old one replaced what is still ``there``."""
     import dataclasses
 
     from maypacs.pack import grammar
@@ -211,7 +212,7 @@ def _write_rest(workspace: Workspace, pack: OpenPack, removals: Removals) -> Non
     offsets = tuple(part.offset for part in plan.parts)
     written = WrittenPack(plan.digest_id(), plan.size, plan.boundary, plan.joinable, offsets)
     uids = [row.sop_instance_uid for row in rows]
-    replaces = (head.life_id, *head.replaces)
+    replaces = (head.life_id, *(life for life in head.replaces if life in there))
     arrival = put_object(workspace, head.arrival, study, series, uids, written, b"".join(plan.chunks))
     moved = tuple(dataclasses.replace(row, offset=offset) for row, offset in zip(rows, offsets, strict=True))
     told = facts(arrival, written, replaces)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hmac
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
+from datetime import datetime
 from typing import IO
 
 from maypacs.archive import assembled
@@ -26,10 +27,11 @@ def export_name(store: ArchiveStore, kind: str, *facts: str, study: str) -> str:
     return f"{study}/{kind}-{hmac.digest(store.pack_secret, message, 'sha256').hex()[:40]}"
 
 
-def drop_exports(store: ArchiveStore, study: str) -> None:
-    """Takes away every answer that was composed of a study: what it shows may be gone (protocols §4)."""
+def drop_exports(store: ArchiveStore, study: str, *, before: datetime | None = None) -> None:
+    """Takes away every answer that was composed of a study (until then): what it shows may be gone (protocols §4)."""
     for head in list(store.objects.list(store.export_key(f"{study}/"))):
-        store.objects.delete(head.key)
+        if before is None or head.last_modified < before:
+            store.objects.delete(head.key)
 
 
 def export_boundary(name: str) -> str:

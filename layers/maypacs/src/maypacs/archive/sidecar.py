@@ -22,8 +22,8 @@ _MAGIC = b"\x1f\x8b\x08"
 _FEXTRA = 4
 _FACTS = b"MF"
 _TABLE = b"MT"
-#: Room for the table in the extra field, beside the facts.
-TABLE_LIMIT = 60_000
+#: Room for the table in the extra field, beside the facts: a pack may name some hundreds that it replaces.
+TABLE_LIMIT = 56_000
 
 
 @dataclass(frozen=True, slots=True)
