@@ -348,3 +348,42 @@ def test_a_role_reaches_nothing_that_is_not_its_own(deployed: Deployed, study: s
         client("HousekeeperRole", "dynamodb").get_item(
             TableName=deployed.data["IndexTable"], Key={"pk": {"S": "hosp1#S#1"}, "sk": {"S": "0"}}
         )
+
+
+def test_an_edge_uploads_in_parts_and_is_told_what_it_need_not_send(deployed: Deployed, slices: list[bytes]) -> None:
+    """Under the console's own role: begun, a part by its presigned URL, listed, completed; then everything is known."""
+    uploads = "/api/archives/hosp1/uploads"
+    pack = pack_of(slices[:2])
+    asked = {
+        "length": len(pack.data),
+        "sha256": hashlib.sha256(pack.data).hexdigest(),
+        "content_type": pack.content_type,
+    }
+    begun = deployed.ask("POST", f"{uploads}/in-parts", document=asked)
+    assert begun.status == 201, begun.body
+    arrival = begun.json()["arrival"]
+    assert deployed.ask("POST", f"{uploads}/{arrival}/complete").status == 409
+    wanted = {"parts": [{"number": 1, "sha256": asked["sha256"]}]}
+    (grant,) = deployed.ask("POST", f"{uploads}/{arrival}/parts", document=wanted).json()["parts"]
+    put = send(grant["method"], grant["url"], headers=grant["headers"], body=pack.data)
+    assert put.status == 200, put.body
+    again = deployed.ask("POST", f"{uploads}/in-parts", document={**asked, "arrival": arrival}).json()
+    assert (again["held"], again["complete"]) == ([1], False)
+    completed = deployed.ask("POST", f"{uploads}/{arrival}/complete")
+    assert completed.status == 200, completed.body
+    eventually(lambda: deployed.ask("GET", f"{uploads}/{arrival}").json()["state"] == "indexed" or None)
+    headers = [parse_header(data) for data in slices[:2]]
+    question = {
+        "study_instance_uid": headers[0].study_instance_uid,
+        "series_instance_uid": headers[0].series_instance_uid,
+        "instances": [
+            {
+                "sop_instance_uid": header.sop_instance_uid,
+                "transfer_syntax_uid": header.transfer_syntax_uid,
+                "sha256": hashlib.sha256(data[header.dataset_offset :]).hexdigest(),
+            }
+            for header, data in zip(headers, slices[:2], strict=True)
+        ],
+    }
+    known = deployed.ask("POST", f"{uploads}/known", document=question)
+    assert known.json() == {"known": [header.sop_instance_uid for header in headers]}

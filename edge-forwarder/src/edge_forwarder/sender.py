@@ -74,7 +74,7 @@ class Sender:
             return None
         if self._compressor is not None and row.arrival is None and row.sha256 is None:
             members = self._compressor.compress(row.id, members)
-            row = self._journal.pack(row.id) or row
+        row = self._journal.pack(row.id) or row
         body, digest = self._prepare(row, members)
         known = self._known(row, members, body.length)
         if known:
