@@ -59,10 +59,17 @@ def test_less_memory_is_less_cpu_so_the_same_work_takes_longer() -> None:
 
 def test_cold_starts_are_a_share_of_calls_and_read_the_secret() -> None:
     usage = of_functions(
-        {"function.console.calls": 100}, MEMORY, Assumptions(cold_starts=0.1, cold_seconds=2, platform_log_bytes=0)
+        {"function.console.calls": 100},
+        MEMORY,
+        Assumptions(cold_starts=0.1, cold_at_once=20, cold_seconds=2, platform_log_bytes=0),
     )
     assert usage["lambda_gb_second"] == pytest.approx(100 * 0.1 * 2 * 1769 / 1024)
     assert usage["secret_request"] == 10
+
+
+def test_a_thousand_frames_of_one_viewer_are_a_few_cold_starts() -> None:
+    usage = of_functions({"function.console.calls": 1000}, MEMORY, Assumptions(cold_starts=0.05, cold_at_once=6))
+    assert usage["secret_request"] == 6
 
 
 def test_logs_are_taken_in_and_kept() -> None:

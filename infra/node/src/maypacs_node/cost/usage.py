@@ -37,7 +37,8 @@ class Assumptions:
     s3_bytes_a_second: float = 80e6  #: one connection
     table_seconds: float = 0.006
     cpu_factor: float = 1.0  #: CPU of a function with one full vCPU (1,769 MB) against the machine that counted
-    cold_starts: float = 0.05  #: share of calls
+    cold_starts: float = 0.05  #: share of calls,
+    cold_at_once: float = 6  #: and no more for one activity: a browser asks for so much at the same time
     cold_seconds: float = 0.9  #: billed with the call
     platform_log_bytes: float = 330  #: START, END and REPORT of a call
     log_event_bytes: float = 26  #: billed with each line
@@ -99,13 +100,14 @@ def of_functions(counts: Counts, memory_mb: Mapping[str, int], assumed: Assumpti
 
         memory = memory_mb[name]
         calls = of("calls")
+        cold = min(calls * assumed.cold_starts, assumed.cold_at_once)
         cpu = of("cpu_ms") / 1000 * assumed.cpu_factor * max(1.0, 1769 / memory)
         waits = of("s3_requests") * assumed.s3_seconds + of("table_requests") * assumed.table_seconds
         moved = of("s3_bytes") / assumed.s3_bytes_a_second
-        seconds = cpu + waits + moved + calls * assumed.cold_starts * assumed.cold_seconds
+        seconds = cpu + waits + moved + cold * assumed.cold_seconds
         usage["lambda_request"] += calls
         usage["lambda_gb_second"] += seconds * memory / 1024
-        usage["secret_request"] += calls * assumed.cold_starts
+        usage["secret_request"] += cold
         log = of("log_bytes") + of("log_lines") * assumed.log_event_bytes + calls * assumed.platform_log_bytes
         usage += logs(log, assumed)
     return usage
