@@ -17,6 +17,7 @@ from edge_forwarder import keeper as keeper_module
 from edge_forwarder.errors import ConfigError, SpoolError, SpoolFullError
 from edge_forwarder.journal import InstanceRow, Journal, PackState
 from edge_forwarder.keeper import Keeper
+from edge_forwarder.ledger import Ledger
 from edge_forwarder.logs import Log
 from edge_forwarder.peek import Identity
 from edge_forwarder.planner import Limits, Planner
@@ -308,3 +309,36 @@ def test_a_journal_that_cannot_be_written_for_a_while_costs_nothing(
     assert packed.wait(5)
     keeper.stop()
     assert sum(len(journal.members(pack)) for pack in submitted) == 2
+
+
+@pytest.mark.parametrize("version", [1, 2])
+def test_a_ledger_of_an_earlier_version_is_taken_over(tmp_path: Path, version: int) -> None:
+    """It cannot be rebuilt: what was sent and promised before an upgrade holds after it."""
+    path = tmp_path / "ledger.sqlite"
+    with sqlite3.connect(path) as connection:
+        connection.executescript(
+            f"""
+create table sent (name text primary key, file text not null, ae text not null, sop text not null,
+  sop_class text not null, study text not null, series text not null, digest text, state text not null,
+  at real not null) without rowid;
+create index sent_by_sop on sent (sop);
+create index sent_by_file on sent (file);
+{"create index sent_by_study on sent (study);" if version > 1 else ""}
+create table commitments (id integer primary key, ae text not null, uid text not null, wanted text not null,
+  state text not null, outcome text, created_at real not null, next_at real not null,
+  attempts integer not null default 0, error text, unique (ae, uid));
+create index commitments_by_state on commitments (state, next_at);
+insert into sent values ('a', 'a', 'CT1', '2.25.111', '1.2', '2.25.1', '2.25.11', 'd', 'indexed', 1.5);
+pragma user_version = {version};
+"""
+        )
+    connection.close()
+    ledger = Ledger.open(path)
+    (sent,) = ledger.sent("2.25.111")
+    assert (sent.digest, sent.state) == ("d", "indexed")
+    assert ledger.digests_of(["a"]) == {"a": "d"}
+    ledger.add("b", "CT1", IDENTITY)
+    ledger.digests({"b": "x"})
+    assert ledger.was_indexed(["2.25.111"])
+    assert not (tmp_path / "ledger.sqlite.unreadable").exists()
+    ledger.close()
