@@ -148,6 +148,10 @@ def test_a_source_that_does_not_know_us_is_told_of_with_what_to_do(
         unknown = migrate(edge, *words)
         assert unknown.returncode == 1
         assert f"does it know our AE title {AET}?" in unknown.stderr, unknown.stdout + unknown.stderr
+        text = edge.config.read_text()
+        edge.config.write_text(text + 'rights = ["query"]\n')
+        assert "ORTHANC may not store" in migrate(edge, *words).stderr
+        edge.config.write_text(text)
         assert "no [[device]] with ae_title NOBODY" in migrate(edge, "--from", "NOBODY").stderr
         assert "is not YYYYMMDD" in migrate(edge, "--from", "ORTHANC", "--dates", "2024").stderr
 

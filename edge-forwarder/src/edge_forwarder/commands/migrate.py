@@ -18,6 +18,7 @@ from edge_forwarder.migrating.periods import Days, Window, per_hour
 from edge_forwarder.migrating.run import Migrating, Plan
 from edge_forwarder.migrating.source_pacs import SourcePacs
 from edge_forwarder.migrating.state import Fate, MigrationState, StudyState
+from edge_forwarder.negotiation import STORE
 from edge_forwarder.peers import advice, peer_of
 from edge_forwarder.progress import Progress
 from edge_forwarder.spool import is_locked
@@ -71,6 +72,8 @@ def _run(options: argparse.Namespace) -> int:
     )
     if not plan.by_get and not is_locked(config.spool_folder):
         raise ConfigError("no edge is running that the source could send to: start it, or use --method get")
+    if not plan.by_get and STORE not in config.rights(device.ae_title.strip(), device.host):
+        raise ConfigError(f"{device.ae_title.strip()} may not store: add it to rights of its [[device]]")
     peer = peer_of(config, device, tls.client_context(config) if device.tls else None)
     progress = Progress(sys.stderr, "studies")
     code = 130

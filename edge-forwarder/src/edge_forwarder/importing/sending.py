@@ -238,6 +238,8 @@ class Sending:
         self._settle()
         if not is_locked(self._config.spool_folder):
             note = "no edge is running: start it, and this goes on"
+        elif self._config.upload.pause:
+            note = "uploads are paused ([upload] pause)"
         self._show(note)
 
     def _show(self, note: str = "") -> None:
