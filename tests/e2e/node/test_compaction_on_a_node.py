@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import threading
+from pathlib import Path
 from typing import Any
 
+import pytest
 import requests
 from tests.support.instances import slice_of
 from tests.support.processes import Node, wait_until
+
+from maypacs.index.sqlite_table import SqliteTable
+from maypacs_node.bench import object_store_client
 
 STUDY, SERIES = "1.2.7", "1.2.7.1"
 FILES = 10
@@ -71,3 +76,33 @@ def test_a_series_of_single_files_becomes_one_pack_under_its_readers(running: No
     assert (after.json(), after.headers["ETag"]) == (before.json(), before.headers["ETag"])
     assert "wards: 1 studies" in running.maypacs("reindex", "--archive", "wards")
     assert metadata().json() == before.json()
+
+
+def test_a_node_does_it_by_the_clock_and_takes_away_what_was_replaced(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The rows' times are set back; the chores do the rest."""
+    monkeypatch.setenv("MAYPACS_NODE_HOUSEKEEPER_SECONDS", "1")
+    with Node(tmp_path / "node") as node:
+        node.archive("hosp1")
+        client, _ = object_store_client(node.data)
+        for number in range(1, FILES + 1):
+            client.put_object(Bucket="inbox", Key=f"hosp1/copied/{number}", Body=slice_of(STUDY, SERIES, number))
+        table = SqliteTable(node.data / "index.sqlite")
+        row, study = ("hosp1#C", f"{STUDY}#{SERIES}"), f"hosp1#S#{STUDY}"
+
+        def stored() -> int:
+            found = table.get(study, f"1#{SERIES}")
+            return found["instances"] if found else 0
+
+        def packs() -> int:
+            return int(client.list_objects_v2(Bucket="archive", Prefix="blobs/packs/")["KeyCount"])
+
+        wait_until(lambda: stored() == FILES and table.get(*row) is not None, what="the files are indexed")
+        table.update(study, f"1#{SERIES}", set={"revision": 1})
+        table.update(*row, set={"due": 0})
+        wait_until(lambda: packs() == FILES + 1, what="the packs are put together")
+        wait_until(lambda: not (table.get(*row) or {"worker": ""})["worker"], what="the run is over")
+        table.update(*row, set={"due": 0, "clean": 1})
+        wait_until(lambda: packs() == 1, what="what was replaced is gone")
+        assert stored() == FILES
