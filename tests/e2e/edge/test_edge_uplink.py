@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import threading
 from pathlib import Path
 
@@ -31,6 +32,31 @@ def test_a_paused_edge_takes_images_and_sends_none(tmp_path: Path, cloud: StubCl
         wait_until(lambda: not edge.spooled(), what="an empty spool")
         assert edge.status()["upload"]["limit"] == "unlimited"
     assert len(cloud.parts()) == 3
+
+
+def test_a_reload_opens_and_closes_the_tap(tmp_path: Path, cloud: StubCloud) -> None:
+    """Under way at 8 kbit/s; paused, it ends at once and is no failure; without a limit it is there in a moment."""
+    path = write_ct(tmp_path / "in.dcm", sop="2.25.11.1", size=4 * 1024 * 1024)
+    slow = 'windows = ["00:00-24:00 8kbit/s"]'
+    with StubEdge(tmp_path / "edge", cloud, extra=slow) as edge:
+
+        def reload(old: str, new: str) -> None:
+            edge.config.write_text(edge.config.read_text().replace(old, new))
+            assert edge.process is not None
+            edge.process.send_signal(signal.SIGHUP)
+
+        assert raw_scu.send(edge.port, [path]) == {path: 0}
+        cloud.wait_for(lambda: cloud.seen("put"))
+        assert edge.status()["queue"]["uploading"]["instances"] == 1
+        reload("# pause = false", "pause = true")
+        wait_until(lambda: edge.status()["queue"]["packed"]["instances"] == 1, what="an upload that ended")
+        wait_until(lambda: edge.status()["upload"]["limit"] == "paused", what="the pause in the status")
+        reload("pause = true\n", "pause = false\n")
+        wait_until(lambda: edge.status()["queue"]["uploading"]["instances"] == 1, what="an upload that goes on")
+        reload(slow, "")
+        wait_until(lambda: not edge.spooled(), what="an empty spool")
+        assert edge.status()["totals"]["failed_uploads"] == 0
+        assert len(cloud.parts()) == 1
 
 
 def test_a_stop_waits_for_no_slow_upload(tmp_path: Path, cloud: StubCloud) -> None:
