@@ -12,12 +12,13 @@ from tests.support.workspaces import QUICK, Bench, every_byte_is_there, visible
 from tests.unit.ingest.test_interleavings import Interrupted, arrival
 from tests.unit.ingest.test_storms import Delivery
 
-from maypacs import decisions, holds
+from maypacs import arrivals, decisions, holds, incoming
 from maypacs.delete import delete_instance, delete_series, delete_study, remove
 from maypacs.erase import lift
 from maypacs.errors import BadRequestError, ConflictError, GoneError, MayPACSError, NotFoundError
+from maypacs.incoming import Incoming
 from maypacs.index import contents
-from maypacs.ingest import ingest_object
+from maypacs.ingest import ingest_object, store_instances
 from maypacs.promote import conflicts_of, promote
 from maypacs.receipts import Receipt
 from maypacs.reindex import reindex
@@ -42,8 +43,6 @@ def deliver(bench: Bench, number: int, *files: bytes, workspace: Workspace | Non
 
 def later(bench: Bench, *files: bytes) -> Receipt:
     """A delivery that arrives now, after every decision of before."""
-    from maypacs import arrivals
-
     upload = Delivery(arrivals.new_arrival(), tuple(files))
     receipt = ingest_object(bench.workspace(), bench.upload(upload.arrival, upload.body()), effects=QUICK)
     assert receipt is not None
@@ -130,6 +129,7 @@ def test_a_hold_and_a_deletion_that_meet_at_any_step_have_an_order(tmp_path: Pat
         assert visible(bench.workspace()) == {}
     except ConflictError:
         assert visible(bench.workspace()) == before
+    assert len(holds.holds_of(bench.workspace(), STUDY)) == table.happened, "what was placed holds"
     same_after_reindex(bench)
 
 
@@ -264,6 +264,26 @@ def test_a_promoted_version_is_current_until_another_is_promoted(tmp_path: Path)
     promote(workspace, STUDY, SERIES, ONE, before, by=WHO, effects=QUICK)
     assert current(workspace)[ONE] == PAIR[0]
     same_after_reindex(bench)
+
+
+def test_a_promotion_between_equals_is_seen_by_those_who_remember_the_series(tmp_path: Path) -> None:
+    """Versions of one size that came at once: the summary of the series stays what it was, its revision does not."""
+    bench = Bench(tmp_path)
+    deliver(bench, 1, PAIR[0])
+    versions = [slice_of(number=1, pixels=bytes([number]) * 32) for number in (7, 8)]
+    store_instances(bench.workspace(), arrivals.new_arrival(), versions, effects=QUICK)
+    (found,) = conflicts_of(bench.workspace(), STUDY)
+    for data in (*versions, *versions):
+        digest = next(each.digest.hex() for each in (found.current, *found.others) if each.digest == digest_of(data))
+        promote(bench.workspace(), STUDY, SERIES, ONE, digest, by=WHO, effects=QUICK)
+        assert current(bench.workspace()) == {ONE: data}
+    same_after_reindex(bench)
+
+
+def digest_of(data: bytes) -> bytes:
+    read = incoming.read(data)
+    assert isinstance(read, Incoming)
+    return read.digest
 
 
 def test_only_a_version_that_is_there_can_be_promoted(tmp_path: Path) -> None:
