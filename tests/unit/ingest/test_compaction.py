@@ -505,3 +505,17 @@ def test_an_answer_that_is_not_a_day_old_outlives_the_clean_up(hospital: Hospita
         store.objects.put(store.export_key(f"{STUDY}/{name}"), b"x")
     assert hospital.compact().cleaned == 12
     assert [head.key.rpartition("/")[2] for head in store.objects.list("blobs/exports/")] == ["new"]
+
+
+def test_a_clean_up_that_is_long_goes_on_in_the_next_run(hospital: Hospital) -> None:
+    """A series of thousands of packs takes away as many as there is time for."""
+    hospital.send_all()
+    hospital.clock.advance(2 * DAY)
+    hospital.compact()
+    hospital.clock.advance(3 * DAY)
+    looks = iter([False] * 6 + [True] * 9)
+    some = compact(hospital.workspace, quiet_hours=24, effects=hospital.effects, enough=lambda: next(looks))
+    assert (some.cleaned, some.failed) == (5, 0)
+    hospital.check(range(1, 13))
+    assert hospital.compact().cleaned == 7
+    assert hospital.waiting() == []

@@ -6,7 +6,7 @@ of them goes.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
 
 from maypacs import merge
@@ -24,8 +24,15 @@ from maypacs.index.table import Equals
 from maypacs.workspace import Workspace
 
 
-def clean_up(workspace: Workspace, heads: Sequence[PackHead], removals: Removals, *, effects: Effects) -> int:
-    """Takes the replaced packs of one series away; returns how many. Can be repeated.
+def clean_up(
+    workspace: Workspace,
+    heads: Sequence[PackHead],
+    removals: Removals,
+    *,
+    effects: Effects,
+    enough: Callable[[], bool] = lambda: False,
+) -> int:
+    """Takes the replaced packs of one series away, until ``enough``; returns how many. Can be repeated.
 
     Raises ConflictError: the series is held; DamagedError: an instance of theirs is nowhere else, which cannot be.
     """
@@ -39,7 +46,9 @@ def clean_up(workspace: Workspace, heads: Sequence[PackHead], removals: Removals
     pass_gate(workspace, study, series, effects=effects)
     # Answers of before may be lists of ranges of these packs; whose time is over are gone, if the housekeeper came.
     drop_exports(workspace.store, study, before=datetime.fromtimestamp(effects.clock(), UTC) - EXPORT_AGE)
-    for head in over:
+    for count, head in enumerate(over):
+        if enough():
+            return count
         _remove(workspace, head)
     return len(over)
 

@@ -147,6 +147,9 @@ class SeriesWork:
             sweep(self._workspace, self._row.study, self._row.series, effects=self._effects)
             series = self._read()
         series = self._clean(series)
+        if self._is_unfinished:
+            self._leave_until(self._now())
+            return
         quiet_from = self._last_change() + self._quiet
         if self._clean_only or quiet_from > self._now():
             self._leave_until(max(quiet_from, self._now() + HOUR))
@@ -200,9 +203,15 @@ class SeriesWork:
             self._change(clean=self._now() + due.GRACE)
         if not over or self._row.clean > self._now():
             return series
-        self._done.cleaned += clean_up(self._workspace, series.heads, series.removals, effects=self._effects)
-        self._change(clean=0)
-        return self._read()
+        self._done.cleaned += clean_up(
+            self._workspace, series.heads, series.removals, effects=self._effects, enough=self._enough
+        )
+        series = self._read()
+        if series_rows.replaced(series.heads):
+            self._is_unfinished = True
+        else:
+            self._change(clean=0)
+        return series
 
     # Putting together.
 
