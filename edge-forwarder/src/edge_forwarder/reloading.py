@@ -17,7 +17,7 @@ LIVE: Final[Mapping[str, frozenset[str] | None]] = {
     "edge": frozenset({"log_level"}),
     "cloud": frozenset({"key_days"}),
     "spool": frozenset({"min_free_mib", "max_mib"}),
-    "upload": frozenset({"pause", "windows", "stat_devices", "stat_modalities", "stat_priorities"}),
+    "upload": frozenset({"pause", "windows", "stat_devices", "stat_modalities", "stat_priorities", "bulk_devices"}),
     "dimse": None,
     "tls": frozenset({"certificate", "key"}),
     "commitment": None,

@@ -103,7 +103,7 @@ class Service:
             self.watcher.upload_again = self.uploader.submit
             planner = Planner(_limits(config))
             self.keeper = Keeper(self.spool, self.journal, planner, self.uploader.submit, log, self.ledger)
-            self.keeper.is_stat = Urgency.of(upload).is_stat
+            self._put_first(config)
             self.archive = DicomWeb(config.cloud, keys, config.retrieve)
             keeper = self.keeper
             self.intake = Intake(self.spool, self.ledger, keeper.stored, keeper.ended, self.uploader.hurry, log)
@@ -222,7 +222,7 @@ class Service:
         self._receiver.config = config
         self.commitments.configure(config)
         self.keeper.configure(limits)
-        self.keeper.is_stat = Urgency.of(config.upload).is_stat
+        self._put_first(config)
         self.throttle.configure(taps, paused=config.upload.pause)
         self.spool.configure(min_free_bytes=config.spool.min_free_mib * MIB, max_bytes=config.spool.max_mib * MIB)
 
@@ -260,6 +260,10 @@ class Service:
             with suppress(ValueError):
                 instance = Instance(i.study_instance_uid, i.series_instance_uid, i.sop_instance_uid, i.sop_class_uid)
                 self.cache.adopt(instance, self.spool.path(member.name))
+
+    def _put_first(self, config: Config) -> None:
+        urgency = Urgency.of(config.upload)
+        self.keeper.is_stat, self.uploader.is_bulk = urgency.is_stat, urgency.is_bulk
 
     def _compressor(self) -> Compressor | None:
         modalities = frozenset(modality.strip().upper() for modality in self._config.upload.compress)

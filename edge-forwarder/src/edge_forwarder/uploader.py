@@ -8,7 +8,7 @@ from __future__ import annotations
 import sqlite3
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Final
 
@@ -60,6 +60,8 @@ class Uploader:
         self._unmarked: set[str] = set()
         """Packs whose failure could not be written down: the journal still says *uploading*."""
         self._stopping = False
+        self.is_bulk: Callable[[str], bool] = lambda ae_title: False
+        """Whether nobody waits for what this sender sends; set by the composition."""
         self._told: str | None = None
         """What `status` shows of the tap."""
         self._threads = [
@@ -89,11 +91,16 @@ class Uploader:
             self._push(row, delay)
 
     def _push(self, row: PackRow, delay: float) -> None:
-        name = self._journal.a_member(row.id)
-        lane = Lane.STAT if row.stat else Lane.BULK if name and SpooledFile(name, 0).is_import else Lane.ROUTINE
+        lane = self._lane(row)
         with self._wake:
             self._waiting.push(row.id, time.monotonic() + delay, created_at=row.created_at, lane=lane)
             self._wake.notify_all()
+
+    def _lane(self, row: PackRow) -> Lane:
+        if row.stat:
+            return Lane.STAT
+        file = SpooledFile(self._journal.a_member(row.id) or "", 0)
+        return Lane.BULK if file.is_import or self.is_bulk(file.calling_ae_title) else Lane.ROUTINE
 
     def hurry(self) -> None:
         """Try everything now that would be tried later: a person has helped."""

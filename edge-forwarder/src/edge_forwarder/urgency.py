@@ -1,4 +1,4 @@
-"""What goes before everything else: by the device that sent it, by modality, or by what the image says of its order.
+"""What goes before everything else, and what after: by device, by modality, or by what the image says of its order.
 
 Images seldom say: Requested Procedure Priority (0040,1003) is an attribute of the worklist that some modalities copy,
 as they did the retired Study Priority ID (0032,000C). Hence the two other rules.
@@ -15,6 +15,7 @@ from edge_forwarder.peek import Identity
 @dataclass(frozen=True, slots=True)
 class Urgency:
     devices: frozenset[str] = frozenset()
+    bulk: frozenset[str] = frozenset()
     modalities: frozenset[str] = frozenset()
     priorities: frozenset[str] = frozenset()
 
@@ -22,6 +23,7 @@ class Urgency:
     def of(cls, config: UploadConfig) -> Urgency:
         return cls(
             frozenset(title.strip() for title in config.stat_devices),
+            frozenset(title.strip() for title in config.bulk_devices),
             frozenset(modality.strip().upper() for modality in config.stat_modalities),
             frozenset(priority.strip().upper() for priority in config.stat_priorities),
         )
@@ -32,3 +34,7 @@ class Urgency:
             or identity.modality in self.modalities
             or identity.priority in self.priorities
         )
+
+    def is_bulk(self, ae_title: str) -> bool:
+        """Whether nobody waits for what this device sends: an old PACS that is emptied."""
+        return ae_title.strip() in self.bulk

@@ -27,6 +27,8 @@ class UploadConfig(Section):
     """The same by Modality (0008,0060)."""
     stat_priorities: tuple[str, ...] = ("STAT",)
     """The same by Requested Procedure Priority (0040,1003), or the retired Study Priority ID (0032,000C)."""
+    bulk_devices: tuple[str, ...] = ()
+    """AE titles whose images go after all others, such as an old PACS that is emptied."""
     in_parts_above_mib: int = 64
     """What is larger goes up in parts, and goes on where it broke off."""
     compress: tuple[str, ...] = ()
