@@ -15,12 +15,16 @@ cloud              cloud, inbox, in_parts, dicomweb, multipart, retry          c
 uplink             windows, waiting, asking, urgency (pure), throttle,         the tap; what waits for it
                    sender, settle, tidying
 reading            query (pure), find, fetch, retrieve, cache                  the cache, which can be deleted
+health             health/ (host, sightings, vitals, findings, heartbeat,      what it has seen of devices
+                   echo, metrics, server)
+other doors        stow/ (STOW-RS): as receive, by HTTP                        one socket each
+identity           keys (the key and its successor), tenant (whose spool)      credentials.json
 promising          commitment, evidence                                        requests, by way of the ledger
 bulk               importing/ (send), migrating/ (migrate), progress           what they have sent, fetched
 threads            listener, receive (one an association), keeper, uploader,   queues between them
                    watcher, commitment
-composition        service, cli, commands/, enroll, status_report, config,     the process
-                   logs
+composition        service, running and reloading (signals), systemd, cli,     the process
+                   commands/, enroll, status_report, config/, logs
 =================  ==========================================================  =================================
 """
 
