@@ -519,3 +519,20 @@ def test_a_clean_up_that_is_long_goes_on_in_the_next_run(hospital: Hospital) -> 
     hospital.check(range(1, 13))
     assert hospital.compact().cleaned == 7
     assert hospital.waiting() == []
+
+
+def test_a_conflict_that_came_between_is_one_again_after_a_restore(hospital: Hospital) -> None:
+    """What was current stays current: the merged pack comes back before what came after the first of its images."""
+    hospital.send_all(6)
+    hospital.send(4, pixels=b"\xee" * 32)
+    for number in range(7, 13):
+        hospital.send(number)
+    hospital.clock.advance(2 * DAY)
+    hospital.compact()
+    hospital.clock.advance(3 * DAY)
+    assert hospital.compact().cleaned == 12
+    before = visible(hospital.workspace)
+    delete_study(hospital.workspace, STUDY, WHO, effects=hospital.effects)
+    hospital.clock.advance(60)
+    assert restore(hospital.workspace, STUDY, None, None, WHO, effects=hospital.effects) == 13
+    assert visible(hospital.workspace) == before

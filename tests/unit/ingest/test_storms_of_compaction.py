@@ -253,7 +253,7 @@ Act = tuple[str, int]
 
 @STORM
 @given(
-    uploads=deliveries(shared=True),
+    uploads=st.booleans().flatmap(lambda conflicts: deliveries(shared=not conflicts, conflicts=conflicts)),
     acts=st.lists(
         st.tuples(st.sampled_from(["deliver", "compact", "days", "delete", "restore", "again"]), st.integers(0, 4)),
         min_size=4,

@@ -73,10 +73,16 @@ def _trashed(
     """Packs in the trash by old arrival, each with what of it is to come back."""
     objects = workspace.store.objects
     heads = [objects.head(listed.key) for listed in workspace.store.trashed_packs(study, series)]
+    own_arrivals = {head.key: _own_arrivals(workspace, head) for head in heads}
+
+    def order(head: ObjectHead) -> tuple[str, str]:
+        """By the first of its instances: whatever differs from one of them came later, in a pack of its own."""
+        return min(own_arrivals[head.key].values(), default=head.metadata.get("arrival", "")), head.key
+
     found = []
-    for head in sorted(heads, key=lambda head: (head.metadata.get("arrival", ""), head.key)):
+    for head in sorted(heads, key=order):
         location = workspace.store.locate(head.key)
-        arrival, own = head.metadata.get("arrival", ""), _own_arrivals(workspace, head)
+        arrival, own = head.metadata.get("arrival", ""), own_arrivals[head.key]
         members = [
             member
             for member in _members(workspace, head)
