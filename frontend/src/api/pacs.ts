@@ -8,6 +8,8 @@ export interface Archive {
   archive: string;
   name: string;
   role: string;
+  /** What this person may do there. */
+  actions: string[];
 }
 
 export interface StudyItem {

@@ -12,5 +12,5 @@ export function useArchives() {
   });
 }
 
-/** Whether somebody may see how edges and devices are: everybody who works there, not who only looks at pictures. */
-export const mayMonitor = (archive: Archive): boolean => archive.role !== 'viewer';
+/** Whether somebody may see how edges and devices are. */
+export const mayMonitor = (archive: Archive): boolean => archive.actions.includes('monitor');

@@ -53,7 +53,9 @@ function start(at: string, handler: Handler, options: { session: boolean } = { s
     const answer = handler(path, body);
     if (answer !== undefined) return answer;
     if (path === '/api/archives') {
-      return Response.json({ archives: [{ archive: 'demo', name: 'Bệnh viện Thử nghiệm', role: 'radiologist' }] });
+      return Response.json({
+        archives: [{ archive: 'demo', name: 'Bệnh viện Thử nghiệm', role: 'radiologist', actions: ['monitor'] }],
+      });
     }
     return new Response(null, { status: 404 });
   };
@@ -327,7 +329,7 @@ describe('the devices', () => {
     expect(await screen.findByRole('link', { name: 'Thiết bị' })).toBeTruthy();
     cleanup();
     sessionStorage.clear();
-    const viewer = Response.json({ archives: [{ archive: 'demo', name: 'Thử', role: 'viewer' }] });
+    const viewer = Response.json({ archives: [{ archive: 'demo', name: 'Thử', role: 'viewer', actions: [] }] });
     start('/devices', (path) => (path === '/api/archives' ? viewer.clone() : undefined));
     await screen.findByText('Tài khoản này không có quyền xem nội dung này.');
     expect(screen.queryByRole('link', { name: 'Thiết bị' })).toBeNull();

@@ -25,7 +25,7 @@ def test_a_session_from_login_to_logout(ask: Ask, log_in: LogIn) -> None:
             "archive": "hosp1",
             "name": "Bệnh viện Một",
             "role": "radiologist",
-            "actions": ["search", "read", "store"],
+            "actions": ["search", "read", "store", "monitor"],
         }
     ]
     me = ask("GET", "/api/me", key=session["access_token"])
