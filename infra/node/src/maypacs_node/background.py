@@ -178,10 +178,20 @@ class Poller:
             self._deliveries.failed(key)
 
 
-def deliver(functions: Functions, name: str, event: Mapping[str, Any], *, seconds: float) -> bool:
-    """Calls a function with an event of one message; whether it took the message. Never raises."""
+def deliver(
+    functions: Functions,
+    name: str,
+    event: Mapping[str, Any],
+    *,
+    seconds: float,
+    heard: Callable[[Any], None] = lambda told: None,
+) -> bool:
+    """Calls a function with an event of one message; whether it took the message. ``heard`` gets what it answers.
+    Never raises."""
     try:
-        return not notifications.failed(functions.call(name, dict(event), seconds=seconds))
+        told = functions.call(name, dict(event), seconds=seconds)
+        heard(told)
+        return not notifications.failed(told)
     except Exception as error:
         log_fault(error, function=name)
         return False
@@ -259,7 +269,9 @@ def chores(functions: Functions, thumbnails: Path) -> None:
         if time.monotonic() >= next_housekeeping:
             full = {"clean_only": not room.takes_more()}  # the compactor's: it writes before it takes away
             for name in SCHEDULED:
-                deliver(functions, name, notifications.schedule_event(name) | full, seconds=BULK_SECONDS)
+                event = notifications.schedule_event(name) | full
+                heard = upkeep.vacuum if name == "eraser" else lambda told: None
+                deliver(functions, name, event, seconds=BULK_SECONDS, heard=heard)
             next_housekeeping = time.monotonic() + every
             upkeep.abort_old_uploads()
         if time.monotonic() >= next_backup:

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from maypacs_node import decide
 from maypacs_node.cost import command as cost
 from maypacs_node.home import Home, NodeError
 
@@ -114,6 +115,7 @@ def _parser() -> argparse.ArgumentParser:
     again.set_defaults(run=_reindex)
 
     cost.register(commands)
+    decide.register(commands, data)
 
     few = commands.add_parser("compact", parents=[data], help="put the many small packs of quiet series together")
     few.add_argument("--archive", help="this archive only (default: all)")
@@ -269,14 +271,14 @@ def _reindex(arguments: argparse.Namespace) -> int:
 def _compact(arguments: argparse.Namespace) -> int:
     from maypacs_node import admin
 
-    failed = 0
+    failed, dry = 0, " (dry run)" if arguments.dry_run else ""
     for archive, done in admin.compact_archives(
         Home(arguments.data), arguments.archive, every=arguments.all, now=arguments.now, dry_run=arguments.dry_run
     ):
         failed += done.failed
         faults = f", {done.failed} failed ({', '.join(sorted(set(done.faults)))})" if done.failed else ""
         print(
-            f"{archive}: {done.series} series, {done.packs} packs into {done.into}, "
+            f"{archive}{dry}: {done.series} series, {done.packs} packs into {done.into}, "
             f"{done.bytes_written / 1e6:.1f} MB written, {done.cleaned} replaced packs taken away{faults}"
         )
     return 1 if failed else 0

@@ -241,21 +241,30 @@ class SeaweedFS:
                 raise SeaweedError(f"SeaweedFS did not start; the end of {self.log}:\n{tail}")
             time.sleep(0.05)
 
+    def vacuum(self) -> bool:
+        """Gives the bytes of deleted objects back: until then they lie in the volumes' files. Of the process that runs
+        on this folder, whoever started it."""
+        self.ports = self.ports or json.loads((self.folder / "ports.json").read_text())
+        return self._shell(["lock", "volume.vacuum -garbageThreshold 0.0001", "unlock"], seconds=600).returncode == 0
+
+    def _shell(self, lines: Sequence[str], *, seconds: float) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [binary(), "shell", f"-master=127.0.0.1:{self.ports['master']}"],
+            input="\n".join([*lines, ""]),
+            capture_output=True,
+            text=True,
+            timeout=seconds,
+            cwd=self.run,
+            env=_plain_environment(),
+        )
+
     def _create_buckets(self) -> None:
         lines = []
         for bucket in (*self.buckets, _READY_BUCKET):
             lines.append(f"s3.bucket.create -name {bucket}")
             if self.fsync:
                 lines.append(f"fs.configure -locationPrefix=/buckets/{bucket}/ -fsync -apply")
-        done = subprocess.run(
-            [binary(), "shell", f"-master=127.0.0.1:{self.ports['master']}"],
-            input="\n".join([*lines, "s3.bucket.list", ""]),
-            capture_output=True,
-            text=True,
-            timeout=60,
-            cwd=self.run,
-            env=_plain_environment(),
-        )
+        done = self._shell([*lines, "s3.bucket.list"], seconds=60)
         listed = done.stdout.rpartition("s3.bucket.list")[2] or done.stdout
         if done.returncode or any(bucket not in listed for bucket in self.buckets):
             self.stop()

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from maypacs_node import backups
+from maypacs_node.home import Home
 from maypacs_node.logs import log_fault
+from maypacs_node.seaweed import SeaweedFS
 
 #: An edge behind a bad line, or away for a long weekend, goes on with its upload in parts (on AWS: as long).
 UPLOAD_AGE = timedelta(days=7)
@@ -28,6 +31,17 @@ def abort_old_uploads(older_than: timedelta = UPLOAD_AGE) -> None:
                         s3.abort_multipart_upload(Bucket=bucket, Key=upload["Key"], UploadId=upload["UploadId"])
     except Exception as error:  # again the next time
         log_fault(error, doing="aborting old uploads")
+
+
+def vacuum(told: Mapping[str, int]) -> None:
+    """After an erasure (``told``: the eraser's report), its bytes go from the disk too. Never raises."""
+    if not told.get("erased"):
+        return
+    try:
+        home = Home(Path.cwd().parent)  # we run in DATA/run
+        SeaweedFS(home.objects, run=home.run).vacuum()
+    except Exception as error:  # SeaweedFS does it by itself, later
+        log_fault(error, doing="vacuuming after an erasure")
 
 
 def back_up() -> float:
