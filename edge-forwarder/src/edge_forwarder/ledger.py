@@ -13,7 +13,7 @@ from __future__ import annotations
 import json
 import sqlite3
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import ClassVar, Final
@@ -22,14 +22,19 @@ from edge_forwarder.database import Database
 from edge_forwarder.peek import Identity
 from edge_forwarder.statuses import FailureReason
 
-_SCHEMA_VERSION: Final = 3
+_SCHEMA_VERSION: Final = 4
+#: A row as a `Sent`.
+_SENT: Final = (
+    "name, file, ae as ae_title, sop as sop_instance_uid, sop_class as sop_class_uid, study as study_instance_uid,"
+    " series as series_instance_uid, digest, state"
+)
 #: Names in one question.
 _AT_ONCE: Final = 500
 _SCHEMA: Final = """
 create table sent (
   name text primary key, file text not null, ae text not null, sop text not null, sop_class text not null,
   study text not null, series text not null, digest text, state text not null, at real not null,
-  sent_as text
+  sent_as text, known integer not null default 0
 ) without rowid;
 create index sent_by_sop on sent (sop);
 create index sent_by_file on sent (file);
@@ -105,6 +110,7 @@ class Ledger(Database):
     migrations: ClassVar[Mapping[int, str]] = {
         1: "create index sent_by_study on sent (study);",
         2: "alter table sent add column sent_as text;",
+        3: "alter table sent add column known integer not null default 0;",
     }
     #: What was promised outlives a power cut; what can be had again from the spool says ``synced=False``.
     synced = True
@@ -146,12 +152,12 @@ class Ledger(Database):
         found = ((file, self._rows(sql, file)) for file in files)
         return {file: str(rows[0]["digest"]) for file, rows in found if rows}
 
-    def settle(self, files: Iterable[str], state: SentState) -> None:
-        """What became of these files, and so of every instance that they carry."""
+    def settle(self, files: Iterable[str], state: SentState, *, known: bool = False) -> None:
+        """What became of these files, and so of each instance that they carry; ``known``: the cloud had it before."""
         now = time.time()
         with self.transaction():
             for file in files:
-                self._do("update sent set state = ?, at = ? where file = ?", state, now, file)
+                self._do("update sent set state = ?, at = ?, known = ? where file = ?", state, now, int(known), file)
 
     def lost(self, files: Sequence[str]) -> list[str]:
         """Which of these files, gone from the spool, went before their fate was known; that is theirs, then. The others
@@ -169,13 +175,17 @@ class Ledger(Database):
 
     def states(self, names: Sequence[str]) -> dict[str, SentState]:
         """What became of instances, by name; those that the keeper has not seen are not in it."""
-        found: dict[str, SentState] = {}
+        return {row["name"]: SentState(row["state"]) for row in self._named(names)}
+
+    def known(self, names: Sequence[str]) -> set[str]:
+        """Those of them that did not have to be uploaded: the cloud had them, byte for byte."""
+        return {row["name"] for row in self._named(names, " and known = 1")}
+
+    def _named(self, names: Sequence[str], more: str = "") -> Iterator[sqlite3.Row]:
         for at in range(0, len(names), _AT_ONCE):
             some = names[at : at + _AT_ONCE]
             marks = ",".join("?" * len(some))
-            rows = self._rows(f"select name, state from sent where name in ({marks})", *some)  # noqa: S608 - only marks
-            found |= {row["name"]: SentState(row["state"]) for row in rows}
-        return found
+            yield from self._rows(f"select name, state from sent where name in ({marks}){more}", *some)  # noqa: S608
 
     def of_study(self, study: str) -> dict[str, SentState]:
         """What became of a study's instances, whoever sent them: by SOP Instance UID, *indexed* before any other."""
@@ -187,21 +197,8 @@ class Ledger(Database):
 
     def sent(self, sop_instance_uid: str) -> list[Sent]:
         """Oldest first: names begin with the time of arrival."""
-        rows = self._rows("select * from sent where sop = ? order by name", sop_instance_uid)
-        return [
-            Sent(
-                row["name"],
-                row["file"],
-                row["ae"],
-                row["sop"],
-                row["sop_class"],
-                row["study"],
-                row["series"],
-                row["digest"],
-                SentState(row["state"]),
-            )
-            for row in rows
-        ]
+        rows = self._rows(f"select {_SENT} from sent where sop = ? order by name", sop_instance_uid)  # noqa: S608
+        return [Sent(**{**dict(row), "state": SentState(row["state"])}) for row in rows]
 
     def was_indexed(self, sop_instance_uids: Iterable[str]) -> bool:
         """Whether any of these was sent before, by anybody, and is in the cloud."""

@@ -56,7 +56,7 @@ class Settler:
         """
         with self._ledger.transaction() if self._ledger is not None else nullcontext():
             if self._ledger is not None:
-                self._ledger.settle((member.name for member in known), SentState.INDEXED)
+                self._ledger.settle((member.name for member in known), SentState.INDEXED, known=True)
         whole = len(known) == len(members)
         with self._journal.transaction():
             done = pack if whole else str(ULID())

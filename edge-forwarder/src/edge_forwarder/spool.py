@@ -129,7 +129,11 @@ class Spool:
         """Every acknowledged instance that is still here, oldest first."""
         for entry in sorted(os.scandir(self.received), key=lambda e: e.name):
             if entry.name.endswith(".dcm") and entry.is_file():
-                yield SpooledFile(entry.name, entry.stat().st_size)
+                try:
+                    size = entry.stat().st_size
+                except FileNotFoundError:  # moved on meanwhile (`handed/`), or taken by hand
+                    continue
+                yield SpooledFile(entry.name, size)
 
     def path(self, name: str) -> Path:
         return self.received / name

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pydicom
 import pytest
+from tests.support import raw_scu
 from tests.support.processes import BIN, wait_until
 from tests.support.stub_cloud import Fault, StubCloud
 from tests.support.stub_edge import StubEdge, dataset_bytes, sent_dataset, write_ct, write_series
@@ -74,7 +75,7 @@ def test_a_folder_goes_up_to_the_byte_and_what_is_no_image_is_named(
     (tmp_path / "in" / "broken.dcm").unlink()
     again = send(edge, tmp_path / "in")
     assert again.returncode == 0
-    assert "0 images sent (0 B), 7 were sent before" in again.stdout
+    assert "0 images sent (0 B), 7 were there already" in again.stdout
     assert cloud.seen("put") == puts
     assert edge.spooled() == []
 
@@ -141,6 +142,19 @@ def test_killed_and_started_again_sends_nothing_twice_and_loses_nothing(
     assert done.returncode == 0, done.stdout + done.stderr
     assert in_cloud(cloud) == data_sets(files)
     assert edge.spooled() == []
+
+
+def test_what_the_cloud_has_already_is_not_uploaded_and_counted_as_such(
+    edge: StubEdge, cloud: StubCloud, tmp_path: Path
+) -> None:
+    """A modality sent two of them before, byte for byte."""
+    files = write_series(tmp_path / "in", 4)
+    assert raw_scu.send(edge.port, files[:2]) == dict.fromkeys(files[:2], 0)
+    wait_until(lambda: not edge.spooled(), what="an empty spool")
+    done = send(edge, tmp_path / "in")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert re.search(r"2 images sent \(.*\), 2 were there already", done.stdout), done.stdout
+    assert in_cloud(cloud) == data_sets(files)
 
 
 def test_what_was_written_down_and_never_handed_over_is_sent(tmp_path: Path, cloud: StubCloud) -> None:

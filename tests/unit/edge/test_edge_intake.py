@@ -141,3 +141,15 @@ def test_a_wish_to_hurry_is_heard_once(tmp_path: Path, edge: Edge) -> None:
     edge.intake.look()
     edge.intake.look()
     assert edge.heard == ["hurry"]
+
+
+def test_a_file_that_moves_on_while_it_is_counted_is_no_error(tmp_path: Path, edge: Edge) -> None:
+    """A command that starts counts what lies in `handed/` while the edge takes it."""
+    handover = Handover(settings(tmp_path), "send")
+    handover.open()
+    files = [hand_over(handover, b"image") for _ in range(3)]
+    counted = handover.files()
+    assert next(counted) == files[0]
+    assert edge.intake.look() == 3
+    assert list(counted) == []
+    handover.close()

@@ -69,7 +69,7 @@ def _print(report: Report) -> None:
         if len(items) > _SHOWN:
             print(f"{title}: {len(items) - _SHOWN} more (--report FILE names all)")
     print(
-        f"{report.sent} images sent ({size_text(report.sent_bytes)}), {report.there} were sent before, "
+        f"{report.sent} images sent ({size_text(report.sent_bytes)}), {report.there} were there already, "
         f"{len(report.skipped)} files passed over, {len(report.failed)} failed."
     )
     if report.waiting:

@@ -57,7 +57,7 @@ class Report:
     sent: int = 0
     sent_bytes: int = 0
     there: int = 0
-    """Sent by an earlier run of the same import."""
+    """The cloud had them: sent by an earlier run of the same import, or by anybody, byte for byte."""
     waiting: int = 0
     """Handed over, and not yet known to be in the cloud: the edge goes on with them."""
     skipped: list[Unusable] = field(default_factory=list)
@@ -188,37 +188,49 @@ class Sending:
     def _is_under_way(self, name: str) -> bool:
         """In this order: a file moves on while we look, and is in the ledger before it goes."""
         spool = self._config.spool_folder
-        return self._handover.path(name).exists() or (spool / "received" / name).exists() or bool(self._states([name]))
+        return self._handover.path(name).exists() or (spool / "received" / name).exists() or self._is_in_ledger(name)
 
-    def _states(self, names: list[str]) -> dict[str, SentState]:
-        path = self._config.spool_folder / "ledger.sqlite"
-        if not names or not path.is_file():
-            return {}
-        with suppress(sqlite3.Error):
-            ledger = Ledger.read_only(path)
-            try:
-                return ledger.states(names)
-            finally:
-                ledger.close()
-        return {}
+    def _is_in_ledger(self, name: str) -> bool:
+        with suppress(sqlite3.Error), self._ledger() as ledger:
+            return bool(ledger.states([name]))
+        return False
+
+    @contextmanager
+    def _ledger(self) -> Iterator[Ledger]:
+        """Raises sqlite3.Error, also while there is none yet."""
+        ledger = Ledger.read_only(self._config.spool_folder / "ledger.sqlite")
+        try:
+            yield ledger
+        finally:
+            ledger.close()
 
     def _settle(self) -> None:
         if time.monotonic() < self._looked_at + _LOOK_SECONDS:
             return
         self._looked_at = time.monotonic()
+        names = list(islice(self._waiting, _LOOK_AT))
+        states: dict[str, SentState] = {}
+        known: set[str] = set()
+        with suppress(sqlite3.Error), self._ledger() as ledger:
+            states, known = ledger.states(names), ledger.known(names)
         settled: dict[bytes, ImportState] = {}
-        for name, sent in self._states(list(islice(self._waiting, _LOOK_AT))).items():
-            if (state := _STATES.get(sent)) is None:
-                continue
-            source = self._settled(name)
-            settled[source.key] = state
-            if state == ImportState.INDEXED:
-                self.report.sent += 1
-                self.report.sent_bytes += source.size
-            else:
-                told = attention.why(self._config.spool_folder / "attention", name)
-                self._fail(source, f"{_WORDS[state]}{f' ({told})' if told else ''}")
+        for name, sent in states.items():
+            if (state := _STATES.get(sent)) is not None:
+                source = self._settled(name)
+                settled[source.key] = state
+                self._count(name, source, state, known=name in known)
         self._imports.settle(settled)
+
+    def _count(self, name: str, source: Source, state: ImportState, *, known: bool) -> None:
+        report = self.report
+        if state != ImportState.INDEXED:
+            told = attention.why(self._config.spool_folder / "attention", name)
+            self._fail(source, f"{_WORDS[state]}{f' ({told})' if told else ''}")
+        elif known:
+            report.there += 1
+        else:
+            report.sent += 1
+            report.sent_bytes += source.size
 
     def _give_up_on_lost(self) -> None:
         for name in [name for name in self._waiting if not self._is_under_way(name)]:
