@@ -39,7 +39,8 @@ study; what did not come is asked for again, series by series, image by image.
 It may be stopped, and killed, at any time: the next run goes on. What it cannot have is tried again
 by every run. Run it again on the last day: it fetches what is new. It leaves the modalities their
 room: twice [spool] min_free_mib stays free, and no more than 5,000 of its images wait for the
-uplink.
+uplink. What comes by --method get goes up after everything else; for --method move, name the source
+in [upload] bulk_devices.
 
 At the end it reports what differs: what the source lists and counts, what arrived, what is in the
 cloud, and every image that is missing, by name. Exit code 0: nothing differs. 1: something does, or
