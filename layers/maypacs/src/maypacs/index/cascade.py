@@ -11,17 +11,17 @@ import random
 import time
 import uuid
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from maypacs.errors import BusyError, ConditionFailedError
 from maypacs.index import due, series_rows, summaries
+from maypacs.index.hints import hints_of, put_hint, remove_hints
 from maypacs.index.pack_rows import Choice, PackHead, table_item
 from maypacs.index.removals import Removals, read_removals
 from maypacs.index.resolution import Copy, resolve
 from maypacs.index.rows import STUDY_SK, SeriesSummary, StudySummary, series_sk, study_pk
 from maypacs.index.table import Absent, Condition, Equals, Item
-from maypacs.index.terms import hint_rows
 from maypacs.uids import Uid
 from maypacs.workspace import Workspace
 
@@ -236,70 +236,25 @@ def refresh_study(workspace: Workspace, study: Uid, *, effects: Effects, rebuild
         row = workspace.table.get(pk, STUDY_SK)
         held = StudySummary.from_item(row) if row else None
         series = [SeriesSummary.from_item(item) for item in series_rows.query_all(workspace.table, pk, "1#")]
-        old = _hints(held)
+        old = hints_of(held)
         try:
             if not series:
                 if held:
                     workspace.table.delete(pk, STUDY_SK, condition=Equals("revision", held.revision))
-                    _remove_hints(workspace, old.values(), held.revision)
+                    remove_hints(workspace, old.values(), held.revision)
                 return
             revision = effects.revision(held.revision if held else 0)
             new = summaries.study_summary(series, revision=revision)
             same = held is not None and dataclasses.replace(new, revision=held.revision) == held
             if same and not rebuild:
                 return
-            hints = _hints(new)
+            hints = hints_of(new)
             for key, hint in hints.items():
                 if rebuild or old.get(key) != hint:
-                    _put_hint(workspace, hint, revision)
+                    put_hint(workspace, hint, revision)
             workspace.table.put(new.to_item(), condition=_unchanged(held))
         except ConditionFailedError:
             if not (series and _is_ours(workspace, pk, STUDY_SK, new.to_item())):
                 continue
-        _remove_hints(workspace, [hint for key, hint in old.items() if key not in hints], revision)
+        remove_hints(workspace, [hint for key, hint in old.items() if key not in hints], revision)
         return
-
-
-def _hints(study: StudySummary | None) -> Mapping[tuple[str, str], Item]:
-    return {(item["pk"], item["sk"]): item for item in hint_rows(study)} if study else {}
-
-
-def _put_hint(workspace: Workspace, hint: Item, revision: int) -> None:
-    """A hint carries the revision of the study it was made for: a slow writer never covers a newer one."""
-    item = {**hint, "revision": revision}
-    try:
-        workspace.table.put(item, condition=Absent())
-        return
-    except ConditionFailedError:
-        pass
-    while (held := workspace.table.get(hint["pk"], hint["sk"])) is None or _older(held, revision):
-        if held is not None and {**held, "revision": 0} == {**hint, "revision": 0} and _is_shared(hint):
-            return
-        try:
-            workspace.table.put(item, condition=Equals("revision", held["revision"]) if held else Absent())
-            return
-        except ConditionFailedError:
-            continue
-
-
-def _older(held: Item, revision: int) -> bool:
-    before: int = held.get("revision", 0)
-    return before < revision
-
-
-def _is_shared(hint: Item) -> bool:
-    """Month rows belong to no study: they stay as they are."""
-    return "study" not in hint
-
-
-def _remove_hints(workspace: Workspace, stale: Iterable[Item], revision: int) -> None:
-    for hint in stale:
-        if _is_shared(hint):
-            continue
-        held = workspace.table.get(hint["pk"], hint["sk"])
-        if held is None or held.get("revision", 0) > revision:
-            continue
-        try:
-            workspace.table.delete(hint["pk"], hint["sk"], condition=Equals("revision", held.get("revision", 0)))
-        except ConditionFailedError:
-            continue  # written anew in between: no longer stale
