@@ -16,7 +16,8 @@ did not take as it is (`maypacs-edge quarantine`) is uploaded anew. With UIDs, o
 instances, or with names of uploads: only those of the latter.
 
 An image that is in conflict with another one under its UID stays in conflict until somebody decides
-in the console; then its retry ends the matter. What the cloud does not take again, is set aside again.
+in the console; then its retry ends the matter. What the cloud does not take again is set aside
+again.
 
 Works beside a running edge. With none running, it is done at the next start.
 """
