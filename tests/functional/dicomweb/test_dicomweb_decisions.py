@@ -170,6 +170,7 @@ def test_edges_read_what_was_erased_from_where_they_were(make_client: Callable[.
     rest = edge.get(f"/erasures?after={ids[1]}").json()["erasures"]
     assert [(each["erasure_id"], each["study"]) for each in rest] == [(ids[2], "1.2.73")]
     assert edge.get("/erasures?limit=0").status == 400
+    assert edge.get("/erasures?after=%F1%9B%A9%91").json() == {"erasures": []}
     assert edge.get(f"/erasures/{ids[0]}").status == 403
 
 
