@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 NPM_CI := npm ci --no-audit --no-fund --loglevel=error
 
-.PHONY: help setup run test check format bench cost torture layers lock clean
+.PHONY: help setup run test check format bench cost torture simulate layers lock clean
 
 help: ## list the verbs
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -53,6 +53,9 @@ bench: setup ## the table of docs/benchmarks.md, measured here
 
 torture: setup ## storms of faults against real processes, half an hour; TORTURE="--seed N" and other options
 	TCP_NODELAY=1 $(BIN)/python -m tests.torture $(TORTURE)
+
+simulate: setup ## a day of a hospital with 400 beds in 12 minutes; writes docs/hospital-day.md
+	$(BIN)/python -m tests.simulate
 
 layers: setup ## the layers of template.yaml in build/layers (arm64)
 	$(BIN)/python infra/deploy/layers.py

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import os
+import signal
 import subprocess
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -26,6 +28,8 @@ SETTINGS = {
     "read_timeout_seconds": "5.0",
     "network_timeout_seconds": "20.0",
     "quiet_seconds": "1.0",
+    "quiet_seconds_by_modality": "{ US = 3.0, ES = 3.0 }",
+    "longest_seconds": "20.0",
 }
 
 
@@ -41,6 +45,17 @@ class TorturedEdge(Child):
         subprocess.run(command, check=True, cwd=ROOT, capture_output=True, timeout=60)
         self.set({**SETTINGS, **settings, "spool": f'"{spool}"'})
         super().__init__([BIN / "maypacs-edge", "run", "--config", self.config], log=folder / "edge.log")
+        self.env["PYTHONFAULTHANDLER"] = "1"
+        self.gate = threading.Lock()
+        """Held while the edge starts: an import by itself would have its spool."""
+        self.importing: subprocess.Popen[bytes] | None = None
+
+    def start_import(self, folder: Path) -> subprocess.Popen[bytes]:
+        """``maypacs-edge send`` of a folder, beside the running edge or, when that is down, by itself."""
+        command = [str(word) for word in (BIN / "maypacs-edge", "send", "--config", self.config, folder)]
+        with self.gate, (self.folder / "send.log").open("ab") as log:
+            self.importing = subprocess.Popen(command, stdout=log, stderr=log, cwd=ROOT, stdin=subprocess.DEVNULL)
+            return self.importing
 
     def set(self, settings: dict[str, str]) -> None:
         """Give settings that stand in edge.toml as comments a value."""
@@ -51,7 +66,22 @@ class TorturedEdge(Child):
         self.config.write_text("\n".join(lines) + "\n")
 
     def run(self) -> None:
-        self.start(r"^ready ", seconds=120)
+        with self.gate:
+            if self.importing is not None:
+                self.importing.kill()
+                self.importing.wait()
+            self.start(r"^ready ", seconds=120)
+
+    def stop(self, *, seconds: float = 60) -> int:
+        """One that does not stop says first, in its log, where each thread is."""
+        assert self.process is not None
+        self.process.terminate()
+        try:
+            return self.process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            self.process.send_signal(signal.SIGABRT)
+            self.process.wait(10)
+            raise AssertionError(f"the edge did not stop within {seconds:.0f} s") from None
 
     @property
     def alive(self) -> bool:
@@ -98,6 +128,17 @@ def fill(folder: Path, leave: int) -> Path:
     with ballast.open("wb") as file, contextlib.suppress(OSError):
         os.posix_fallocate(file.fileno(), 0, max(stat.f_bavail * stat.f_frsize - leave, 1))
     return ballast
+
+
+def start(node: Node) -> None:
+    """As systemd would: again, should it give up because this machine has too much else to do."""
+    for last in (False, False, True):
+        try:
+            node.start(r"^ready http://", seconds=180)
+            return
+        except AssertionError:
+            if last:
+                raise
 
 
 def storage_pid(node: Node) -> int | None:

@@ -80,6 +80,16 @@ def synthetic(folder: Path, count: int, dice: random.Random) -> Iterator[Item]:
                 )
 
 
+def folder_to_import(folder: Path, count: int, dice: random.Random) -> list[Item]:
+    """A folder of a few series, for `maypacs-edge send`."""
+    root, items = dice.getrandbits(60), []
+    for number in range(count):
+        series = f"2.25.{root}.{number // 20}"
+        path = folder / str(number // 20) / f"{number:04}.dcm"
+        items.append(_item(write_ct(path, study=f"{series}.1", series=series, sop=f"{series}.{number}", number=number)))
+    return items
+
+
 def _item(path: Path) -> Item:
     return Item(path, digest_of(path.read_bytes()), plain=True)
 

@@ -16,9 +16,9 @@ from pathlib import Path
 from tests.support.processes import BIN, ROOT, Node, wait_until
 from tests.torture import hospital, material
 from tests.torture.cloud import Cloud
-from tests.torture.hospital import TorturedEdge, disk, processes_of
+from tests.torture.hospital import TorturedEdge, disk, processes_of, start
 from tests.torture.proxy import Proxy, Weather
-from tests.torture.senders import Answers, Sender
+from tests.torture.senders import Answers, Import, Sender
 from tests.torture.storm import Storm
 from tests.torture.verdict import Verdict, judge
 
@@ -61,6 +61,7 @@ def torture(seed: int, *, seconds: float, instances: int, folder: Path, say: Cal
     outcome, dice, began = Outcome(seed), random.Random(seed), time.monotonic()
     folder.mkdir(parents=True)
     items = material.all_of(folder / "images", instances, dice)
+    imported = material.folder_to_import(folder / "to-import", max(instances // 12, 1), dice)
     say(f"seed {seed}: {len(items)} images, {sum(not i.plain for i in items)} of them samples")
     with disk(folder / "disk") as own_disk, Node(folder / "node") as node:
         key = node.archive()
@@ -68,19 +69,19 @@ def torture(seed: int, *, seconds: float, instances: int, folder: Path, say: Cal
         cloud = Cloud(node, "hosp1", key)
         code = node.maypacs("edge", "code", "--archive", "hosp1")
         # Without a disk of its own it is the allowance that is used up now and then.
-        limits = {} if own_disk else {"max_mib": "96"}
-        edge = TorturedEdge(folder / "edge", proxy, code, folder / "disk" / "spool", limits)
+        settings = {"in_parts_above_mib": str(dice.choice((1, 64)))} | ({} if own_disk else {"max_mib": "96"})
+        edge = TorturedEdge(folder / "edge", proxy, code, folder / "disk" / "spool", settings)
         try:
             edge.run()
             time.sleep(1)
             before = (len(edge.descriptors()), edge.threads())
             storm = Storm(node, edge, proxy, dice, own_disk=own_disk, say=say)
-            _weather(outcome, items, edge, storm, dice, seconds)
+            _weather(outcome, items, imported, edge, storm, dice, seconds)
             outcome.happened = dict(storm.happened)
             _calm(outcome, edge, proxy, cloud)
             _leaks(outcome, edge, before)
             state = cloud.state()
-            outcome.verdict = _with(outcome.verdict, judge(items, outcome.answers, state))
+            outcome.verdict = _with(outcome.verdict, judge([*items, *imported], outcome.answers, state))
             _edge_is_clean(outcome, edge)
             _reindex(outcome, node, cloud)
         finally:
@@ -98,7 +99,13 @@ def _with(first: Verdict, second: Verdict) -> Verdict:
 
 
 def _weather(
-    outcome: Outcome, items: list[material.Item], edge: TorturedEdge, storm: Storm, dice: random.Random, seconds: float
+    outcome: Outcome,
+    items: list[material.Item],
+    imported: list[material.Item],
+    edge: TorturedEdge,
+    storm: Storm,
+    dice: random.Random,
+    seconds: float,
 ) -> None:
     """Senders and storm at once, until all the senders have sent all they have."""
     over = threading.Event()
@@ -111,7 +118,11 @@ def _weather(
         "storescu": dice.sample(plain, some),
         "dcmsend": dice.sample(plain, some),
     }
-    senders = [
+    folder = imported[0].path.parents[1]
+    senders: list[Sender | Import] = [
+        Import(lambda: edge.start_import(folder), imported, outcome.answers, over, random.Random(dice.getrandbits(32)))
+    ]
+    senders += [
         Sender(
             name.partition(" ")[0],
             share,
@@ -130,7 +141,7 @@ def _weather(
     finally:
         over.set()
     for sender in senders:
-        assert sender.over.wait(240), f"the {sender.name} did not come to an end"
+        assert sender.over.wait(300), f"the {sender.name} did not come to an end"
         if sender.error is not None:
             raise sender.error
 
@@ -190,7 +201,7 @@ def _reindex(outcome: Outcome, node: Node, cloud: Cloud) -> None:
     node.stop(seconds=60)
     for path in node.data.glob("index.sqlite*"):
         path.unlink()
-    node.start(r"^ready http://", seconds=120)
+    start(node)
     node.maypacs("reindex")
     after = cloud.rows()
     if before != after:

@@ -127,3 +127,41 @@ class Sender(threading.Thread):
                 time.sleep(0.05)
             else:
                 self._storm_over.wait(dice.uniform(0, 2 * self._pace * len(batch)))
+
+
+class Import(threading.Thread):
+    """``maypacs-edge send`` of a folder, killed and started again until it says that everything is in the cloud."""
+
+    def __init__(
+        self,
+        start: Callable[[], subprocess.Popen[bytes]],
+        items: Sequence[Item],
+        answers: Answers,
+        storm_over: threading.Event,
+        dice: random.Random,
+    ) -> None:
+        super().__init__(name="import", daemon=True)
+        self._start, self._items, self._answers = start, items, answers
+        self._storm_over, self._dice = storm_over, dice
+        self.over = threading.Event()
+        self.error: Exception | None = None
+
+    def run(self) -> None:
+        try:
+            while self._once() != 0:
+                pass
+            self._answers.note(self._items, dict.fromkeys(self._items, 0))
+        except Exception as error:
+            self.error = error
+        finally:
+            self.over.set()
+
+    def _once(self) -> int | None:
+        process = self._start()
+        patience = 200.0 if self._storm_over.is_set() else self._dice.uniform(0.5, 8)
+        try:
+            return process.wait(patience)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+            return None

@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Callable
 
 from tests.support.processes import Node
-from tests.torture.hospital import MIB, MIN_FREE, TorturedEdge, fill, storage_pid
+from tests.torture.hospital import MIB, MIN_FREE, TorturedEdge, fill, start, storage_pid
 from tests.torture.proxy import Proxy, Weather
 
 
@@ -106,12 +106,12 @@ class Storm:
         time.sleep(self._dice.uniform(0, seconds / 2))
         self._node.kill()
         time.sleep(self._dice.uniform(0, seconds / 2))
-        self._node.start(r"^ready http://", seconds=120)
+        start(self._node)
 
     def _stop_node(self, seconds: float) -> None:
         assert self._node.stop(seconds=60) == 0
         time.sleep(self._dice.uniform(0, seconds))
-        self._node.start(r"^ready http://", seconds=120)
+        start(self._node)
 
     def _kill_storage(self, seconds: float) -> None:
         time.sleep(self._dice.uniform(0, seconds / 2))
