@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import queue
+import select
 import signal
+import socket
 from pathlib import Path
 from typing import Final
 
@@ -14,42 +15,54 @@ from edge_forwarder.logs import Log
 from edge_forwarder.reloading import merge
 from edge_forwarder.service import Service
 
-_STOP: Final = "stop"
-_RELOAD: Final = "reload"
+_STOP: Final = frozenset({signal.SIGTERM, signal.SIGINT})
 
 
 def run(path: Path, config: Config, log: Log, *, follow_level: bool) -> None:
     """Run until SIGTERM or SIGINT; prints ``ready AET@host:port`` on standard output when modalities may call. SIGHUP
     reads the file anew. ``follow_level``: the log level is the file's.
     """
-    orders: queue.SimpleQueue[str] = queue.SimpleQueue()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: orders.put(_STOP))
-    signal.signal(signal.SIGHUP, lambda *_: orders.put(_RELOAD))
+    signals = _Signals()
     service = Service(config, log)
     service.start()
     assert service.listener is not None
     ports = service.listener.port or service.listener.tls_port
-    print(f"ready {config.edge.ae_title}@{service.listener.host}:{ports}", flush=True)  # noqa: T201
+    # In one piece: the log may go to the same place.
+    print(f"ready {config.edge.ae_title}@{service.listener.host}:{ports}\n", end="", flush=True)  # noqa: T201
     systemd.notify("READY=1")
-    while (order := _next(orders, service)) != _STOP:
-        if order == _RELOAD:
+    while (heard := signals.next(systemd.watchdog_seconds())) not in _STOP:
+        if heard == signal.SIGHUP:
             systemd.reloading()
             reload(service, path, log, follow_level=follow_level)
             systemd.notify("READY=1")
+        elif service.is_alive():
+            systemd.notify("WATCHDOG=1")
     systemd.notify("STOPPING=1")
     log.info("stopping")
     service.stop()
 
 
-def _next(orders: queue.SimpleQueue[str], service: Service) -> str:
-    """The next order; empty when the watchdog is to be fed, which happens while every part of the service lives."""
-    try:
-        return orders.get(timeout=systemd.watchdog_seconds())
-    except queue.Empty:
-        if service.is_alive():
-            systemd.notify("WATCHDOG=1")
-        return ""
+class _Signals:
+    """Signals as bytes on a socket, whichever thread they meet.
+
+    The system may give a signal to any thread, those of libraries too. Python then calls the handler when the main
+    thread next runs Python, and that one, were it to wait for a queue, would not wake for it.
+    """
+
+    def __init__(self) -> None:
+        self._reader, self._writer = socket.socketpair()
+        self._writer.setblocking(False)
+        for number in (*_STOP, signal.SIGHUP):
+            signal.signal(number, lambda *_: None)
+        signal.set_wakeup_fd(self._writer.fileno())
+        self._poll = select.poll()
+        self._poll.register(self._reader, select.POLLIN)
+
+    def next(self, seconds: float | None) -> int | None:
+        """The number of the next signal, or None after so many seconds."""
+        if not self._poll.poll(None if seconds is None else seconds * 1000):
+            return None
+        return self._reader.recv(1)[0]
 
 
 def reload(service: Service, path: Path, log: Log, *, follow_level: bool) -> None:
