@@ -246,7 +246,8 @@ def introduction(slices: int, loads: list[float]) -> str:
 Made by `make bench` on {today()}: {os.cpu_count()} cores, {platform.machine()}, Python {platform.python_version()};
 clients, servers and storage on one machine; a CT of {slices} slices of 530 KB beside {STUDIES} small studies, a CT in
 JPEG-LS and one multi-frame instance of 1 GiB; a default node (2 workers, no gateway limits). Load of the machine while
-this ran: {", ".join(f"{each:.1f}" for each in loads)}: above 2, times and rates say less than ratios, and ratios less than CPU.
+this ran: {", ".join(f"{each:.1f}" for each in loads)}: above 2, times and rates say less than ratios,
+and ratios less than CPU.
 
 Ratios are MayPACS against Debian's Orthanc in the same run. The limit is the same bytes taken from the node's object
 store by boto3. CPU is of all processes of a server, for one request; `path` says whether the function answered itself
