@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,13 +17,23 @@ from maypacs.access.accounts import add_archive
 from maypacs.access.keys import add_key
 from maypacs.access.principals import Role
 from maypacs.arrivals import new_arrival
+from maypacs.index.contents import series_contents
 from maypacs.ingest import store_instances
-from maypacs.uids import ArchiveId
+from maypacs.uids import ArchiveId, Uid
 
 STUDY, SERIES, INSTANCE = "1.2.3", "1.2.3.1", "1.2.3.1.1"
 #: One id begins the other, on purpose. What must never be seen elsewhere: a name, an id, pixels.
 MARKS = {"hosp1": (b"CANARY-ONE", b"ONE!"), "hosp10": (b"CANARY-TEN", b"TEN!")}
-VALUES = {"study": STUDY, "series": SERIES, "instance": INSTANCE, "frames": "1", "path+": "7FE00010"}
+ULID = "01J00000000000000000000000"
+VALUES = {
+    "study": STUDY,
+    "series": SERIES,
+    "instance": INSTANCE,
+    "frames": "1",
+    "path+": "7FE00010",
+    "erasure": ULID,
+    "item": ULID,
+}
 ACCEPTS = (
     "*/*",
     "application/dicom+json",
@@ -62,6 +73,13 @@ def keys(cloud: MotoCloud) -> dict[str, str]:
     return {archive: add_key(cloud.runtime.accounts, archive, Role.ADMIN).key for archive in MARKS}
 
 
+def versions(cloud: MotoCloud) -> list[str]:
+    """The digests of the instance in every archive: each has its own version, and must not show another's."""
+    workspaces = [cloud.runtime.unscoped_workspace(ArchiveId(archive)) for archive in MARKS]
+    found = [series_contents(each, Uid(STUDY), Uid(SERIES)).instance(Uid(INSTANCE)) for each in workspaces]
+    return [each.digest.hex() for each in found]
+
+
 def everything(cloud: MotoCloud, reply: Reply) -> bytes:
     """The answer with its headers, and what it redirects to."""
     seen = reply.body + repr(dict(reply.headers)).encode()
@@ -87,9 +105,10 @@ def test_no_resource_of_one_archive_shows_a_byte_of_the_other(
     cloud: MotoCloud, apps: dict[str, ModuleType], keys: dict[str, str], template: str, archive: str
 ) -> None:
     """Every resource, in every representation; what is found is its own."""
-    path = f"/dicomweb/{archive}" + re.sub(r"\{([^}]+)\}", lambda found: VALUES[found[1]], template)
     own = 0
-    for accept in ACCEPTS:
+    for accept, version in itertools.product(ACCEPTS, versions(cloud) if "{version}" in template else [""]):
+        values = VALUES | {"version": version}
+        path = f"/dicomweb/{archive}" + re.sub(r"\{([^}]+)\}", lambda found, v=values: v[found[1]], template)  # type: ignore[misc]
         headers = {"Authorization": f"Bearer {keys[archive]}", "Accept": accept}
         reply = call(apps["dicomweb"], proxy_event("GET", path, headers=headers))
         assert reply.status < 500 or reply.status in {501, 503}, reply.body
