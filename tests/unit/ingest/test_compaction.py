@@ -536,3 +536,23 @@ def test_a_conflict_that_came_between_is_one_again_after_a_restore(hospital: Hos
     hospital.clock.advance(60)
     assert restore(hospital.workspace, STUDY, None, None, WHO, effects=hospital.effects) == 13
     assert visible(hospital.workspace) == before
+
+
+@pytest.mark.parametrize("tidied", [False, True], ids=["members still there", "members gone"])
+def test_what_a_deletion_leaves_of_a_merged_pack_may_be_a_pack_that_was_merged(
+    hospital: Hospital, tidied: bool
+) -> None:
+    """The last image alone, as it came: the same bytes, the same arrival, and the same name as its first pack had."""
+    hospital.send_all(8)
+    hospital.clock.advance(2 * DAY)
+    assert hospital.compact().into == 1
+    if tidied:
+        hospital.clock.advance(3 * DAY)
+        hospital.compact()
+    for number in range(1, 8):
+        hospital.clock.advance(60)
+        delete_instance(hospital.workspace, STUDY, SERIES, Uid(f"{SERIES}.{number}"), WHO, effects=hospital.effects)
+        hospital.check(range(number + 1, 9))
+    hospital.clock.advance(5 * DAY)
+    hospital.compact()
+    hospital.check([8])

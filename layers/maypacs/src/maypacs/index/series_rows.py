@@ -36,9 +36,26 @@ def living(heads: Sequence[PackHead], removed_until: str) -> list[PackHead]:
 
 
 def replaced(heads: Sequence[PackHead]) -> list[PackHead]:
-    """Those in whose place another is there."""
-    lives = {life for head in heads for life in head.replaces}
-    return [head for head in heads if head.life_id in lives] if lives else []
+    """Those in whose place another is there.
+
+    What a deletion leaves of a merged pack may be, byte for byte, one of the packs that were merged: then it names
+    itself, which means nothing, and the merged pack and it name each other until that is gone. Both hold what is to be
+    seen; the one that names more is read.
+    """
+    if not any(head.replaces for head in heads):
+        return []
+    by_life = {head.life_id: head for head in heads}
+    over: set[str] = set()
+    for head in heads:
+        for other in filter(None, map(by_life.get, head.replaces)):
+            each_other = head.life_id in other.replaces
+            if other is not head and not (each_other and _precedence(other) > _precedence(head)):
+                over.add(other.pack_id)
+    return [head for head in heads if head.pack_id in over]
+
+
+def _precedence(head: PackHead) -> tuple[int, str]:
+    return len(head.replaces), head.pack_id
 
 
 def touched(heads: Iterable[PackHead], gone: Mapping[Uid, str], removed_until: str = "") -> list[PackHead]:
