@@ -24,6 +24,7 @@ from maypacs.delete import delete_instance, delete_series, delete_study
 from maypacs.errors import GoneError, MayPACSError, NotFoundError
 from maypacs.incoming import Incoming
 from maypacs.index import contents
+from maypacs.index.rows import study_pk
 from maypacs.ingest import ingest_object
 from maypacs.pack import grammar
 from maypacs.reindex import reindex
@@ -85,12 +86,20 @@ def uploads_and_targets(draw: st.DrawFn) -> tuple[list[Delivery], set[tuple[str,
     return uploads, set(draw(st.lists(st.sampled_from([*sent, (sent[0][0], "")]), min_size=1, max_size=3)))
 
 
-def only_what_lives_is_served(bench: Bench) -> None:
-    """Every instance that lies below blobs/ is current: nothing of what was removed can be had by a signed URL."""
+def only_what_lives_is_served(bench: Bench, *, left_by_the_dead: bool = False) -> None:
+    """Every instance that lies below blobs/ is current: nothing of what was removed can be had by a signed URL.
+
+    ``left_by_the_dead``: a delivery that died between object and row, while its instance was deleted, may have left a
+    pack that no row names (ADR 0008): nobody is given its URL.
+    """
     current: set[str] = set()
     for series in ("1.2.3.1", "1.2.3.2"):
         current |= set(every_byte_is_there(bench.workspace(), STUDY, Uid(series)))
+    heads = bench.table.query(study_pk(bench.archive_id, STUDY), prefix="2#").items
+    named = {item["sk"].rpartition("#")[2] for item in heads}
     for head in bench.objects.list("blobs/packs/"):
+        if left_by_the_dead and head.key.rpartition("/")[2] not in named:
+            continue
         assert {part.uids[2] for part in grammar.scan_pack(bench.objects.get(head.key)).parts} <= current
 
 
@@ -145,7 +154,7 @@ def test_deletions_at_once_with_deliveries_take_only_their_targets(
         for thread in removers:
             thread.join()
         assert visible(bench.workspace()) == expected
-        only_what_lives_is_served(bench)
+        only_what_lives_is_served(bench, left_by_the_dead=True)
         same_after_reindex(bench, expected)
 
 
