@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 import tempfile
 import threading
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -86,11 +88,11 @@ def uploads_and_targets(draw: st.DrawFn) -> tuple[list[Delivery], set[tuple[str,
     return uploads, set(draw(st.lists(st.sampled_from([*sent, (sent[0][0], "")]), min_size=1, max_size=3)))
 
 
-def only_what_lives_is_served(bench: Bench, *, left_by_the_dead: bool = False) -> None:
+def only_what_lives_is_served(bench: Bench, *, rests_of_the_dead: bool = False) -> None:
     """Every instance that lies below blobs/ is current: nothing of what was removed can be had by a signed URL.
 
-    ``left_by_the_dead``: a delivery that died between object and row, while its instance was deleted, may have left a
-    pack that no row names (ADR 0008): nobody is given its URL.
+    ``rests_of_the_dead``: a deletion that died between the rest of a pack and its row, while another instance of that
+    rest was deleted, may leave it (ADR 0008): its name was never told to anybody.
     """
     current: set[str] = set()
     for series in ("1.2.3.1", "1.2.3.2"):
@@ -98,7 +100,7 @@ def only_what_lives_is_served(bench: Bench, *, left_by_the_dead: bool = False) -
     heads = bench.table.query(study_pk(bench.archive_id, STUDY), prefix="2#").items
     named = {item["sk"].rpartition("#")[2] for item in heads}
     for head in bench.objects.list("blobs/packs/"):
-        if left_by_the_dead and head.key.rpartition("/")[2] not in named:
+        if rests_of_the_dead and head.key.rpartition("/")[2] not in named:
             continue
         assert {part.uids[2] for part in grammar.scan_pack(bench.objects.get(head.key)).parts} <= current
 
@@ -154,7 +156,7 @@ def test_deletions_at_once_with_deliveries_take_only_their_targets(
         for thread in removers:
             thread.join()
         assert visible(bench.workspace()) == expected
-        only_what_lives_is_served(bench, left_by_the_dead=True)
+        only_what_lives_is_served(bench, rests_of_the_dead=True)
         same_after_reindex(bench, expected)
 
 
@@ -272,3 +274,33 @@ def test_two_deletions_in_one_pack_that_meet_at_any_step(tmp_path: Path, step: i
     if not table.happened:
         remove()
     assert_one_is_left(bench)
+
+
+@pytest.mark.parametrize("beside", [[], [2]], ids=["alone", "with another"])
+@pytest.mark.parametrize(
+    "dies", range(5), ids=lambda writes: f"dies at write {writes} after it" if writes else "goes on"
+)
+def test_an_instance_is_deleted_between_any_two_calls_of_its_repeated_delivery(
+    tmp_path: Path, dies: int, beside: list[int]
+) -> None:
+    """Nothing of it is left to be served, and what came with it is there; also when that delivery ends there."""
+    upload = Delivery(arrival(1), tuple(slice_of(number=number) for number in (1, *beside)))
+    for step in itertools.count(1):
+        bench, power = quiet(tmp_path / str(step), [upload]), Power(None, after=False)
+
+        def meanwhile(bench: Bench = bench, power: Power = power) -> None:
+            delete(bench.workspace(), ("1.2.3.1", "1.2.3.1.1"))
+            power.fails_at = power.steps + dies if dies else None
+
+        cut = Interrupted(FaultyTable(bench.table, power), step, meanwhile)  # type: ignore[arg-type]
+        workspace = bench.workspace(cut, FaultyObjects(bench.objects, power))  # type: ignore[arg-type]
+        with suppress(MayPACSError):
+            ingest_object(workspace, bench.upload(upload.arrival, upload.body()), effects=QUICK)
+        if not cut.happened:
+            break
+        ingest_object(bench.workspace(), bench.upload(upload.arrival, upload.body()), effects=QUICK)
+        rest = {f"1.2.3.1.{number}": slice_of(number=number) for number in beside}
+        assert every_byte_is_there(bench.workspace(), STUDY, Uid("1.2.3.1")) == rest
+        only_what_lives_is_served(bench)
+        same_after_reindex(bench, visible(bench.workspace()))
+    assert step > 5

@@ -7,11 +7,11 @@ Arrivals up to the cut-off are ignored for ever; `decisions` has the modes. `era
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence, Set
+from collections.abc import Iterable, Sequence
 from functools import partial
 
-from maypacs import arrivals, decisions
-from maypacs.archive import sidecar
+from maypacs import arrivals, decisions, rest_packs
+from maypacs.archive.store import PackLocation
 from maypacs.errors import ConditionFailedError, GoneError, NotFoundError, ObjectNotFoundError
 from maypacs.exports import drop_exports
 from maypacs.holds import pass_gate
@@ -19,9 +19,9 @@ from maypacs.index import cascade, series_rows
 from maypacs.index.cascade import DEFAULT_EFFECTS, Effects
 from maypacs.index.pack_rows import PackHead, arrival_of, choice_prefix
 from maypacs.index.removals import Removals, Tombstone, read_removals
-from maypacs.index.resolution import OpenPack
 from maypacs.index.rows import instance_table_sk, pack_head_sk, study_pk
 from maypacs.index.table import Equals
+from maypacs.orphans import trash_pack
 from maypacs.uids import Uid
 from maypacs.workspace import Workspace
 
@@ -130,17 +130,17 @@ def sweep(workspace: Workspace, study: Uid, series: Uid | None = None, *, effect
         removals = read_removals(workspace.table, pk)
         heads = _heads(workspace, study, series)
         wholly = [head for head in heads if head.arrival <= removals.of_series(head.series_instance_uid)]
-        partly = _partly_removed(workspace, [head for head in heads if head not in wholly], removals)
+        partly = rest_packs.partly_removed(workspace, [head for head in heads if head not in wholly], removals)
         replaced = series_rows.replaced(heads)
         for pack in partly:
             if pack.head not in replaced:  # what readers ignore has no rest that they would miss
-                _write_rest(workspace, pack, removals, {head.life_id for head in heads})
+                rest_packs.write_rest(workspace, pack, removals, {head.life_id for head in heads})
         walked = {series} if series else _series_of(workspace, pk, heads)
         arbiter = partial(decisions.arbitrate, workspace)
         after = cascade.walk(workspace, study, walked, arbiter=arbiter, effects=effects, touch=bool(partly))
         _trash_objects(workspace, study, series, removals, wholly, heads)
         for pack in partly:
-            _trash_pack(workspace, pack.head)
+            _trash_part(workspace, pack.head)
         for head in (*wholly, *(pack.head for pack in partly)):
             _drop_rows(workspace, pk, head)
         _drop_choices(workspace, pk, walked, removals)
@@ -151,72 +151,6 @@ def sweep(workspace: Workspace, study: Uid, series: Uid | None = None, *, effect
 def _series_of(workspace: Workspace, pk: str, heads: Iterable[PackHead]) -> set[Uid]:
     rows = {Uid(item["sk"].removeprefix("1#")) for item in series_rows.query_all(workspace.table, pk, "1#")}
     return rows | {head.series_instance_uid for head in heads}
-
-
-# Single instances: the rest of their packs.
-
-
-def _partly_removed(workspace: Workspace, heads: Sequence[PackHead], removals: Removals) -> list[OpenPack]:
-    found = []
-    for series in sorted({head.series_instance_uid for head in heads}):
-        ours = [head for head in heads if head.series_instance_uid == series]
-        meant = series_rows.touched(ours, removals.of_instances(series), removals.of_series(series))
-        opened = series_rows.open_packs(workspace, meant)
-        found += [pack for pack in opened if len(_rest(pack, removals)) < len(pack.rows)]
-    return found
-
-
-def _rest(pack: OpenPack, removals: Removals) -> list[int]:
-    """Positions of what was not removed."""
-    head = pack.head
-    return [
-        position
-        for position, row in enumerate(pack.rows)
-        if not removals.hit(arrival_of(head, row), head.series_instance_uid, [row.sop_instance_uid])
-    ]
-
-
-def _write_rest(workspace: Workspace, pack: OpenPack, removals: Removals, there: Set[str]) -> None:
-    """A pack without its removed instances; it replaces the old one for readers, who ignore that from now on, and of
-    those that the old one replaced what is still ``there``."""
-    import dataclasses
-
-    from maypacs.pack import grammar
-    from maypacs.pack_writer import WrittenPack, facts, index_rows, put_object
-
-    head, store = pack.head, workspace.store
-    rest = _rest(pack, removals)
-    if not rest:
-        return
-    study, series = head.study_instance_uid, head.series_instance_uid
-    try:
-        datasets = sidecar.decode(store.get_sidecar(study, series, head.pack_id)).datasets
-        body = memoryview(store.objects.get(store.pack_key(study, series, head.pack_id)))
-    except ObjectNotFoundError:
-        return  # in the trash: whoever put it there has written the rest before
-    rows = [pack.rows[position] for position in rest]
-    plan = grammar.plan_pack(
-        [
-            grammar.Instance(
-                bytes(body[row.offset : row.offset + row.length]),
-                row.transfer_syntax_uid,
-                study,
-                series,
-                row.sop_instance_uid,
-            )
-            for row in rows
-        ],
-        archive_id=workspace.archive_id,
-        secret=store.pack_secret,
-    )
-    offsets = tuple(part.offset for part in plan.parts)
-    written = WrittenPack(plan.digest_id(), plan.size, plan.boundary, plan.joinable, offsets)
-    uids = [row.sop_instance_uid for row in rows]
-    replaces = (head.life_id, *(life for life in head.replaces if life in there))
-    arrival = put_object(workspace, head.arrival, study, series, uids, written, b"".join(plan.chunks))
-    moved = tuple(dataclasses.replace(row, offset=offset) for row, offset in zip(rows, offsets, strict=True))
-    told = facts(arrival, written, replaces)
-    index_rows(workspace, study, series, moved, [datasets[position] for position in rest], told, written)
 
 
 # Objects and rows.
@@ -263,19 +197,11 @@ def _is_removed(
         return True
 
 
-def _trash_pack(workspace: Workspace, head: PackHead) -> None:
-    """The pack last: while it is there, a repetition begins anew. The thumbnail too: it may show what was removed."""
-    store, study, series = workspace.store, head.study_instance_uid, head.series_instance_uid
-    pack = store.pack_key(study, series, head.pack_id)
-    try:
-        if store.objects.head(pack).metadata.get("arrival", "") > head.arrival:
-            return  # the same bytes arrived anew meanwhile
-    except ObjectNotFoundError:
-        pass
-    store.move_to_trash(store.thumbnail_key(study, series))
-    store.move_to_trash(store.sidecar_key(study, series, head.pack_id))
-    store.move_to_trash(store.table_key(study, series, head.pack_id))
-    store.move_to_trash(pack, unless_after=head.arrival)
+def _trash_part(workspace: Workspace, head: PackHead) -> None:
+    """The thumbnail too: it may show what was removed."""
+    study, series = head.study_instance_uid, head.series_instance_uid
+    workspace.store.move_to_trash(workspace.store.thumbnail_key(study, series))
+    trash_pack(workspace, PackLocation(study, series, head.pack_id), head.arrival)
 
 
 def _drop_rows(workspace: Workspace, pk: str, head: PackHead) -> None:

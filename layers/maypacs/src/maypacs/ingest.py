@@ -13,6 +13,7 @@ from functools import partial
 from maypacs import arrivals, bundles, decisions, incoming, receipts
 from maypacs.archive.objects import ObjectHead
 from maypacs.archive.part_uploads import is_whole
+from maypacs.archive.store import PackLocation
 from maypacs.delete import sweep
 from maypacs.errors import ObjectNotFoundError, PackError
 from maypacs.incoming import Incoming
@@ -21,8 +22,9 @@ from maypacs.index.cascade import DEFAULT_EFFECTS, Effects
 from maypacs.index.removals import Removals, read_removals
 from maypacs.index.rows import study_pk
 from maypacs.large import LargeSource, first_part, store_large
+from maypacs.orphans import take_back
 from maypacs.pack import grammar
-from maypacs.pack_writer import CopySource, write_to_trash
+from maypacs.pack_writer import CopySource, name_of, write_to_trash
 from maypacs.packing import split, store_series
 from maypacs.receipts import Outcome, Receipt, read_receipt
 from maypacs.uids import Uid
@@ -133,6 +135,7 @@ def take(
             series.setdefault((read.study, read.series), []).append((index, read))
     walks: dict[Uid, dict[Uid, list[Uid]]] = {}
     removals: dict[Uid, Removals] = {}
+    earlier: dict[tuple[Uid, Uid], list[str]] = {}
     for (study, each), numbered in series.items():
         if study not in removals:
             removals[study] = read_removals(workspace.table, study_pk(workspace.archive_id, study))
@@ -143,6 +146,8 @@ def take(
             for lot in split(sorted(kept, key=lambda read: read.order)):
                 write_to_trash(workspace, arrival, study, each, lot)  # nobody else has it any more
             sweep(workspace, study, each, effects=effects)  # what an earlier try may have left
+            wholes = [copy_from.pack_id] if copy_from and len(series) == 1 else []
+            earlier[study, each] = [*wholes, *_packs_of(workspace, numbered), *_packs_of(workspace, gone)]
             numbered = [pair for pair in numbered if pair not in gone]
         if not numbered:
             continue
@@ -152,7 +157,15 @@ def take(
         walks.setdefault(study, {})[each] = [read.instance for _, read in numbered]
     for study, found in walks.items():
         _walk(workspace, arrival, study, found, effects)
+    for (study, each), pack_ids in earlier.items():  # last: what they hold beside is stored by now
+        take_back(workspace, arrival, [PackLocation(study, each, pack_id) for pack_id in pack_ids])
     return [outcomes[index] for index in range(len(files))]
+
+
+def _packs_of(workspace: Workspace, numbered: Sequence[tuple[int, Incoming]]) -> list[str]:
+    """What packs of these would be called: those that an earlier try of the same delivery may have written."""
+    lots = split(sorted((read for _, read in numbered), key=lambda read: read.order))
+    return [name_of(workspace, lot) for lot in lots]
 
 
 def _ignored(read: Incoming, removals: Removals) -> Outcome:

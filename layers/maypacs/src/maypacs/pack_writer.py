@@ -63,6 +63,11 @@ def write_to_trash(workspace: Workspace, arrival: str, study: Uid, series: Uid, 
         )
 
 
+def name_of(workspace: Workspace, group: Sequence[Incoming]) -> str:
+    """What a pack of these is called."""
+    return _planned(workspace, group[0].study, group[0].series, group)[0].pack_id
+
+
 def _planned(workspace: Workspace, study: Uid, series: Uid, group: Sequence[Incoming]) -> tuple[WrittenPack, bytes]:
     instances = [grammar.Instance(each.data, each.transfer_syntax, study, series, each.instance) for each in group]
     plan = grammar.plan_pack(instances, archive_id=workspace.archive_id, secret=workspace.store.pack_secret)
