@@ -7,14 +7,13 @@ is under way is read again until it is done, for an image of it may have been on
 
 from __future__ import annotations
 
-import threading
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
 from edge_forwarder.cache import Cache
+from edge_forwarder.chore import Chore
 from edge_forwarder.dicomweb import DicomWeb
-from edge_forwarder.errors import CloudError
 from edge_forwarder.logs import Log
 
 _SECONDS: Final = 900.0
@@ -28,26 +27,19 @@ class Erased:
 
     def __init__(self, archive: DicomWeb, cache: Cache, position: Path, log: Log) -> None:
         self._archive, self._cache, self._position, self._log = archive, cache, position, log
-        self._over = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="erased", daemon=True)
+        complaint = "what the cloud erased is not known for now"
+        self._chore = Chore("erased", self._turn, log, again=_AGAIN, complaint=complaint)
 
     def start(self) -> None:
-        self._thread.start()
+        self._chore.start()
 
     def stop(self, seconds: float = 1.0) -> None:
-        self._over.set()
-        if self._thread.is_alive():
-            self._thread.join(seconds)
+        self._chore.stop(seconds)
 
-    def _run(self) -> None:
-        while not self._over.is_set():
-            pause = _SECONDS
-            try:
-                if not self._cache.is_empty():  # most edges never read: then there is nothing to ask for
-                    self.look()
-            except (CloudError, OSError):
-                pause = _AGAIN
-            self._over.wait(pause)
+    def _turn(self) -> float:
+        if not self._cache.is_empty():  # most edges never read: then there is nothing to ask for
+            self.look()
+        return _SECONDS
 
     def look(self) -> int:
         """Drop what was erased since. Returns how many erasures were read. Raises CloudError, OSError."""

@@ -14,12 +14,12 @@ from __future__ import annotations
 
 import contextlib
 import os
-import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
+from edge_forwarder.chore import Chore
 from edge_forwarder.config import MIB, Config
 from edge_forwarder.errors import EdgeError
 from edge_forwarder.ledger import Ledger
@@ -103,27 +103,19 @@ class Intake:
         self._taken_at: float | None = None
         """When the last file was taken; None when that is long ago."""
         self.folder = spool.folder / FOLDER
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="intake", daemon=True)
+        # The disk, the ledger: what was handed over stays, and is looked at again.
+        complaint = "what was handed over cannot be taken"
+        self._chore = Chore("intake", self._turn, log, again=_LOOK_SECONDS, complaint=complaint)
 
     def start(self) -> None:
-        self._thread.start()
+        self._chore.start()
 
     def stop(self, seconds: float = 5.0) -> None:
-        self._stop.set()
-        self._thread.join(seconds)
+        self._chore.stop(seconds)
 
-    def _run(self) -> None:
-        complained = False
-        while not self._stop.is_set():
-            try:
-                self.look()
-                complained = False
-            except Exception as error:  # the disk, the ledger: what was handed over stays, and is looked at again
-                if not complained:
-                    self._log.error("what was handed over cannot be taken", why=f"{type(error).__name__}: {error}")
-                complained = True
-            self._stop.wait(_LOOK_SECONDS)
+    def _turn(self) -> float:
+        self.look()
+        return _LOOK_SECONDS
 
     def look(self) -> int:
         """Take what is there now; how many. Raises OSError, sqlite3.Error, EdgeError."""

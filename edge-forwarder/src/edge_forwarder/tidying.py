@@ -6,8 +6,6 @@ asked once more whether it has the upload's bytes (in the archive, beside it as 
 
 from __future__ import annotations
 
-import sqlite3
-import threading
 import time
 from collections.abc import Callable, Iterable
 from contextlib import suppress
@@ -15,7 +13,7 @@ from typing import Final
 
 from edge_forwarder import attention
 from edge_forwarder.attention import NOTICE, Entry
-from edge_forwarder.errors import CloudError
+from edge_forwarder.chore import Chore
 from edge_forwarder.inbox import BATCH, Inbox
 from edge_forwarder.journal import Journal
 from edge_forwarder.logs import Log
@@ -54,23 +52,18 @@ class Tidying:
     ) -> None:
         self._spool, self._journal, self._inbox, self._log = spool, journal, inbox, log
         self._max_age, self._max_bytes, self._clock = max_age, max_bytes, clock
-        self._over = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="tidying", daemon=True)
+        complaint = "old uploads in attention/ stay for now"  # nothing is lost: again in an hour
+        self._chore = Chore("tidying", self._turn, log, again=_LOOK_SECONDS, complaint=complaint)
 
     def start(self) -> None:
-        self._thread.start()
+        self._chore.start()
 
     def stop(self, seconds: float = 2.0) -> None:
-        self._over.set()
-        self._thread.join(seconds)
+        self._chore.stop(seconds)
 
-    def _run(self) -> None:
-        while not self._over.is_set():
-            try:
-                self.look()
-            except (CloudError, OSError, sqlite3.Error) as error:  # nothing is lost: again in an hour
-                self._log.warning("old uploads in attention/ stay for now", why=str(error) or type(error).__name__)
-            self._over.wait(_LOOK_SECONDS)
+    def _turn(self) -> float:
+        self.look()
+        return _LOOK_SECONDS
 
     def look(self) -> None:
         """Announce, and delete what was announced long enough ago. Raises CloudError, OSError."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from tests.unit.edge.test_edge_dicomweb import Server
 
 from edge_forwarder import config as configuration
 from edge_forwarder.cache import EXPLICIT, STORED, Cache, Instance
+from edge_forwarder.chore import Chore
 from edge_forwarder.config import Credentials
 from edge_forwarder.dicomweb import DicomWeb
 from edge_forwarder.erased import Erased
@@ -120,3 +122,23 @@ def test_a_cloud_that_knows_no_erasures_has_none(server: Server, cache: Cache, e
     server.replies.append((404, {}, b""))
     assert erased.look() == 0
     assert left(cache) == {image.sop for image in IMAGES}
+
+
+def test_a_chore_goes_on_after_anything_and_says_so_once() -> None:
+    """An answer that nobody foresaw must not end the thread for good: what the cloud erases would stay in the cache."""
+    said, done = io.StringIO(), threading.Event()
+    turns: list[int] = []
+
+    def turn() -> float:
+        turns.append(1)
+        if len(turns) < 4:
+            raise AttributeError("not what was expected")
+        done.set()
+        return 60.0
+
+    chore = Chore("test", turn, Log(said), again=0.01, complaint="it went wrong")
+    chore.start()
+    assert done.wait(10)
+    chore.stop(5.0)
+    assert said.getvalue().count("it went wrong") == 1
+    assert chore.is_over

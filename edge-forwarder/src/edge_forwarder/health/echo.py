@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable
 from typing import Final
 
+from edge_forwarder.chore import Chore
 from edge_forwarder.config import Config
 from edge_forwarder.errors import NotAssociatedError, WireError
 from edge_forwarder.health.sightings import Sightings
+from edge_forwarder.logs import Log
 from edge_forwarder.negotiation import VERIFICATION
 from edge_forwarder.pdu import ProposedContext
 from edge_forwarder.scu import Peer, Requestor
@@ -34,30 +35,27 @@ def echo(peer: Peer) -> None:
 class Echoes:
     """A thread that calls one device after the other."""
 
-    def __init__(self, config: Callable[[], Config], peer: Callable[[str], Peer | None], sightings: Sightings) -> None:
+    def __init__(
+        self, config: Callable[[], Config], peer: Callable[[str], Peer | None], sightings: Sightings, log: Log
+    ) -> None:
         self._config, self._peer, self._sightings = config, peer, sightings
-        self._over = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="echoes", daemon=True)
+        # An association under way is left to its end: nothing of it must be finished.
+        self._chore = Chore("echoes", self._turn, log, again=60.0, complaint="devices are not called for now")
 
     def start(self) -> None:
-        self._thread.start()
+        self._chore.start()
 
     def stop(self, seconds: float = 1.0) -> None:
-        """It changes nothing that must be finished: an association under way is left to its end."""
-        self._over.set()
-        if self._thread.is_alive():
-            self._thread.join(seconds)
+        self._chore.stop(seconds)
 
-    def _run(self) -> None:
-        pause = 1.0
-        while not self._over.wait(pause):
-            config = self._config()
-            pause = config.health.echo_minutes * 60 or 60.0
-            if config.health.echo_minutes:
-                for title in dict.fromkeys(device.ae_title.strip() for device in config.devices):
-                    if self._over.is_set():
-                        return
-                    self._call(title)
+    def _turn(self) -> float:
+        config = self._config()
+        if config.health.echo_minutes:
+            for title in dict.fromkeys(device.ae_title.strip() for device in config.devices):
+                if self._chore.is_over:
+                    break
+                self._call(title)
+        return config.health.echo_minutes * 60 or 60.0
 
     def _call(self, title: str) -> None:
         peer = self._peer(title)

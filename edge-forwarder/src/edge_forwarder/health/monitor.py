@@ -30,7 +30,7 @@ class Monitor:
         self.heartbeat = Heartbeat(parts.config, vitals, parts.sightings, self._cloud, parts.journal, parts.line, log)
         self._parts, self._log, self._next_rotation = parts, log, 0.0
         self.heartbeat.told = self._rotate
-        self._echoes = Echoes(parts.config, peer, parts.sightings)
+        self._echoes = Echoes(parts.config, peer, parts.sightings, log)
         self.server = HealthServer(config.health.port, self.heartbeat.look) if config.health.port else None
 
     def start(self) -> None:
