@@ -9,6 +9,7 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
+from tests.functional.dicomweb import make
 from tests.support.ct import small_ct
 from tests.support.functions import Reply, call, load_function, proxy_event
 from tests.support.moto_cloud import MotoCloud, moto_cloud
@@ -24,16 +25,7 @@ from maypacs.uids import ArchiveId, Uid
 STUDY, SERIES, INSTANCE = "1.2.3", "1.2.3.1", "1.2.3.1.1"
 #: One id begins the other, on purpose. What must never be seen elsewhere: a name, an id, pixels.
 MARKS = {"hosp1": (b"CANARY-ONE", b"ONE!"), "hosp10": (b"CANARY-TEN", b"TEN!")}
-ULID = "01J00000000000000000000000"
-VALUES = {
-    "study": STUDY,
-    "series": SERIES,
-    "instance": INSTANCE,
-    "frames": "1",
-    "path+": "7FE00010",
-    "erasure": ULID,
-    "item": ULID,
-}
+VALUES = make.IN_PATHS | {"study": STUDY, "series": SERIES, "instance": INSTANCE}
 ACCEPTS = (
     "*/*",
     "application/dicom+json",

@@ -20,6 +20,21 @@ def sop(number: int, series: str = SERIES) -> str:
     return f"{series}.{number}"
 
 
+_ULID = "01J00000000000000000000000"
+#: Something for every name in a path template: what these instances have, else what nobody has.
+IN_PATHS = {
+    "study": STUDY,
+    "series": SERIES,
+    "instance": sop(1),
+    "frames": "1",
+    "path": "7FE00010",
+    "path+": "7FE00010",
+    "version": "0" * 32,
+    "erasure": _ULID,
+    "item": _ULID,
+}
+
+
 def dataset(number: int = 1, *, study: str = STUDY, series: str = SERIES, size: int = 16, **changes: Any) -> Dataset:
     """A CT slice: a ramp of stored values 0 … size*size, in Hounsfield units from -1000."""
     ds = Dataset()

@@ -13,17 +13,6 @@ from tests.functional.dicomweb.client import Client
 from maypacs.dicomweb.routes import ROUTES
 
 STATEMENT = ROOT / "docs" / "conformance.md"
-ULID = "01J00000000000000000000000"
-VALUES = {
-    "study": make.STUDY,
-    "series": make.SERIES,
-    "instance": make.sop(1),
-    "frames": "1",
-    "path+": "7FE00010",
-    "version": "0" * 32,
-    "erasure": ULID,
-    "item": ULID,
-}
 
 
 @dataclass(frozen=True)
@@ -82,7 +71,7 @@ def test_every_resource_and_method_of_the_handler_is_in_a_row() -> None:
 def test_what_is_not_built_says_so(client: Client, row: Row) -> None:
     """4xx or 501 with problem details, never something wrong; the status is the one of the row."""
     client.stow(make.instance())
-    path = re.sub(r"\{([^}]+)\}", lambda found: VALUES[found[1]], row.template)
+    path = re.sub(r"\{([^}]+)\}", lambda found: make.IN_PATHS[found[1]], row.template)
     body = make.instance() if row.method == "POST" else b""
     reply = client.send(row.method, path + row.query, row.headers, body)
     assert reply.status == int(row.note)

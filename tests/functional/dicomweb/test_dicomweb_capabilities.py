@@ -19,17 +19,6 @@ from maypacs.dicomweb.capabilities import WADL, openapi
 from maypacs.dicomweb.routes import ROUTES
 
 NAMESPACE = {"w": "http://wadl.dev.java.net/2009/02"}
-ULID = "01J00000000000000000000000"
-VALUES = {
-    "study": make.STUDY,
-    "series": make.SERIES,
-    "instance": make.sop(1),
-    "frames": "1",
-    "path": "7FE00010",
-    "version": "0" * 32,
-    "erasure": ULID,
-    "item": ULID,
-}
 DOCUMENT: dict[str, Any] = openapi(ROUTES, "")
 
 
@@ -106,14 +95,18 @@ def test_what_is_described_is_what_is_answered(make_client: Callable[..., Client
     """Every operation on what is there and on what is not, with each media type it says it has."""
     client = make_client()
     client.stow(make.instance())
-    here = re.sub(r"\{(\w+)\}", lambda found: VALUES[found[1]], path)
+    here = re.sub(r"\{(\w+)\}", lambda found: make.IN_PATHS[found[1]], path)
     responses = DOCUMENT["paths"][path][method.lower()]["responses"]
     for accept in ("*/*", "image/tiff", *responses.get("200", {}).get("content", {})):
         body = make.instance(2) if method == "POST" else b""
         assert_as_described(
             path, method, client.send(method, here, {"Accept": accept, "Content-Type": "x/y"}, body, follow=False)
         )
-    for values in (dict.fromkeys(VALUES, "1.2.9"), dict.fromkeys(VALUES, "x"), dict.fromkeys(VALUES, "%00%2F..%2f")):
+    for values in (
+        dict.fromkeys(make.IN_PATHS, "1.2.9"),
+        dict.fromkeys(make.IN_PATHS, "x"),
+        dict.fromkeys(make.IN_PATHS, "%00%2F..%2f"),
+    ):
         nowhere = re.sub(r"\{(\w+)\}", lambda found, values=values: values[found[1]], path)  # type: ignore[misc]
         assert_as_described(path, method, client.send(method, nowhere, {}, b"", follow=False))
 
@@ -140,7 +133,9 @@ def test_no_walk_of_the_description_meets_a_fault(make_client: Callable[..., Cli
     odd = st.one_of(
         st.sampled_from(["1.2", "0", "-1", "1,1", "%2e%2e", "é"]), st.text(max_size=8).map(lambda t: quote(t, ""))
     )
-    values = {name: data.draw(st.one_of(st.just(value), st.just(value), odd)) or "x" for name, value in VALUES.items()}
+    values = {
+        name: data.draw(st.one_of(st.just(value), st.just(value), odd)) or "x" for name, value in make.IN_PATHS.items()
+    }
     names = st.sampled_from([*parameters_of(path, method), "Rows", "00100010", "0040A730.00080100", "nonsense"])
     query = data.draw(st.lists(st.tuples(names, _VALUES), max_size=4))
     text = "&".join(f"{quote(name)}={quote(value, '')}" for name, value in query)

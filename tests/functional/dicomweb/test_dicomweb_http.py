@@ -22,23 +22,12 @@ from maypacs.access.principals import Role
 from maypacs.dicomweb.routes import ROUTES, methods
 from maypacs.http.answers import Answer
 
-ULID = "01J00000000000000000000000"
-VALUES = {
-    "study": make.STUDY,
-    "series": make.SERIES,
-    "instance": make.sop(1),
-    "frames": "1",
-    "path+": "7FE00010",
-    "version": "0" * 32,
-    "erasure": ULID,
-    "item": ULID,
-}
 DELETION = ("DELETE", f"/studies/{make.STUDY}")
 EVERY = [(template, method) for template, operations in ROUTES.items() for method in operations]
 
 
 def _path(template: str) -> str:
-    return re.sub(r"\{([^}]+)\}", lambda found: VALUES[found[1]], template)
+    return re.sub(r"\{([^}]+)\}", lambda found: make.IN_PATHS[found[1]], template)
 
 
 @pytest.mark.parametrize(("template", "method"), EVERY)
