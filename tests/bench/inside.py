@@ -64,7 +64,8 @@ def ingest_cost(table: Table, ct: list[Path], folder: Path) -> None:
             ingest_object(workspace, key, size=len(body))
             spent += time.process_time() - began
     table.row("ingest CPU for a CT slice", "ms", "lower", "under 2 ms").maypacs = spent / len(read) * 1000
-    row = table.row(f"write units, CT of {len(read)} slices, the index by date apart", "", "lower", "90 at most for 500")
+    name = f"write units, CT of {len(read)} slices, the index by date apart"
+    row = table.row(name, "", "lower", "90 at most for 500")
     row.maypacs = rows.consumed.write_units
     row.note = "with it 77, by the rules of DynamoDB: tests/functional/ingest"
     name = f"S3 requests, CT of {len(read)} slices, uploads included"
