@@ -212,3 +212,21 @@ def test_a_part_is_checked_like_a_whole_and_becomes_no_object_by_itself(uploader
     assert [part["Size"] for part in listed] == [len(body) for body in bodies.values()]
     uploader.s3.complete_multipart_upload(**where, UploadId=upload, MultipartUpload={"Parts": parts})
     assert uploader.stored("parts") == bodies[1] + bodies[2]
+
+
+def test_a_part_lies_on_disk_as_it_is(uploader: Uploader) -> None:
+    """Not compressed by the store: a frame is a range of it, and must not cost the decompression of all around it."""
+    where = {"Bucket": "inbox", "Key": f"{PREFIX}/plain"}
+    upload = uploader.s3.create_multipart_upload(**where)["UploadId"]
+    body = b"\0\1" * (4 << 20)
+    grant = HmacUploadGranter(uploader.secret).grant_part(
+        where["Key"], upload, 2, len(body), hashlib.sha256(body).hexdigest()
+    )
+    before = _on_disk(uploader.node)
+    assert uploader.put(grant, body).status_code == 200
+    assert _on_disk(uploader.node) - before >= len(body)
+    uploader.s3.abort_multipart_upload(**where, UploadId=upload)
+
+
+def _on_disk(node: Node) -> int:
+    return sum(path.stat().st_size for path in node.data.rglob("*.dat"))

@@ -25,6 +25,9 @@ from maypacs_node.asgi import CORS, PREFLIGHT, ClientGoneError, Exchange, as_pro
 from maypacs_node.events import HttpResponse
 from maypacs_node.storage import Storage
 
+#: Of every part: SeaweedFS compresses parts without a type, and a frame, a range of one, then costs the decompression of
+#: 1 MiB around it (20 ms instead of 3).
+_PART_TYPE = "application/octet-stream"
 #: Larger bodies go by multipart upload (a pack is smaller): the store takes 1 GiB a PUT.
 SINGLE_PUT_BYTES = 128 * 1024 * 1024
 PART_BYTES = 32 * 1024 * 1024
@@ -126,7 +129,7 @@ class Uploads:
             "PUT",
             self._bucket,
             grant.key,
-            headers={"content-length": str(grant.length)},
+            headers={"content-type": _PART_TYPE, "content-length": str(grant.length)},
             query={"partNumber": str(grant.part), "uploadId": grant.upload},
             data=body.pieces(),
             payload_sha256=grant.sha256_hex.lower(),
@@ -153,8 +156,10 @@ class Uploads:
         try:
             tags: list[str] = []
             async for part in _parts(body.pieces()):
-                query = {"partNumber": str(len(tags) + 1), **upload}
-                async with self._storage.request("PUT", self._bucket, grant.key, query=query, data=part) as answer:
+                query, headers = {"partNumber": str(len(tags) + 1), **upload}, {"content-type": _PART_TYPE}
+                async with self._storage.request(
+                    "PUT", self._bucket, grant.key, headers=headers, query=query, data=part
+                ) as answer:
                     answer.raise_for_status()
                     tags.append(answer.headers["etag"])
             listed = "".join(
