@@ -25,8 +25,8 @@ from maypacs_node.asgi import CORS, PREFLIGHT, ClientGoneError, Exchange, as_pro
 from maypacs_node.events import HttpResponse
 from maypacs_node.storage import Storage
 
-#: Of every part: SeaweedFS compresses parts without a type, and a frame, a range of one, then costs the decompression of
-#: 1 MiB around it (20 ms instead of 3).
+#: Of every part: SeaweedFS compresses parts without a type, and a frame, a range of one, then costs the decompression
+#: of 1 MiB around it (20 ms instead of 3).
 _PART_TYPE = "application/octet-stream"
 #: Larger bodies go by multipart upload (a pack is smaller): the store takes 1 GiB a PUT.
 SINGLE_PUT_BYTES = 128 * 1024 * 1024
