@@ -15,7 +15,7 @@ from tests.support.processes import Node
 
 pytestmark = pytest.mark.e2e
 
-STREAM = b"\0\0\0\x18ftypmp42" + bytes(range(256)) * 24_000  # 6 MB: above what goes inline
+STREAM = b"\0\0\0\x18ftypmp42" + bytes(range(256)) * 48_000  # 12 MB: more than goes inline, or through a gateway
 
 
 @pytest.fixture(scope="module")

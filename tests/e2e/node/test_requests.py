@@ -60,7 +60,8 @@ def large(size):
 
 @app.post("/dicomweb/length")
 def length():
-    body = base64.b64decode(app.current_event.body or "")
+    event = app.current_event.raw_event
+    body = event.get("largeBody") or base64.b64decode(event["body"] or "")
     return Response(200, "application/json", json.dumps([len(body), sum(body[:1000])]))
 
 @app.get("/dicomweb/ping")
