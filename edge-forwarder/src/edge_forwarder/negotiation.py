@@ -25,7 +25,21 @@ SERVICES: Final = {
     **{f"{_QR}{root}.3": (RETRIEVE, Command.C_GET_RQ) for root in (1, 2)},
 }
 #: What is sent or read here by services of our own making, in order of preference: never compressed or big endian.
-_PLAIN: Final[tuple[str, ...]] = ("1.2.840.10008.1.2.1", "1.2.840.10008.1.2")
+PLAIN: Final[tuple[str, ...]] = ("1.2.840.10008.1.2.1", "1.2.840.10008.1.2")
+#: What else archives hold (PS3.5 A.4), most frequent first; one proposes each in a context of its own.
+COMPRESSED: Final = tuple(
+    f"1.2.840.10008.1.2.{end}"
+    for end in (
+        *("4.70", "4.90", "4.50", "4.80", "4.91", "4.51", "5", "4.201", "4.202", "4.203", "4.57", "4.81"),
+        *("4.102", "4.103", "4.100", "4.101", "4.104", "4.105", "4.106", "4.107", "4.108"),
+        *("2", "1.99", "4.110", "4.112"),
+    )
+)
+#: Presentation contexts of one association: odd numbers of one byte (PS3.8 9.3.2.2).
+MAX_CONTEXTS: Final = 128
+#: Video of endoscopes, microscopes and cameras: in practice MPEG or HEVC, which nobody decodes for a receiver.
+_VIDEO_CLASSES: Final = frozenset(f"1.2.840.10008.5.1.4.1.1.77.1.{kind}.1" for kind in (1, 2, 4))
+_VIDEO: Final = re.compile(r"1\.2\.840\.10008\.1\.2\.4\.10[0-8](\.1)?")
 _UNCOMPRESSED: Final = ("1.2.840.10008.1.2.1", "1.2.840.10008.1.2", "1.2.840.10008.1.2.2")
 #: Syntaxes that cannot lose anything (PS3.5 A.4). Deflated is one: the whole data set is compressed.
 LOSSLESS: Final = frozenset(
@@ -120,7 +134,7 @@ def agree(
     service answers.
 
     A requestor that wants to be SCP of a storage class takes images by C-GET (PS3.4 C.5.3): it needs the right to
-    retrieve, and gets, of what the context proposes, what needs no decoding.
+    retrieve, and gets, of what the context proposes, what needs no decoding; a video, what can be nothing else.
     """
     storage_roles = {
         role.sop_class_uid: role
@@ -154,12 +168,13 @@ def _answer(
     if command is not None and command in offered:
         if right not in may:
             return AnsweredContext(context.id, ContextResult.USER_REJECTION, first)
-        chosen = next((syntax for syntax in _PLAIN if syntax in context.transfer_syntaxes), None)
+        chosen = next((syntax for syntax in PLAIN if syntax in context.transfer_syntaxes), None)
     elif not abstract or abstract in other_classes():
         return AnsweredContext(context.id, ContextResult.ABSTRACT_SYNTAX_NOT_SUPPORTED, first)
     elif takes:
-        plain = next((syntax for syntax in _PLAIN if syntax in context.transfer_syntaxes), None)
-        chosen = plain or choose(context.transfer_syntaxes, preference)
+        first_choice = [s for s in context.transfer_syntaxes if abstract in _VIDEO_CLASSES and _VIDEO.fullmatch(s)]
+        first_choice += [syntax for syntax in PLAIN if syntax in context.transfer_syntaxes]
+        chosen = first_choice[0] if first_choice else choose(context.transfer_syntaxes, preference)
     elif abstract != VERIFICATION and STORE not in may:
         return AnsweredContext(context.id, ContextResult.USER_REJECTION, first)
     else:

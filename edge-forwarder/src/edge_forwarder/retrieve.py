@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -20,8 +20,6 @@ from edge_forwarder.dimse import Suboperations
 from edge_forwarder.errors import (
     CloudError,
     EdgeError,
-    NotAssociatedError,
-    PeerGoneError,
     QueryError,
     TooManyError,
     UnreadableError,
@@ -29,35 +27,19 @@ from edge_forwarder.errors import (
 )
 from edge_forwarder.fetch import Fetcher, Target, part_10
 from edge_forwarder.logs import Log
-from edge_forwarder.pdu import ProposedContext
-from edge_forwarder.scu import Peer, Requestor
+from edge_forwarder.negotiation import PLAIN
+from edge_forwarder.receiver import Receiver, ReceiverGoneError, by_class
+from edge_forwarder.scu import Peer
 from edge_forwarder.services import Context, Dialogue
 from edge_forwarder.statuses import Command, Status
 
-EXPLICIT_LE: Final = "1.2.840.10008.1.2.1"
-IMPLICIT_LE: Final = "1.2.840.10008.1.2"
+EXPLICIT_LE, IMPLICIT_LE = PLAIN
 _PIECE: Final = 256 * 1024
 #: A pending response is sent at most this often (seconds).
 _PENDING_SECONDS: Final = 0.5
-#: One association has at most so many contexts (their ids are odd and below 256).
-_MAX_CONTEXTS: Final = 128
-#: What is stored compressed is offered in these, most frequent first, while there is room.
-_COMPRESSED: Final = (
-    "1.2.840.10008.1.2.4.70",
-    "1.2.840.10008.1.2.4.90",
-    "1.2.840.10008.1.2.4.50",
-    "1.2.840.10008.1.2.4.80",
-    "1.2.840.10008.1.2.4.91",
-    "1.2.840.10008.1.2.4.51",
-    "1.2.840.10008.1.2.5",
-    "1.2.840.10008.1.2.4.201",
-    "1.2.840.10008.1.2.4.202",
-    "1.2.840.10008.1.2.4.203",
-    "1.2.840.10008.1.2.4.57",
-    "1.2.840.10008.1.2.4.81",
-)
-"""The transfer syntaxes of PS3.5 A.4 that archives hold."""
 
+Contexts = Callable[[str, str], dict[str, Context]]
+"""The accepted contexts for a SOP class, by transfer syntax; asked with the syntax that an image has."""
 Store = Callable[[Context, str, str, Iterator[bytes]], int]
 """One C-STORE sub-operation; the status."""
 
@@ -123,8 +105,8 @@ class Retrieve:
         if not instances:
             self._end(dialogue, Status.SUCCESS, "", tally)
         elif peer is None:
-            by_class = _by_class(c for c in dialogue.caller.contexts.values() if c.peer_is_scp)
-            self._send(dialogue, instances, by_class, dialogue.store, tally)
+            accepted = by_class(c for c in dialogue.caller.contexts.values() if c.peer_is_scp)
+            self._send(dialogue, instances, lambda sop_class, _: accepted.get(sop_class, {}), dialogue.store, tally)
         else:
             self._move(dialogue, peer, instances, tally)
 
@@ -159,22 +141,9 @@ class Retrieve:
     def _move(self, dialogue: Dialogue, peer: Peer, instances: Sequence[Instance], tally: _Tally) -> None:
         originator = (dialogue.caller.ae_title, dialogue.request.message_id)
         try:
-            with Requestor.call(peer, _proposals({i.sop_class for i in instances})) as association:
-
-                def store(context: Context, sop_class: str, sop: str, pieces: Iterator[bytes]) -> int:
-                    try:
-                        return association.store(context, sop_class, sop, pieces, originator)
-                    except WireError as error:
-                        raise _ReceiverGoneError(str(error)) from None
-
-                self._send(dialogue, instances, _by_class(association.contexts.values()), store, tally)
-        except NotAssociatedError as error:
-            self._fail(dialogue, tally, str(error))
-        except PeerGoneError as error:
-            if tally.told_at:  # it is our caller who is gone
-                raise
-            self._fail(dialogue, tally, str(error))
-        except _ReceiverGoneError as error:
+            with Receiver(peer, (i.sop_class for i in instances), originator) as receiver:
+                self._send(dialogue, instances, receiver.contexts, receiver.store, tally)
+        except ReceiverGoneError as error:
             self._fail(dialogue, tally, str(error))
 
     def _fail(self, dialogue: Dialogue, tally: _Tally, why: str) -> None:
@@ -186,7 +155,7 @@ class Retrieve:
         self,
         dialogue: Dialogue,
         instances: Sequence[Instance],
-        contexts: dict[str, dict[str, Context]],
+        contexts: Contexts,
         store: Store,
         tally: _Tally,
     ) -> None:
@@ -195,7 +164,7 @@ class Retrieve:
             if dialogue.is_cancelled():
                 self._end(dialogue, Status.CANCEL, "", tally)
                 return
-            status = self._one(instance, path, contexts.get(instance.sop_class, {}), store)
+            status = self._one(instance, path, contexts, store)
             tally.left.pop(instance.sop, None)
             if status == Status.SUCCESS:
                 tally.completed += 1
@@ -209,12 +178,13 @@ class Retrieve:
                 dialogue.respond(Status.PENDING, done=tally.counts())
         self._end(dialogue, _last(tally), "", tally)
 
-    def _one(self, instance: Instance, path: Path | None, contexts: dict[str, Context], store: Store) -> int | None:
+    def _one(self, instance: Instance, path: Path | None, accepted: Contexts, store: Store) -> int | None:
         """The receiver's status; None when it was not sent."""
-        if path is None or not contexts:
+        if path is None:
             return None
         try:
             syntax, offset = part_10(path)
+            contexts = accepted(instance.sop_class, syntax)
             context = contexts.get(syntax)
             if context is not None:
                 return store(context, instance.sop_class, instance.sop, _data_set(path, offset))
@@ -230,7 +200,7 @@ class Retrieve:
                 for _ in _implicit(path, offset):
                     pass
                 return store(context, instance.sop_class, instance.sop, _implicit(path, offset))
-        except (_ReceiverGoneError, WireError):
+        except (ReceiverGoneError, WireError):
             raise
         except (EdgeError, OSError) as error:
             self._log.warning("an instance could not be sent", why=f"{type(error).__name__}: {error}")
@@ -255,29 +225,12 @@ class Retrieve:
         dialogue.respond(status, comment, data_set=failed, done=done)
 
 
-class _ReceiverGoneError(EdgeError):
-    """The receiver of a C-MOVE, not its caller, broke off."""
-
-
 def _last(tally: _Tally) -> Status:
     if not tally.failed:
         return Status.SUBOPERATIONS_WITH_FAILURES if tally.warnings else Status.SUCCESS
     if tally.completed or tally.warnings:
         return Status.SUBOPERATIONS_WITH_FAILURES
     return Status.CANNOT_PERFORM_SUBOPERATIONS
-
-
-def _by_class(contexts: Iterable[Context]) -> dict[str, dict[str, Context]]:
-    found: dict[str, dict[str, Context]] = {}
-    for context in contexts:
-        found.setdefault(context.abstract_syntax, {}).setdefault(context.transfer_syntax, context)
-    return found
-
-
-def _proposals(classes: set[str]) -> list[ProposedContext]:
-    """One context for each class and syntax, so that the receiver can take them all: what is uncompressed first."""
-    pairs = [(c, s) for s in (EXPLICIT_LE, IMPLICIT_LE, *_COMPRESSED) for c in sorted(classes)][:_MAX_CONTEXTS]
-    return [ProposedContext(2 * n + 1, sop_class, (syntax,)) for n, (sop_class, syntax) in enumerate(pairs)]
 
 
 def _data_set(path: Path, offset: int) -> Iterator[bytes]:

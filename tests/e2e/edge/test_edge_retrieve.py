@@ -9,16 +9,32 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, Self
 
 import pydicom
 import pytest
-from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian, JPEGLSLossless
+from pydicom.encaps import encapsulate
+from pydicom.uid import (
+    JPEG2000MC,
+    MPEG4HP41,
+    UID,
+    ExplicitVRLittleEndian,
+    ImplicitVRLittleEndian,
+    JPEGLossless,
+    JPEGLSLossless,
+    VideoEndoscopicImageStorage,
+)
+from pynetdicom import AE, evt
+from tests.support import raw_scu
 from tests.support.ports import ReservedPort
 from tests.support.processes import QUICK_TCP, Child, wait_until
 from tests.support.stub_cloud import Fault, StubCloud
 from tests.support.stub_edge import AET, StubEdge, dataset_bytes, sent_dataset, write_ct, write_series
 
 pytestmark = pytest.mark.e2e
+
+#: CR, CT, MR, US, XA, PET and so on: 14 image storage classes.
+KINDS = (*("1", "1.1", "1.2", "1.3", "2", "2.1", "3.1", "4"), *("4.1", "6.1", "7", "12.1", "20", "128"))
 
 
 @dataclass
@@ -95,17 +111,50 @@ port = {nowhere.number}
 @contextmanager
 def destination(readers: Readers, *options: str) -> Iterator[Path]:
     """dcmtk's storescp as the C-MOVE destination; the folder where it puts what comes."""
-    (port,) = re.findall(r"ae_title = \"DEST\"\nhost = .*\nport = (\d+)", readers.edge.config.read_text())
+    port = destination_port(readers)
     moved = readers.folder / "moved"
     moved.mkdir()
-    command = ["storescp", "-aet", "DEST", "-od", str(moved), "+B", *options, port]
+    command = ["storescp", "-aet", "DEST", "-od", str(moved), "+B", *options, str(port)]
     child = Child(command, log=readers.folder / "storescp.log", env=QUICK_TCP)
     child.spawn()
     try:
-        wait_until(lambda: _listens(int(port)), what="storescp")
+        wait_until(lambda: _listens(port), what="storescp")
         yield moved
     finally:
         child.kill()
+
+
+class Collector:
+    """Another destination: pynetdicom, which takes any SOP class in these syntaxes; one association at a time."""
+
+    def __init__(self, readers: Readers, classes: Sequence[str], syntaxes: Sequence[str]) -> None:
+        self.came: dict[str, bytes] = {}
+        self.associations = 0
+        self._port = destination_port(readers)
+        self._ae = AE("DEST")
+        self._ae.maximum_associations = 1
+        for sop_class in classes:
+            self._ae.add_supported_context(sop_class, [*syntaxes, str(ExplicitVRLittleEndian)])
+
+    def __enter__(self) -> Self:
+        handlers: list[Any] = [(evt.EVT_C_STORE, self._store), (evt.EVT_ACCEPTED, self._accepted)]
+        self._server = self._ae.start_server(("127.0.0.1", self._port), block=False, evt_handlers=handlers)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._server.shutdown()
+
+    def _accepted(self, event: Any) -> None:
+        self.associations += 1
+
+    def _store(self, event: Any) -> int:
+        self.came[str(event.request.AffectedSOPInstanceUID)] = event.request.DataSet.getvalue()
+        return 0
+
+
+def destination_port(readers: Readers) -> int:
+    (port,) = re.findall(r"ae_title = \"DEST\"\nhost = .*\nport = (\d+)", readers.edge.config.read_text())
+    return int(port)
 
 
 def _listens(port: int) -> bool:
@@ -227,6 +276,53 @@ def test_compressed_images_arrive_compressed_or_decompressed_as_the_peer_can(
     assert kept == {"2.25.41.1~stored.dcm", "2.25.41.1~explicit.dcm"}
     cloud.fail("dicomweb", Fault(500))
     assert "0xa701" in readers.get("QueryRetrieveLevel=STUDY", "StudyInstanceUID=2.25.3")[1].lower()
+
+
+def encapsulated(path: Path, sop_class: UID, syntax: UID, study: str) -> Path:
+    """An image that nobody here decodes: some bytes as the only fragment."""
+    sop = f"{study}.{path.stem}"
+    ds = pydicom.dcmread(write_ct(path, study=study, series=f"{study}.0", sop=sop))
+    ds.SOPClassUID = ds.file_meta.MediaStorageSOPClassUID = sop_class
+    ds.file_meta.TransferSyntaxUID = syntax
+    ds.PixelData = encapsulate([bytes(range(256)) * 4])
+    ds["PixelData"].VR, ds["PixelData"].is_undefined_length = "OB", True
+    ds.save_as(path, enforce_file_format=True)
+    return path
+
+
+def test_video_goes_to_who_takes_it_by_c_move_and_by_c_get(readers: Readers, tmp_path: Path) -> None:
+    """The archive cannot convert it: it is offered as it is, or it does not arrive."""
+    video = encapsulated(tmp_path / "1.dcm", VideoEndoscopicImageStorage, MPEG4HP41, "2.25.5")
+    assert set(raw_scu.send(readers.edge.port, [video]).values()) == {0}
+    wait_until(lambda: not readers.edge.spooled(), what="an empty spool")
+    key = ("QueryRetrieveLevel=STUDY", "StudyInstanceUID=2.25.5")
+    with destination(readers, "+xa") as folder:
+        done = readers.run("movescu", *key, extra=["-S", "-aem", "DEST"])
+        assert "0x0000: Success" in done, done
+        (moved,) = (path.read_bytes() for path in folder.iterdir())
+    assert dataset_bytes(moved) == sent_dataset(video)
+    got, text = readers.get(*key, extra=["+xn"])
+    assert [pydicom.dcmread(path) for path in got.values()] == [pydicom.dcmread(video)], text
+    plain, text = readers.get(*key)
+    assert plain == {}, "who takes nothing but uncompressed images is told that it failed"
+    assert "Failed Suboperations          : 1" in text, text
+
+
+def test_more_kinds_of_images_than_one_association_can_propose_all_arrive(readers: Readers, tmp_path: Path) -> None:
+    """14 SOP classes in a syntax that is seldom met, and one in a syntax that we do not know: others are associated
+    for.
+    """
+    classes = [UID(f"1.2.840.10008.5.1.4.1.1.{end}") for end in KINDS]
+    files = [encapsulated(tmp_path / f"{n}.dcm", uid, JPEGLossless, "2.25.6") for n, uid in enumerate(classes, 1)]
+    files.append(encapsulated(tmp_path / "15.dcm", classes[0], JPEG2000MC, "2.25.6"))
+    assert set(raw_scu.send(readers.edge.port, files).values()) == {0}
+    wait_until(lambda: not readers.edge.spooled(), what="an empty spool")
+    key = ("QueryRetrieveLevel=STUDY", "StudyInstanceUID=2.25.6")
+    with Collector(readers, [str(uid) for uid in classes], [str(JPEGLossless), str(JPEG2000MC)]) as collector:
+        done = readers.run("movescu", *key, extra=["-S", "-aem", "DEST"])
+    assert "0x0000: Success" in done, done
+    assert collector.came == {f"2.25.6.{path.stem}": sent_dataset(path) for path in files}
+    assert collector.associations == 3, "as many as are needed"
 
 
 def test_what_was_uploaded_here_is_read_from_here(tmp_path: Path, cloud: StubCloud) -> None:

@@ -6,12 +6,15 @@ import pytest
 
 from edge_forwarder import negotiation
 from edge_forwarder.config import DimseConfig
-from edge_forwarder.pdu import AssociateRequest, ProposedContext
+from edge_forwarder.pdu import AssociateRequest, ProposedContext, Role
+from edge_forwarder.receiver import proposals
+from edge_forwarder.statuses import Command
 
 DEFAULT = DimseConfig().transfer_syntaxes
 IMPLICIT, EXPLICIT, BIG = "1.2.840.10008.1.2", "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.2"
 JPEG_LOSSY, JPEG_LOSSLESS, J2K_LOSSLESS = "1.2.840.10008.1.2.4.50", "1.2.840.10008.1.2.4.70", "1.2.840.10008.1.2.4.90"
 DEFLATED, RLE, MPEG4 = "1.2.840.10008.1.2.1.99", "1.2.840.10008.1.2.5", "1.2.840.10008.1.2.4.102"
+CT, VIDEO_ENDOSCOPE = "1.2.840.10008.5.1.4.1.1.2", "1.2.840.10008.5.1.4.1.1.77.1.1.1"
 PRIVATE, JPIP = "1.3.12.2.1107.5.9.9", "1.2.840.10008.1.2.4.94"
 
 
@@ -67,3 +70,35 @@ def test_what_may_be_stored_is_accepted_and_other_services_are_not(abstract_synt
     request = AssociateRequest(1, "X", "Y", "", (ProposedContext(1, abstract_syntax, (IMPLICIT,)),), 0, b"")
     (answer,) = negotiation.agree(request, DEFAULT, frozenset({"store"})).answers
     assert answer.result == result
+
+
+@pytest.mark.parametrize(
+    ("abstract_syntax", "proposed", "chosen"),
+    [
+        pytest.param(VIDEO_ENDOSCOPE, (MPEG4, EXPLICIT, IMPLICIT), MPEG4, id="nobody decodes a video"),
+        pytest.param(VIDEO_ENDOSCOPE, (IMPLICIT, EXPLICIT), EXPLICIT, id="who takes no video"),
+        pytest.param(CT, (J2K_LOSSLESS, IMPLICIT), IMPLICIT, id="any image can be brought into this one"),
+        pytest.param(CT, (JPEG_LOSSY, JPEG_LOSSLESS), JPEG_LOSSLESS, id="compressed alone"),
+    ],
+)
+def test_who_takes_images_by_c_get_gets_what_needs_no_decoding(
+    abstract_syntax: str, proposed: tuple[str, ...], chosen: str
+) -> None:
+    """Of one context, which is for every image of its class."""
+    contexts = (ProposedContext(1, abstract_syntax, proposed),)
+    request = AssociateRequest(1, "X", "Y", "", contexts, 0, b"", (Role(abstract_syntax, scu=False, scp=True),))
+    agreement = negotiation.agree(request, DEFAULT, frozenset({"retrieve"}), {Command.C_GET_RQ})
+    assert [answer.transfer_syntax for answer in agreement.answers] == [chosen]
+
+
+def test_a_receiver_is_offered_the_likely_first_and_the_needed_before_that() -> None:
+    """Each pair in a context of its own, never more than one association has."""
+    few = [(c.abstract_syntax, *c.transfer_syntaxes) for c in proposals([CT])]
+    assert {(CT, syntax) for syntax in (EXPLICIT, IMPLICIT, JPEG_LOSSLESS, MPEG4, BIG)} <= set(few)
+    classes = [f"1.2.3.{n}" for n in range(100)]
+    many = proposals(classes, [(classes[99], PRIVATE)])
+    assert [c.id for c in many] == list(range(1, 256, 2))
+    pairs = [(c.abstract_syntax, *c.transfer_syntaxes) for c in many]
+    assert pairs[:3] == [(classes[99], PRIVATE), (classes[99], EXPLICIT), (classes[99], IMPLICIT)]
+    assert set(pairs[3:]) >= {(each, EXPLICIT) for each in classes[:99]}
+    assert len(set(pairs)) == 128

@@ -19,7 +19,8 @@ from edge_forwarder.importing import sources
 from edge_forwarder.importing.found_files import dress
 from edge_forwarder.importing.sources import Source, Unusable, find
 from edge_forwarder.migrating.periods import Days, Minutes, Window, per_hour
-from edge_forwarder.migrating.query_scu import COMPRESSED, GET, MAX_CONTEXTS, get_contexts
+from edge_forwarder.migrating.query_scu import GET, get_contexts
+from edge_forwarder.negotiation import COMPRESSED, MAX_CONTEXTS
 from edge_forwarder.progress import Progress
 
 CT = small_ct("2.25.1")

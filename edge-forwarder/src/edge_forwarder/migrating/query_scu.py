@@ -21,6 +21,7 @@ from edge_forwarder.errors import (
     UnreadableError,
     WireError,
 )
+from edge_forwarder.negotiation import COMPRESSED, MAX_CONTEXTS, PLAIN
 from edge_forwarder.pdu import ProposedContext, Role
 from edge_forwarder.query import STUDY_ROOT
 from edge_forwarder.scu import Requestor
@@ -31,17 +32,6 @@ from edge_forwarder.statuses import AbortReason, Command, Status
 FIND: Final = f"{STUDY_ROOT}1"
 MOVE: Final = f"{STUDY_ROOT}2"
 GET: Final = f"{STUDY_ROOT}3"
-PLAIN: Final = ("1.2.840.10008.1.2.1", "1.2.840.10008.1.2")
-#: Syntaxes that are proposed one by one, so that the peer need not convert: each stored image finds its own.
-COMPRESSED: Final = tuple(
-    f"1.2.840.10008.1.2.{end}"
-    for end in (
-        *("4.90", "4.91", "4.70", "4.50", "4.80", "4.81", "4.57", "4.51", "5", "4.201", "4.202", "4.203"),
-        *("4.102", "4.103", "4.100", "4.101", "4.106", "4.107", "4.108", "2", "1.99", "4.110", "4.112"),
-    )
-)
-#: Presentation contexts of one association (PS3.8 9.3.2.2): odd numbers of one byte.
-MAX_CONTEXTS: Final = 128
 #: More answers than this nobody means (PS3.4 gives no bound, and a peer may never end).
 MAX_MATCHES: Final = 200_000
 SERVICES: Final[Mapping[str, str]] = {
