@@ -119,6 +119,8 @@ class Cache:
             with draft.open("xb") as file:
                 for piece in pieces:
                     file.write(piece)
+                file.flush()
+                os.fsync(file.fileno())  # else a power cut may leave the name that it gets, with half of it or nothing
         except BaseException:
             draft.unlink(missing_ok=True)
             raise

@@ -203,6 +203,8 @@ class Retrieve:
         except (ReceiverGoneError, WireError):
             raise
         except (EdgeError, OSError) as error:
+            if isinstance(error, UnreadableError):  # damaged on the disk, perhaps: the next one fetches it anew
+                path.unlink(missing_ok=True)
             self._log.warning("an instance could not be sent", why=f"{type(error).__name__}: {error}")
         return None
 

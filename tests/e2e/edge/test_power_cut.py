@@ -5,15 +5,16 @@ from __future__ import annotations
 import random
 import shutil
 import struct
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from tests.support import power_cut, raw_scu
 from tests.support.power_cut import Call, Disk, Survives
-from tests.support.processes import wait_until
+from tests.support.processes import QUICK_TCP, wait_until
 from tests.support.stub_cloud import StubCloud
-from tests.support.stub_edge import StubEdge, dataset_bytes, sent_dataset, write_series
+from tests.support.stub_edge import AET, StubEdge, dataset_bytes, sent_dataset, write_series
 
 from edge_forwarder.ledger import Ledger, SentState
 
@@ -140,3 +141,31 @@ def test_the_edge_goes_on_from_what_a_cut_left(
         ledger = Ledger.open(edge.folder / "spool" / "ledger.sqlite")
         assert {sent.state for uid in taken for sent in ledger.sent(uid)} <= {SentState.INDEXED}
         ledger.close()
+
+
+def test_what_a_cut_leaves_of_the_cache_is_whole(tmp_path: Path, cloud: StubCloud) -> None:
+    """Else half an image would be sent to a workstation, as a success. A series comes as one message, an image as one
+    of its own.
+    """
+    devices = '\n[[device]]\nae_title = "WS1"\nrights = ["retrieve"]\n'
+    edge = StubEdge(tmp_path / "edge", cloud, extra="keep_uploaded = false", devices=devices)
+    before = {str(path): path.read_bytes() for path in edge.folder.rglob("*") if path.is_file()}
+    edge.command = [*power_cut.traced(tmp_path / "trace"), *edge.command]
+    edge.run()
+    files = write_series(tmp_path / "in", 12, series=SERIES) + write_series(tmp_path / "one", 1, series="2.25.12")
+    assert set(raw_scu.send(edge.port, files).values()) == {0}
+    wait_until(lambda: not edge.spooled(), what="an empty spool")
+    (tmp_path / "got").mkdir()
+    command = ["getscu", "-S", "-aet", "WS1", "-aec", AET, "-od", str(tmp_path / "got"), "127.0.0.1", str(edge.port)]
+    command += ["-k", "QueryRetrieveLevel=STUDY", "-k", "StudyInstanceUID=2.25.1"]
+    subprocess.run(command, env=QUICK_TCP, check=True, timeout=60)
+    assert len(list((tmp_path / "got").iterdir())) == 13
+    edge.kill()
+    whole = {sent_dataset(path) for path in files}
+    disk, dice, left = Disk(edge.folder, before), random.Random(1), set()
+    for call in power_cut.read(tmp_path / "trace"):
+        disk.take(call)
+        if call.name.startswith(("rename", "write", "fsync")) and "/cache/" in call.place:
+            found = disk.after("names", dice, "/cache/")
+            left |= {dataset_bytes(data) if data else b"" for path, data in found.items() if path.endswith(".dcm")}
+    assert left == whole

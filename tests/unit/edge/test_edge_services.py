@@ -211,3 +211,15 @@ def test_a_move_to_nobody_and_a_cancelled_get(image: Path) -> None:
     status, _, done = dialogue.said[-1]
     assert done is not None
     assert (status, done.completed, done.remaining) == (Status.CANCEL, 1, 1)
+
+
+def test_a_damaged_file_of_the_cache_is_no_image_and_does_not_stay(image: Path) -> None:
+    """It is said to have failed; the next retrieve fetches it anew."""
+    damaged = image.with_name("2.dcm")
+    damaged.write_bytes(b"")
+    dialogue = talk(Command.C_GET_RQ, GET_S, QueryRetrieveLevel="STUDY", StudyInstanceUID="1.2")
+    retrieve(Fetcher({"1.4.1": image, "1.4.2": damaged}))(dialogue)  # type: ignore[arg-type]
+    status, report, _ = dialogue.said[-1]
+    assert report is not None
+    assert (status, report.FailedSOPInstanceUIDList) == (Status.SUBOPERATIONS_WITH_FAILURES, "1.4.2")
+    assert (image.exists(), damaged.exists()) == (True, False)
