@@ -68,6 +68,8 @@ class Service:
             config.spool_folder, min_free_bytes=config.spool.min_free_mib * MIB, max_bytes=config.spool.max_mib * MIB
         )
         self.spool.open()
+        if strange := len(self.spool.strange_folders):
+            log.warning("folders in incoming/ of the spool are not the edge's, and stay", files=strange)
         try:
             note_tenant(config.spool_folder, keys.archive)
             self.journal = Journal.open(config.spool_folder / "journal.sqlite")

@@ -1,6 +1,6 @@
 """The spool: the folder that is the truth about what was received.
 
-``incoming/``   being written; emptied at start, for nothing in it was ever acknowledged
+``incoming/``   being written; its files go at start, for nothing in it was ever acknowledged
 ``received/``   acknowledged: one Part 10 file an instance, written once, ``<ULID>~<calling AE title, quoted>.dcm``
 ``attention/``  what the cloud would not take as it is (a conflict, a quarantine), with the reason, for a person
 ``journal.sqlite``  can be deleted: it is rebuilt from ``received/``
@@ -86,6 +86,8 @@ class Spool:
         """What is in `received` and `incoming`."""
         self._aside, self._aside_at = 0, -_COUNT_SECONDS
         """What is in `attention`, and when it was counted: other processes take from it."""
+        self.strange_folders: list[str] = []
+        """What somebody put into `incoming`: left there, whatever is in them, for images come all the same."""
         self._process_lock: int | None = None
         self._received_descriptor = -1
 
@@ -100,7 +102,10 @@ class Spool:
             except BlockingIOError:
                 raise ConfigError(self.busy.format(folder=self.folder)) from None
             for leftover in self.incoming.iterdir():
-                leftover.unlink()
+                if leftover.is_dir() and not leftover.is_symlink():
+                    self.strange_folders.append(leftover.name)
+                else:
+                    leftover.unlink()
             self._received_descriptor = os.open(self.received, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         except OSError as error:
             raise SpoolError(f"the spool {self.folder} cannot be opened: {error.strerror}") from None

@@ -17,7 +17,7 @@ from edge_forwarder import keeper as keeper_module
 from edge_forwarder.errors import ConfigError, SpoolError, SpoolFullError
 from edge_forwarder.journal import InstanceRow, Journal, PackState
 from edge_forwarder.keeper import Keeper
-from edge_forwarder.ledger import Ledger
+from edge_forwarder.ledger import CommitmentState, Ledger
 from edge_forwarder.logs import Log
 from edge_forwarder.peek import Identity
 from edge_forwarder.planner import Limits, Planner
@@ -69,6 +69,23 @@ def test_a_crash_between_writing_and_renaming_leaves_nothing(tmp_path: Path) -> 
     assert [file.name for file in second.files()] == [kept.name]
     assert second.held_bytes == 5
     second.close()
+
+
+def test_a_folder_that_somebody_left_among_what_arrives_stops_nothing(tmp_path: Path) -> None:
+    """It stays as it is, and is told of; a link to one is only a name."""
+    first = Spool(tmp_path / "spool")
+    first.open()
+    first.close()
+    (first.incoming / "backup").mkdir()
+    (first.incoming / "backup" / "1.dcm").write_bytes(b"somebody's")
+    (first.incoming / "link").symlink_to(tmp_path)
+    second = Spool(tmp_path / "spool")
+    second.open()
+    assert second.strange_folders == ["backup"]
+    assert [path.name for path in second.incoming.iterdir()] == ["backup"]
+    assert put(second, b"whole").size == 5
+    second.close()
+    assert (second.incoming / "backup" / "1.dcm").read_bytes() == b"somebody's"
 
 
 def test_one_process_at_a_time(spool: Spool) -> None:
@@ -329,6 +346,7 @@ create table commitments (id integer primary key, ae text not null, uid text not
   attempts integer not null default 0, error text, unique (ae, uid));
 create index commitments_by_state on commitments (state, next_at);
 insert into sent values ('a', 'a', 'CT1', '2.25.111', '1.2', '2.25.1', '2.25.11', 'd', 'indexed', 1.5);
+insert into commitments values (7, 'CT1', '2.25.7', '[["1.2", "2.25.111"]]', 'due', '[null]', 1.5, 20.5, 3, 'no');
 pragma user_version = {version};
 """
         )
@@ -337,8 +355,12 @@ pragma user_version = {version};
     (sent,) = ledger.sent("2.25.111")
     assert (sent.digest, sent.state) == ("d", "indexed")
     assert ledger.digests_of(["a"]) == {"a": "d"}
+    (due,) = ledger.commitments(CommitmentState.DUE)
+    assert (due.id, due.created_at, due.due_at, due.attempts) == (7, 1.5, 20.5, 3)
     ledger.add("b", "CT1", IDENTITY)
     ledger.digests({"b": "x"})
+    ledger.add("0", "CT1", IDENTITY)
+    assert [each.name for each in ledger.sent("2.25.111")] == ["a", "b", "0"]
     assert ledger.was_indexed(["2.25.111"])
     assert not (tmp_path / "ledger.sqlite.unreadable").exists()
     ledger.close()

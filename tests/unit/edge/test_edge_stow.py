@@ -16,6 +16,7 @@ from tests.support.processes import wait_until
 from tests.support.stub_edge import write_ct
 
 from edge_forwarder.config import StowConfig
+from edge_forwarder.intake import ASSOCIATION
 from edge_forwarder.logs import Log
 from edge_forwarder.spool import Spool, SpooledFile
 from edge_forwarder.stow.server import StowServer
@@ -42,7 +43,7 @@ class Door:
         self.server.start()
 
     def _stored(self, file: SpooledFile, number: int) -> None:
-        assert number < 0
+        assert number < ASSOCIATION, "no association has it, nor what is handed over"
         self.stored.append(file)
 
     def _refused(self) -> None:

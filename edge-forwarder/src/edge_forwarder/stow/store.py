@@ -10,14 +10,15 @@ from typing import Final
 from edge_forwarder import peek
 from edge_forwarder.errors import BrokenBodyError, SpoolError, SpoolFullError, StowError, UnreadableError
 from edge_forwarder.importing.found_files import dress
+from edge_forwarder.intake import ASSOCIATION
 from edge_forwarder.spool import Spool, SpooledFile
 from edge_forwarder.stow.answer import Outcome, Reason
 from edge_forwarder.stow.body import RequestParts
 
 #: Stands where a calling AE title would; longer than one may be, so it is nobody's.
 LABEL: Final = "maypacs-edge stow"
-#: Associations count upwards, requests downwards.
-_NUMBERS: Final = itertools.count(-1, -1)
+#: Associations count upwards, requests downwards, below what is handed over.
+_NUMBERS: Final = itertools.count(ASSOCIATION - 1, -1)
 
 
 @dataclass(frozen=True, slots=True)
