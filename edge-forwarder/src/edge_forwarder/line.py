@@ -38,7 +38,7 @@ _UPLINKS: Final = {
 
 
 class Line:
-    """Threads share it: `wait` before a request, `worked` or `failed` after it."""
+    """Threads share it: `pause_left` before a request, and after it `failed`, or `worked` (an upload) or `answered`."""
 
     def __init__(
         self, journal: Journal, log: Log, longest: float, *, clock: Callable[[], float] = time.monotonic
@@ -49,6 +49,8 @@ class Line:
         self._until = 0.0
         self._noted = 0.0
         self._uplink, self._since = Uplink.UNKNOWN, time.time()
+        self._stops_uploads = False
+        """Whether it was an upload that failed: its storage may be another host than the one that answers questions."""
 
     @property
     def uplink(self) -> tuple[Uplink, float]:
@@ -68,9 +70,22 @@ class Line:
         with self._lock:
             self._failures, self._until = 0, 0.0
 
+    def answered(self) -> None:
+        """A question was answered. Uploads that could not go may be tried now, but only one that goes ends their
+        outage.
+        """
+        with self._lock:
+            uploads_stand = self._stops_uploads and self._uplink in (Uplink.AWAY, Uplink.BUSY)
+            if uploads_stand and self._uplink == Uplink.AWAY:
+                self._until = 0.0
+        if not uploads_stand:
+            self.worked()
+
     def worked(self) -> None:
+        """An upload went."""
         with self._lock:
             was_down, self._failures, self._until = self._failures > 0, 0, 0.0
+            self._stops_uploads = False
             self._is(Uplink.OK)
             now = self._clock()
             note, self._noted = was_down or now - self._noted > 1.0, now if now - self._noted > 1.0 else self._noted
@@ -79,14 +94,17 @@ class Line:
         if note:
             self._note(cloud_ok_at=time.time(), cloud_error=None)
 
-    def failed(self, error: CloudError) -> bool:
-        """Note a failure; True when it concerns every request, and not only the one that was made."""
+    def failed(self, error: CloudError, *, upload: bool = False) -> bool:
+        """Note a failure; True when it concerns every request, and not only the one that was made. ``upload``: of an
+        upload, and not of a question.
+        """
         self._note(cloud_error=str(error), cloud_error_at=time.time())
         if not isinstance(error, CloudAwayError | CloudBusyError | UnauthorizedError):
             return False
         with self._lock:
             first = self._failures == 0
             self._is(_UPLINKS[type(error)])
+            self._stops_uploads = self._stops_uploads or upload
             # Requests that were under way together fail together: they count once.
             if self._clock() >= self._until:
                 self._failures += 1

@@ -14,7 +14,7 @@ from typing import Final
 
 from edge_forwarder import retry
 from edge_forwarder.config import CloudConfig
-from edge_forwarder.errors import CloudError, EdgeError, PausedError
+from edge_forwarder.errors import CloudAwayError, CloudError, EdgeError, PausedError
 from edge_forwarder.journal import Journal, PackRow, PackState
 from edge_forwarder.line import Line
 from edge_forwarder.logs import Log
@@ -59,6 +59,10 @@ class Uploader:
         self._waiting = Waiting(order)
         self._unmarked: set[str] = set()
         """Packs whose failure could not be written down: the journal still says *uploading*."""
+        self._went_at = float("-inf")
+        """When an upload last went, by the clock of `time.monotonic`."""
+        self._broke_at: dict[str, float] = {}
+        """Packs whose upload broke the connection, and when it first did."""
         self._stopping = False
         self.is_bulk: Callable[[str], bool] = lambda ae_title: False
         """Whether nobody waits for what this sender sends; set by the composition."""
@@ -125,15 +129,29 @@ class Uploader:
             self._journal.update_pack(pack, PackState.FAILED)
             self._unmarked.discard(pack)
         try:
-            self._upload(pack)
-            self._line.worked()
+            went = self._upload(pack)
+            self._broke_at.pop(pack, None)
+            if went or not self._is_anything_left():
+                self._line.worked()
+            else:
+                self._line.answered()
         except PausedError:
             self._journal.update_pack(pack, PackState.PACKED)
             self.submit(pack)
         except CloudError as error:
-            self._again(pack, str(error), everywhere=self._line.failed(error))
+            its_own = isinstance(error, CloudAwayError) and self._breaks(pack)
+            self._again(pack, str(error), everywhere=not its_own and self._line.failed(error, upload=True))
         except (OSError, EdgeError) as error:
             self._again(pack, str(error) or type(error).__name__, everywhere=False)
+
+    def _is_anything_left(self) -> bool:
+        return any(self._journal.packs(state) for state in (PackState.PACKED, PackState.FAILED))
+
+    def _breaks(self, pack: str) -> bool:
+        """Whether it is this pack that breaks connections (a proxy may not like its bytes), and not the line: another
+        one went up since it first failed.
+        """
+        return self._went_at > self._broke_at.setdefault(pack, time.monotonic())
 
     def _next(self, lanes: Sequence[Lane]) -> str | None:
         """The next pack that is due, once line and tap are free; None at a stop."""
@@ -167,20 +185,34 @@ class Uploader:
         attempts = row.attempts + 1
         self._journal.update_pack(pack, PackState.FAILED, attempts=attempts, error=why)
         self._journal.count("failed_uploads")
-        # While the cloud is away, the line's own pause is the one that counts.
-        delay = 0.0 if everywhere else retry.pause(attempts, self._config.retry_max_seconds * _REFUSED_FACTOR)
+        if everywhere:
+            delay = self._behind_others(attempts)
+        else:
+            delay = retry.pause(attempts, self._config.retry_max_seconds * _REFUSED_FACTOR)
         if not everywhere:
             self._log.warning("an upload failed", pack=pack, why=why, attempts=attempts, seconds=round(delay, 1))
         self.submit(pack, delay)
 
-    def _upload(self, pack: str) -> None:
+    def _behind_others(self, attempts: int) -> float:
+        """While the cloud is away, the line's own pause is the one that counts; but after it a pack that failed before
+        lets others try first: it may be the one that fails.
+        """
+        with self._wake:
+            alone = not len(self._waiting)
+        if attempts < 2 or alone:
+            return 0.0
+        return self._line.pause_left() + retry.pause(attempts, self._config.retry_max_seconds)
+
+    def _upload(self, pack: str) -> bool:
+        """Whether anything had to go."""
         row = self._journal.claim(pack)
         if row is None:
-            return
+            return False
         started = time.monotonic()
         sent = self._sender.send(row)
         if sent is None:
-            return
+            return False
+        self._went_at = time.monotonic()
         self._journal.update_pack(
             pack, PackState.SENT, arrival=sent.arrival, sent_at=time.time(), attempts=0, error=None
         )
@@ -192,3 +224,4 @@ class Uploader:
             "uploaded", pack=pack, arrival=sent.arrival, instances=sent.instances, bytes=sent.bytes, seconds=seconds
         )
         self._watcher.watch(pack, sent.arrival)
+        return True

@@ -103,7 +103,7 @@ class Watcher:
         while arrivals := self._next():
             try:
                 answers = self._inbox.status(arrivals)
-                self._line.worked()
+                self._line.answered()
                 for answer in answers:
                     self._hear(answer)
                 self._later(arrivals)

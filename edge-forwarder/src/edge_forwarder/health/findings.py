@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 _MINUTE, _HOUR, _DAY = 60.0, 3600.0, 86400.0
-#: The cloud is away for so long: amber, red.
+#: No upload went for so long: amber, red.
 _AWAY: Final = (5 * _MINUTE, 1 * _HOUR)
-#: The oldest image waits for so long though the cloud answers: amber, red.
+#: The oldest image waits for so long: amber, red.
 _WAITS: Final = (1 * _HOUR, 24 * _HOUR)
 #: Upload grants are good for 15 minutes, and certificates have days: amber, red.
 _CLOCK: Final = (60.0, 600.0)
@@ -49,8 +49,10 @@ WORDS: Final[Mapping[str, str]] = {
     "disk_low": "only {value} are free on the spool's disk. Make room before images are refused",
     "key_refused": "the cloud does not accept this edge's key: it was revoked. Images are kept here, {value} by now;"
     " get a code in the console and enrol again: maypacs-edge enroll",
-    "cloud_away": "the cloud has not answered for {value}. Images are kept here; check the network",
-    "uploads_late": "the oldest image has waited for {value} though the cloud answers. Check the uplink's speed",
+    "cloud_away": "no image could go up for {value}. Images are kept here; check the network, and the way to the"
+    " cloud's storage, which may be another host than its console",
+    "uploads_late": "the oldest image has waited for {value}. Check the uplink's speed, and that nothing on the way"
+    " holds uploads back",
     "failing": "{value} uploads fail again and again: maypacs-edge status says why",
     "attention": "{value} uploads need a person: see the folder attention/ and maypacs-edge status",
     "commitments_untold": "{value} storage commitments were reported to nobody: the device takes no report",
@@ -93,14 +95,14 @@ def _edge(vitals: Mapping[str, Any], limits: Limits, now: float) -> Iterator[Fin
     uplink, since = vitals["uplink"], now - vitals["uplink_since"]
     if uplink == "key_refused":
         yield Finding("key_refused", "red", waiting)
-    elif uplink in ("away", "busy"):
-        if since >= _AWAY[0]:
-            yield Finding("cloud_away", _level(since, _AWAY), since)
-    else:
-        if (age := vitals.get("oldest_seconds") or 0.0) >= _WAITS[0]:
-            yield Finding("uploads_late", _level(age, _WAITS), age)
-        if vitals["failing"]:
-            yield Finding("failing", "amber", vitals["failing"])
+    elif uplink in ("away", "busy") and since >= _AWAY[0]:
+        yield Finding("cloud_away", _level(since, _AWAY), since)
+    # Whatever the uplink is said to be: a host that answers is not one that takes images.
+    if (age := vitals.get("oldest_seconds") or 0.0) >= _WAITS[0]:
+        yield Finding("uploads_late", _level(age, _WAITS), age)
+    # In an outage of moments everything that is tried fails.
+    if vitals["failing"] and (uplink not in ("away", "busy") or max(age, since) >= _AWAY[0]):
+        yield Finding("failing", "amber", vitals["failing"])
     for code in ("attention", "commitments_untold"):
         if vitals[code]:
             yield Finding(code, "amber", vitals[code])

@@ -122,7 +122,7 @@ class Heartbeat:
             # The answer was written between the two moments: half the way is the best guess (RFC 5905 8).
             self._vitals.clock_offset = round((before + after) / 2 - now, 1)
             if self._line.uplink[0] in (Uplink.UNKNOWN, Uplink.AWAY, Uplink.KEY_REFUSED):
-                self._line.worked()
+                self._line.answered()
             self.told()
             return
         self._log.debug("the console did not take the heartbeat", why=str(error))
