@@ -104,6 +104,21 @@ def test_colour_stays_colour(client: Client, sample: str) -> None:
     assert np.abs(picture[..., 0] - picture[..., 2]).max() > 50
 
 
+def test_a_palette_is_drawn_in_its_colours(client: Client) -> None:
+    """C.7.9: stored values are indices; 16-bit entries are scaled to 8."""
+    ds = make.dataset(BitsAllocated=8, BitsStored=8, HighBit=7, PhotometricInterpretation="PALETTE COLOR")
+    ds.PixelData = bytes(range(256))
+    reds, greens, blues = (np.roll(np.arange(256, dtype="<u2") * 257, shift) for shift in (0, 50, 100))
+    for colour, entries in (("Red", reds), ("Green", greens), ("Blue", blues)):
+        setattr(ds, f"{colour}PaletteColorLookupTableDescriptor", [256, 0, 16])
+        ds[f"{colour}PaletteColorLookupTableDescriptor"].VR = "US"
+        setattr(ds, f"{colour}PaletteColorLookupTableData", entries.tobytes())
+    client.stow(make.part10(ds))
+    found = np.asarray(Image.open(io.BytesIO(client.get(f"{make.url(1)}/rendered", "image/png").body))).astype(int)
+    assert found.shape == (16, 16, 3)
+    assert np.abs(found.reshape(256, 3) - np.stack([reds, greens, blues], axis=-1) // 257).max() <= 1
+
+
 def test_a_large_picture_is_a_redirect(make_client: Callable[..., Client]) -> None:
     """Under the gateway's limit."""
     client = make_client(inline_limit=400, limits="none")
@@ -128,6 +143,25 @@ def test_what_may_hold_text_has_a_placeholder_for_a_thumbnail(client: Client) ->
     for path in (f"/studies/{make.STUDY}", make.url(), make.url(1)):
         assert client.get(f"{path}/thumbnail").body == placeholder("CT")
     assert client.get(f"{make.url(1)}/rendered").body != placeholder("CT")
+
+
+@pytest.mark.parametrize(
+    ("modality", "says"),
+    [
+        ("SM", {"ImageType": ["ORIGINAL", "PRIMARY", "LABEL", "NONE"]}),
+        ("CT", {"ImageType": ["DERIVED", "SECONDARY", "SCREEN SAVE"]}),
+        ("MR", {"RecognizableVisualFeatures": "YES"}),
+        ("CR", {"ConversionType": "SD"}),
+        ("OP", {}),
+    ],
+)
+def test_labels_screens_faces_and_scans_have_placeholders_at_every_level(
+    client: Client, modality: str, says: dict[str, object]
+) -> None:
+    """Also the small picture of the study, which is kept."""
+    client.stow(make.instance(Modality=modality, **says))
+    for path in (f"/studies/{make.STUDY}", make.url(), make.url(1), f"{make.url(1)}/frames/1"):
+        assert client.get(f"{path}/thumbnail").body == placeholder(modality)
 
 
 def test_a_report_has_a_placeholder_and_no_rendering(client: Client) -> None:

@@ -55,6 +55,16 @@ def test_the_sidecar_of_a_large_pack_is_made_again_without_holding_it(
     assert bench.objects.get(meta.key) == held
 
 
+def test_kept_thumbnails_go_and_are_made_anew_by_the_rules_of_today(tmp_path: Path) -> None:
+    """One that an earlier version made may show what this one does not."""
+    bench = Bench(tmp_path)
+    store(bench, slice_of())
+    key = bench.workspace().store.thumbnail_key(STUDY, SERIES)
+    bench.objects.put(key, b"a picture", content_type="image/jpeg")
+    reindex(bench.workspace(), effects=QUICK)
+    assert key not in {head.key for head in bench.objects.list("blobs/thumbs/")}
+
+
 def test_rows_that_no_object_stands_for_go_and_hints_that_were_lost_come_back(tmp_path: Path) -> None:
     """Reindex over the table that is there."""
     bench = Bench(tmp_path)

@@ -11,18 +11,46 @@ from tests.conftest import OWN_SAMPLES, sample_files, sample_id
 from maypacs.pixels.thumbnail import may_have_burned_in_text, placeholder
 from maypacs.small_pictures import thumbnail_jpeg
 
+_CLASS = "1.2.840.10008.5.1.4.1.1."
+
+
+def _attributes(sop_class: str = "2", modality: str = "CT", **values: list[str]) -> dict[str, object]:
+    return {
+        "00080016": {"Value": [_CLASS + sop_class]},
+        "00080060": {"Value": [modality]},
+        **{tag.removeprefix("t"): {"Value": value} for tag, value in values.items()},
+    }
+
+
 CASES = [
-    ({"00080060": {"Value": ["US"]}}, True, "ultrasound writes names into its pictures"),
-    ({"00080016": {"Value": ["1.2.840.10008.5.1.4.1.1.7"]}, "00080060": {"Value": ["CT"]}}, True, "secondary capture"),
-    ({"00080016": {"Value": ["1.2.840.10008.5.1.4.1.1.7.4"]}}, True, "multi-frame secondary capture"),
-    ({"00080060": {"Value": ["CT"]}, "00280301": {"Value": ["YES"]}}, True, "it says so"),
-    ({"00080060": {"Value": ["CT"]}, "00280301": {"Value": ["NO"]}}, False, "a CT that says no"),
-    ({"00080060": {"Value": ["MR"]}}, False, "an MR"),
-    (
-        {"00080016": {"Value": ["1.2.840.10008.5.1.4.1.1.77.1.6"]}, "00080060": {"Value": ["SM"]}},
-        False,
-        "a slide, not .7",
-    ),
+    (_attributes("6.1", "US"), True, "ultrasound writes names into its pictures"),
+    (_attributes("6.1", "MR"), True, "ultrasound, whatever the modality says"),
+    (_attributes("7"), True, "secondary capture"),
+    (_attributes("7.4"), True, "multi-frame secondary capture"),
+    (_attributes(t00280301=["YES"]), True, "it says so"),
+    (_attributes(t00280301=["NO"]), False, "a CT that says no"),
+    (_attributes(t00280302=["YES"]), True, "a face that can be recognized"),
+    (_attributes(t00280302=["NO"]), False, "no face that can be recognized"),
+    (_attributes("4", "MR"), False, "an MR"),
+    (_attributes(t00080008=["ORIGINAL", "PRIMARY", "LOCALIZER"]), False, "the scout of a CT"),
+    (_attributes(t00080008=["DERIVED", "SECONDARY", "REFORMATTED"]), False, "a reformatted CT"),
+    (_attributes(t00080008=["DERIVED", "SECONDARY", "SCREEN SAVE"]), True, "a screen that was saved"),
+    (_attributes(t00080008=["DERIVED", "SECONDARY", "SCREENSHOT"]), True, "a screenshot"),
+    (_attributes(t00080008=["ORIGINAL", "PRIMARY", "DOSE_INFO"]), True, "a page of doses"),
+    (_attributes(t00080008=["ORIGINAL", "SECONDARY", "OTHER", "CT_SOM5 PROT"]), True, "a page of a protocol"),
+    (_attributes("4", "MR", t00080008=["DERIVED", "SECONDARY", "OTHER", "CSA REPORT"]), True, "a page of a report"),
+    (_attributes("1", "CR", t00080064=["DF"]), True, "film that was digitized"),
+    (_attributes("1", "RG"), True, "film"),
+    (_attributes("77.1.6", "SM", t00080008=["ORIGINAL", "PRIMARY", "VOLUME", "NONE"]), False, "a slide, not .7"),
+    (_attributes("77.1.6", "SM", t00080008=["ORIGINAL", "PRIMARY", "LABEL", "NONE"]), True, "the label of a slide"),
+    (_attributes("77.1.6", "SM", t00080008=["ORIGINAL", "PRIMARY", "overview"]), True, "a slide with its label"),
+    (_attributes("77.1.6", "SM", t00080008=["ORIGINAL", "PRIMARY", "LOCALIZER"]), True, "a slide of old"),
+    (_attributes("77.1.6", "SM", t00480010=["YES"]), True, "a slide that says that its label is seen"),
+    (_attributes("77.1.4", "XC"), True, "a photograph"),
+    (_attributes("77.1.4", "OTHER"), True, "a photograph of an unknown modality"),
+    (_attributes("77.1.5.1", "OP"), True, "a photograph of an eye"),
+    (_attributes("77.1.1", "ES"), True, "endoscopy"),
+    (_attributes("77.1.2", "GM"), True, "a microscope's camera"),
 ]
 
 

@@ -107,6 +107,8 @@ def _study(
         until, singly = removals.of_series(each), removals.of_instances(each)
         if series_rows.touched(heads, singly, until):
             sweep(workspace, study, each, effects=effects)
+    for each in series:  # made anew when it is asked for, by the rules of this version
+        workspace.store.objects.delete(workspace.store.thumbnail_key(study, each))
     cascade.walk(
         workspace, study, series, arbiter=partial(decisions.arbitrate, workspace), effects=effects, rebuild=True
     )

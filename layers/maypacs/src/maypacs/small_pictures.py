@@ -20,6 +20,7 @@ from maypacs.http.media_types import rendered_choice
 from maypacs.index.contents import InstanceRef, SeriesContents, series_contents
 from maypacs.pixels import image as images
 from maypacs.pixels.picture import Rendering, Viewport
+from maypacs.pixels.thumbnail import RULE, may_have_burned_in_text, placeholder, thumbnail
 from maypacs.rendered import RENDERER, render
 from maypacs.rendering_parameters import parse_viewport
 from maypacs.selection import first_of, select
@@ -34,12 +35,10 @@ SIDE, LARGEST = 256, 512
 def thumbnail_jpeg(data: bytes, frame: int | None = None, max_side: int = 256, *, may_identify: bool = False) -> bytes:
     """A JPEG of at most `max_side` pixels a side of one frame of a Part 10 file (the middle one by default).
 
-    A thumbnail must not identify (PS3.18 10.4.3.3.4): what may have burned-in text (US, SC, BurnedInAnnotation YES)
-    gives a neutral placeholder that names the modality, unless `may_identify`. So does what has no pixels, or pixels
-    that no decoder reads: a thumbnail is never an error.
+    A thumbnail must not identify (PS3.18 10.4.3.3.4): what may have burned-in text, a face or a label in it
+    (`pixels.thumbnail`) gives a neutral placeholder that names the modality, unless `may_identify`. So does what has
+    no pixels, or pixels that no decoder reads: a thumbnail is never an error.
     """
-    from maypacs.pixels.thumbnail import thumbnail
-
     return thumbnail(data, frame, max_side, may_identify=may_identify)
 
 
@@ -63,7 +62,7 @@ def retrieve_thumbnail(request: Request) -> Answer:
         ref, version = selection.instances[0], selection.version
     if number is not None and ref.number_of_frames and number > ref.number_of_frames:
         raise FrameNotFoundError(f"the instance has {ref.number_of_frames} frames")
-    facts = (ref.digest.hex(), version, str(number), repr(viewport), RENDERER)
+    facts = (ref.digest.hex(), version, str(number), repr(viewport), RENDERER, RULE)
     etag = export_name(store, "thumb", *facts, study=ref.study_instance_uid).rpartition("-")[2]
     if not_modified(request.if_none_match, etag):
         return conditional(Answer(200), etag, request.if_none_match)
@@ -127,8 +126,6 @@ def representative(series: tuple[SeriesContents, ...]) -> SeriesContents:
 
 def small_picture(workspace: Workspace, ref: InstanceRef, number: int | None, viewport: Viewport = _DEFAULT) -> bytes:
     """What `thumbnail_jpeg` gives, of an instance in the archive and by range."""
-    from maypacs.pixels.thumbnail import may_have_burned_in_text, placeholder
-
     attributes = attributes_of(workspace, ref)
     side = min(viewport.width, viewport.height)
     modality = images.text(attributes, "00080060")

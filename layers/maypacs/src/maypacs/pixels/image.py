@@ -249,3 +249,10 @@ def text(attributes: Attributes, tag: str) -> str:
     element = attributes.get(tag)
     values = element.get("Value", []) if isinstance(element, Mapping) else []
     return str(values[0]).strip() if values and values[0] is not None else ""
+
+
+def texts(attributes: Attributes, tag: str) -> list[str]:
+    """All values of an attribute as text."""
+    element = attributes.get(tag)
+    values = element.get("Value", []) if isinstance(element, Mapping) else []
+    return [str(value).strip() for value in values if value is not None]
