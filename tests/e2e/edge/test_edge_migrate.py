@@ -196,6 +196,28 @@ def test_a_source_that_misbehaves_gives_all_it_can_and_the_rest_is_named(
         assert len(cloud.parts()) == len(images)
 
 
+def test_what_the_archive_had_before_is_known_by_uid_series_and_class_and_the_report_says_so(
+    tmp_path: Path, cloud: StubCloud
+) -> None:
+    """Of two images that another edge brought, one is in another series: that is not the one that the source has."""
+    images = [image(tmp_path, "2.25.1", n) for n in (1, 2, 3)]
+    before = [write_ct(tmp_path / "same", series="2.25.11", sop="2.25.11.1", number=1)]
+    before.append(write_ct(tmp_path / "moved", series="2.25.99", sop="2.25.11.2", number=2))
+    with StubEdge(tmp_path / "other", cloud) as other:
+        assert other.storescu(*before).returncode == 0
+        wait_until(lambda: not other.spooled(), what="an empty spool")
+    with StrangePacs(images) as pacs, edge_of(tmp_path, cloud, pacs.port, "STRANGE") as edge:
+        done = migrate(edge, "--from", "STRANGE", "--method", "get", "--dates", "20240101")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "3 images there, 3 in the cloud (1 of them before)" in done.stdout
+    assert "1 images were in the cloud before: compared by UID, series and SOP class, not byte for byte." in done.stdout
+    assert [(r.QueryRetrieveLevel, r.SOPInstanceUID) for r in pacs.retrieves] == [
+        ("IMAGE", "2.25.11.2"),
+        ("IMAGE", "2.25.11.3"),
+    ]
+    assert sorted(part.sop for part in cloud.parts()) == ["2.25.11.1", "2.25.11.2", "2.25.11.2", "2.25.11.3"]
+
+
 def test_a_rate_is_kept_and_a_rejection_says_what_to_do(tmp_path: Path, cloud: StubCloud) -> None:
     """One image a second is one a second; who does not know us is told how to change that."""
     images = [image(tmp_path, f"2.25.{study}", 1) for study in (1, 2, 3)]

@@ -43,8 +43,9 @@ uplink. What comes by --method get goes up after everything else; for --method m
 in [upload] bulk_devices.
 
 At the end it reports what differs: what the source lists and counts, what arrived, what is in the
-cloud, and every image that is missing, by name. Exit code 0: nothing differs. 1: something does, or
-the source could not be used. 130: Ctrl-C.
+cloud, and every image that is missing, by name. Images are compared by UID, series and SOP class;
+those that the archive had before are not fetched to compare their bytes. Exit code 0: nothing
+differs. 1: something does, or the source could not be used. 130: Ctrl-C.
 """
 
 
@@ -111,6 +112,8 @@ def _print(state: MigrationState) -> bool:
         if name in totals:
             studies, images, indexed, there = totals[name]
             print(f"{studies} studies {text}: {images} images there, {indexed} in the cloud ({there} of them before).")
+    if known := sum(there for *_, there in totals.values()):
+        print(f"{known} images were in the cloud before: compared by UID, series and SOP class, not byte for byte.")
     differing = state.studies(StudyState.DIFFERS)
     for study in differing[:_SHOWN]:
         at_source = "an unknown number" if study.at_source is None else study.at_source

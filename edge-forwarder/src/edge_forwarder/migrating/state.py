@@ -43,7 +43,7 @@ class Fate(StrEnum):
     ARRIVED = "arrived"
     INDEXED = "indexed"
     THERE = "there"
-    """The cloud had an image of this UID before."""
+    """The cloud had an image of this UID before, in this series and of this SOP class; its bytes were not compared."""
     CONFLICT = "conflict"
     REFUSED = "refused"
 

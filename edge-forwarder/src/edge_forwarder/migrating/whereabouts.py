@@ -32,14 +32,21 @@ class Whereabouts:
         self._archive.close()
 
     def in_cloud(self, study: str, images: Iterable[Image]) -> dict[str, Fate]:
-        """Of the missing images those that the archive has, by UID. A cloud that is away is no obstacle: what it has
-        is then fetched, and the edge asks it again.
+        """Of the missing images those that the archive has, by UID: in the same series and of the same SOP class, as
+        far as the source says; their bytes are not compared. What is otherwise is fetched, and the cloud decides. A
+        cloud that is away is no obstacle: what it has is then fetched, and the edge asks it again.
         """
-        wanted = {image.sop for image in images if image.fate == Fate.MISSING}
+        wanted = {image.sop: image for image in images if image.fate == Fate.MISSING}
         if wanted:
             with suppress(CloudError):
                 found = self._archive.search(f"/studies/{study}/instances", limit=2 * len(wanted) + 1000)
-                return {sop: Fate.THERE for item in found.items if (sop := value(item, "00080018")) in wanted}
+                return {
+                    image.sop: Fate.THERE
+                    for item in found.items
+                    if (image := wanted.get(value(item, "00080018")))
+                    and image.series in ("", value(item, "0020000E"))
+                    and image.sop_class in ("", value(item, "00080016"))
+                }
         return {}
 
     def sent(self, studies: Iterable[str]) -> Mapping[str, Mapping[str, Fate]]:
