@@ -14,11 +14,13 @@ from tests.fuzz.fuzzing import CORPUS, FUZZ, changed, corpus
 
 from maypacs import incoming
 from maypacs.dicom.native_model import from_xml
-from maypacs.errors import BadRequestError, NotAcceptableError, PackError
+from maypacs.errors import BadRequestError, NotAcceptableError, PackError, PixelError
 from maypacs.http import media_types
 from maypacs.http.multipart import read_multipart
 from maypacs.incoming import Incoming
 from maypacs.pack.grammar import scan_pack
+from maypacs.pixels.decode import decode_frame
+from maypacs.pixels.image import ImagePixel
 from maypacs.query import parse_query
 from maypacs.receipts import Outcome
 from maypacs.store import read_instances
@@ -97,6 +99,14 @@ def xml(document: bytes) -> None:
     stow("xml")(document)
 
 
+def stream(data: bytes) -> None:
+    """A frame of 64 x 64: by whichever of its syntaxes it looks like; what is decoded has the shape of the image."""
+    image = ImagePixel(64, 64, 1, 8, 8, 7, False, False, "MONOCHROME2", 1)
+    syntax = "50" if data[:2] == b"\xff\xd8" else "90"
+    array, _ = decode_frame(data, image, f"1.2.840.10008.1.2.4.{syntax}")
+    assert array.shape == (64, 64)
+
+
 PARSERS: dict[str, tuple[Callable[[bytes], None], tuple[type[Exception], ...]]] = {
     "multipart": (multipart, (BadRequestError,)),
     "accept": (accept, (BadRequestError,)),
@@ -105,6 +115,7 @@ PARSERS: dict[str, tuple[Callable[[bytes], None], tuple[type[Exception], ...]]] 
     "part10": (part10, ()),
     "model": (stow("json"), (BadRequestError,)),
     "xml": (xml, (BadRequestError,)),
+    "stream": (stream, (PixelError,)),
 }
 
 

@@ -6,8 +6,12 @@ import random
 from collections.abc import Callable
 
 import pytest
+from pydicom.encaps import encapsulate
+from pydicom.uid import ExplicitVRLittleEndian, JPEG2000Lossless
 from tests.conftest import OWN_SAMPLES
+from tests.functional.dicomweb import make
 from tests.functional.dicomweb.client import STORED, Client
+from tests.support import bombs
 
 SMALL = sorted(p for p in (OWN_SAMPLES / "files").iterdir() if 0 < p.stat().st_size < 60_000)
 RESOURCES = ("/metadata", "", "/frames/1", "/rendered", "/thumbnail", "/frames/1/rendered")
@@ -64,3 +68,30 @@ def test_a_stream_that_kills_gdcm_does_not_kill_us(client: Client) -> None:
     client.send("DELETE", url.partition(f"/dicomweb/{client.archive}")[2].partition("/series")[0])
     again = client.stow(original).json()["00081199"]["Value"][0]["00081190"]["Value"][0]
     assert client.get(f"{again}/frames/1").status == 200
+
+
+def test_a_stream_of_kilobytes_that_claims_gigabytes_is_refused_in_every_transaction(client: Client) -> None:
+    """JPEG 2000 of 5,000 components: the reason where pixels are needed, as stored where they are not."""
+    side = bombs.SIDE
+    ds = make.dataset(1, Rows=side, Columns=side, BitsAllocated=8, BitsStored=8, HighBit=7)
+    ds.PixelData = encapsulate([bombs.components()])
+    ds["PixelData"].VR, ds["PixelData"].is_undefined_length = "OB", True
+    data = make.part10(ds, JPEG2000Lossless)
+    client.stow(data)
+    url = make.url(1)
+    octets = 'multipart/related; type="application/octet-stream"'
+    explicit = f'multipart/related; type="application/dicom"; transfer-syntax={ExplicitVRLittleEndian}'
+    for path, accept in (
+        (f"{url}/rendered", "image/jpeg"),
+        (f"{url}/frames/1/rendered", "image/png"),
+        (f"{url}/frames/1", octets),
+        (f"{url}/frames/1", 'multipart/related; type="image/jls"'),
+        (f"{url}/pixeldata", f"{octets}; transfer-syntax={ExplicitVRLittleEndian}"),
+        (url, explicit),
+    ):
+        reply = client.get(path, accept)
+        assert reply.status == 406, path
+        assert "5000 samples a pixel" in reply.json()["detail"], path
+    assert client.get(f"{url}/thumbnail").status in {200, 406}
+    assert client.get(url, 'multipart/related; type="application/dicom"').parts()[0][1] == data
+    assert client.get(url, STORED).parts()[0][1] == data

@@ -144,7 +144,8 @@ def test_a_broken_jpeg_has_no_precision(stream: bytes) -> None:
 def test_a_stream_that_claims_another_size_is_refused_before_it_is_decoded() -> None:
     """JPEG and JPEG 2000: a bomb of some bytes, 65,500 pixels wide and high."""
     jpeg_bomb = b"\xff\xd8\xff\xc3\x00\x0b\x10\xff\xdc\xff\xdc\x01" + b"\0" * 20
-    j2k_bomb = b"\xff\x4f\xff\x51\x00\x29\x00\x00" + (65_500).to_bytes(4, "big") * 2 + b"\0" * 40
+    size = (65_500).to_bytes(4, "big") * 2
+    j2k_bomb = b"\xff\x4f\xff\x51\x00\x29\x00\x00" + (size + b"\0" * 8) * 2 + b"\x00\x01\x07\x01\x01"
     for stream, syntax in ((jpeg_bomb, 70), (j2k_bomb, 90)):
         with pytest.raises(PixelError, match="another size"):
             decode.decode_frame(stream, _image(), f"1.2.840.10008.1.2.4.{syntax}")

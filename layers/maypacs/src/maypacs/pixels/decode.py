@@ -33,7 +33,6 @@ NATIVE = frozenset(
     }
 )
 DEFLATED_FRAMES = "1.2.840.10008.1.2.8.1"
-_J2K = {f"1.2.840.10008.1.2.4.{n}" for n in (90, 91, 92, 93, 201, 202, 203)}
 #: DCT processes that pydicom has an entry for; the others are read as baseline when they hold 8 bits.
 _OF_PYDICOM = frozenset({"1.2.840.10008.1.2.4.50", "1.2.840.10008.1.2.4.51"})
 #: Syntaxes that pydicom has no entry for, read by the decoder of another of the same family.
@@ -59,10 +58,8 @@ def decode_frame(
         frame = inflated_frame(frame, image)
     if transfer_syntax_uid in NATIVE or transfer_syntax_uid == DEFLATED_FRAMES:
         return native_frame(frame, image)
-    header = jpeg.stream_header(frame)
-    if header is not None and header.rows * header.columns not in {image.rows * image.columns, 0}:
-        # Also a guard: a few bytes can claim a picture of gigabytes, and the codec would make room for it.
-        raise PixelError(f"the stream is a picture of {header.columns} x {header.rows}, the image is of another size")
+    if transfer_syntax_uid in jpeg.SYNTAXES:
+        jpeg.check_stream(frame, image, transfer_syntax_uid)
     if transfer_syntax_uid in jpeg.DCT_SYNTAXES:
         if jpeg.sample_precision(frame) == 12:
             return isolated.decode_twelve_bits(frame, image), image.photometric
@@ -207,7 +204,7 @@ def _compressed(frame: bytes, image: ImagePixel, transfer_syntax_uid: str, *, as
 
 def _plugins(decoder: Any, syntax: str) -> list[str]:
     """The decoder's plugins, the ones we trust most first."""
-    if syntax in _J2K:
+    if syntax in jpeg.JPEG_2000_SYNTAXES:
         order = ["pylibjpeg", "gdcm", "pillow"]
     elif syntax == "1.2.840.10008.1.2.5":
         order = ["pylibjpeg", "pydicom"]
