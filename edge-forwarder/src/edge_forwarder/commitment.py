@@ -12,14 +12,12 @@ import time
 from collections.abc import Callable, Iterable
 from typing import Final, Protocol
 
-from pydicom.dataset import Dataset
-from pydicom.sequence import Sequence
-
-from edge_forwarder import dimse, retry, values
+from edge_forwarder import commitment_data, dimse
 from edge_forwarder.config import Config
-from edge_forwarder.errors import CloudError, UnreadableError, WireError
+from edge_forwarder.errors import CloudError, RefusedError, UnreadableError, WireError
 from edge_forwarder.ledger import Commitment, CommitmentState, Ledger, Reference
 from edge_forwarder.logs import Log
+from edge_forwarder.pauses import Pauses
 from edge_forwarder.pdu import ProposedContext, Role
 from edge_forwarder.receive import COMMITMENT, COMMITMENT_INSTANCE
 from edge_forwarder.scu import Peer, Requestor
@@ -27,6 +25,10 @@ from edge_forwarder.services import Caller, Dialogue, OpenAssociation
 from edge_forwarder.statuses import EventType, FailureReason, Status
 
 _SYNTAXES: Final = ("1.2.840.10008.1.2.1", "1.2.840.10008.1.2")
+#: Nobody gives up a report before so many calls came to nothing, however late the clock says it is.
+_LEAST_TRIES: Final = 10
+_CLOUD: Final = 0
+"""Among the pauses: where each commitment has its number and each device its AE title."""
 #: While anything is open, it is looked at this often (seconds), beside whenever something was indexed.
 _LOOK_SECONDS: Final = 1.0
 #: A report on the association that asked is answered within this, or sent on a new one (seconds).
@@ -66,6 +68,7 @@ class Commitments:
     ) -> None:
         self._config, self._ledger, self._judge, self._peer, self._log = config, ledger, judge, peer, log
         self._clock = clock
+        self._pauses = Pauses()
         self._wake = threading.Condition()
         self._woken, self._stopping = True, False
         self._asked: dict[int, _Asked] = {}
@@ -74,8 +77,9 @@ class Commitments:
         self._thread = threading.Thread(target=self._run, name="commitments", daemon=True)
 
     def configure(self, config: Config) -> None:
-        """Other limits, from now on."""
-        self._config = config
+        """Other limits and devices, from now on."""
+        self._config, self._pauses = config, Pauses()
+        self._rouse()
 
     def start(self) -> None:
         self._thread.start()
@@ -87,7 +91,11 @@ class Commitments:
         self._thread.join(seconds)
 
     def wake(self) -> None:
-        """Something was indexed, or asked for."""
+        """Something was indexed: so the cloud is there."""
+        self._pauses.over(_CLOUD)
+        self._rouse()
+
+    def _rouse(self) -> None:
         with self._wake:
             self._woken = True
             self._wake.notify_all()
@@ -98,7 +106,7 @@ class Commitments:
         """N-ACTION (PS3.4 J.3.2)."""
         status, comment = self._take(dialogue)
         dialogue.respond(status, comment)
-        self.wake()
+        self._rouse()
 
     def _take(self, dialogue: Dialogue) -> tuple[Status, str]:
         request = dialogue.request
@@ -109,7 +117,7 @@ class Commitments:
         if dialogue.data_set is None:
             return Status.INVALID_ARGUMENT_VALUE, "no action information"
         try:
-            uid, wanted = _read(values.decode(dialogue.data_set, dialogue.context.transfer_syntax))
+            uid, wanted = commitment_data.read(dialogue.data_set, dialogue.context.transfer_syntax)
         except UnreadableError as error:
             return Status.INVALID_ARGUMENT_VALUE, str(error)
         if len(wanted) > self._config.commitment.max_instances:
@@ -163,13 +171,13 @@ class Commitments:
             told = asked.told.pop(answer.responds_to, None) if asked else None
         if told is not None:
             self._told(told[0], caller.ae_title, answer.status)
-        self.wake()
+        self._rouse()
 
     def ended(self, caller: Caller) -> None:
         with self._wake:
             gone = self._asked.pop(caller.association, None)
         if gone is not None:
-            self.wake()
+            self._rouse()
 
     # The thread
 
@@ -190,23 +198,29 @@ class Commitments:
             return not self._stopping
 
     def _decide(self) -> None:
-        for commitment in self._ledger.commitments(CommitmentState.OPEN, self._clock()):
+        longest = self._config.cloud.retry_max_seconds
+        for commitment in self._ledger.commitments(CommitmentState.OPEN):
+            if self._pauses.holds(_CLOUD):
+                return
+            if self._pauses.holds(commitment.id):
+                continue
             try:
                 outcome = self._judge.outcome(commitment.ae_title, commitment.wanted)
             except CloudError as error:
-                # No answer is no failure: the request stays open.
-                longest = self._config.cloud.retry_max_seconds
-                self._ledger.later(commitment.id, retry.pause(commitment.attempts + 1, longest), error=str(error))
+                # No answer is no failure: the request stays open. A refusal may be this one's alone.
+                self._pauses.begin(commitment.id if isinstance(error, RefusedError) else _CLOUD, longest)
+                self._ledger.failed(commitment, str(error))
                 continue
             if outcome is not None:
-                self._ledger.decided(commitment.id, outcome)
+                self._pauses.over(commitment.id)
+                self._ledger.decided(commitment.id, outcome, self._clock())
                 failed = sum(reason is not None for reason in outcome)
                 self._log.info(
                     "storage commitment decided", commitment=commitment.id, instances=len(outcome), failed=failed
                 )
 
     def _tell(self) -> None:
-        for commitment in self._ledger.commitments(CommitmentState.DUE, self._clock()):
+        for commitment in self._in_turn():
             with self._wake:
                 if self._stopping:
                     return
@@ -215,14 +229,31 @@ class Commitments:
                     for asked in self._asked.values()
                 ):
                     continue
-            if self._clock() - commitment.created_at > self._config.commitment.give_up_days * 86400:
+            if self._is_given_up(commitment):
                 self._log.error("a storage commitment's report was taken by nobody", commitment=commitment.id)
                 self._ledger.close_commitment(commitment.id, CommitmentState.DEAD)
                 continue
             try:
-                self._told(commitment.id, commitment.ae_title, self._call(commitment))
+                status = self._call(commitment)
             except WireError as error:
-                self._try_later(commitment, str(error))
+                self._pauses.begin(commitment.ae_title, self._config.commitment.retry_max_seconds)
+                self._try_later(commitment, str(error), all_due=True)
+                # A call may have lasted long: what others are due, or became due meanwhile, is told before the next.
+                self._rouse()
+                return
+            self._pauses.over(commitment.ae_title)
+            self._told(commitment.id, commitment.ae_title, status)
+
+    def _in_turn(self) -> list[Commitment]:
+        """Whose reports may be tried: first those of devices that answer, of one device those that failed least."""
+        pauses = self._pauses
+        due = self._ledger.commitments(CommitmentState.DUE)
+        free = (c for c in due if not pauses.holds(c.ae_title) and not pauses.holds(c.id))
+        return sorted(free, key=lambda c: (pauses.failures(c.ae_title), pauses.failures(c.id), c.id))
+
+    def _is_given_up(self, commitment: Commitment) -> bool:
+        days = (self._clock() - commitment.due_at) / 86400
+        return days > self._config.commitment.give_up_days and commitment.attempts >= _LEAST_TRIES
 
     def _call(self, commitment: Commitment) -> int:
         peer = self._peer(commitment.ae_title)
@@ -244,53 +275,21 @@ class Commitments:
         if status != Status.SUCCESS:
             self._try_later(commitment, f"the device answered {status:#06x}")
             return
+        self._pauses.over(number)
         self._ledger.close_commitment(number, CommitmentState.DONE)
         self._log.info("storage commitment reported", commitment=number, called=ae_title)
 
-    def _try_later(self, commitment: Commitment, why: str) -> None:
-        seconds = retry.pause(commitment.attempts + 1, self._config.commitment.retry_max_seconds)
-        self._ledger.later(commitment.id, seconds, error=why)
+    def _try_later(self, commitment: Commitment, why: str, *, all_due: bool = False) -> None:
+        seconds = self._pauses.begin(commitment.id, self._config.commitment.retry_max_seconds)
+        self._ledger.failed(commitment, why, all_due=all_due)
         self._log.warning(
             "a storage commitment's report was not taken", commitment=commitment.id, why=why, seconds=round(seconds, 1)
         )
 
     def _report(self, commitment: Commitment, transfer_syntax: str) -> tuple[EventType, bytes]:
-        """The event and its information (PS3.4 table J.3-2)."""
-        assert commitment.outcome is not None
-        report = Dataset()
-        report.RetrieveAETitle = self._config.edge.ae_title.strip()
-        report.TransactionUID = commitment.uid
-        good, bad = [], []
-        for reference, reason in zip(commitment.wanted, commitment.outcome, strict=True):
-            item = Dataset()
-            item.ReferencedSOPClassUID = reference.sop_class_uid
-            item.ReferencedSOPInstanceUID = reference.sop_instance_uid
-            if reason is None:
-                good.append(item)
-            else:
-                item.FailureReason = int(reason)
-                bad.append(item)
-        if good:
-            report.ReferencedSOPSequence = good
-        if bad:
-            report.FailedSOPSequence = bad
-        event = EventType.FAILURES_EXIST if bad else EventType.COMMITTED
-        return event, values.encode(report, transfer_syntax)
+        return commitment_data.report(commitment, self._config.edge.ae_title.strip(), transfer_syntax)
 
     def _prune(self) -> None:
         if time.monotonic() - self._pruned > _PRUNE_SECONDS or not self._pruned:
             self._pruned = time.monotonic()
             self._ledger.prune(self._clock() - self._config.commitment.keep_days * 86400)
-
-
-def _read(information: Dataset) -> tuple[str, list[Reference]]:
-    """Transaction UID and what it asks for. Raises UnreadableError."""
-    uid = values.text(information, "TransactionUID")
-    items = information.get("ReferencedSOPSequence")
-    wanted = [
-        Reference(values.text(item, "ReferencedSOPClassUID"), values.text(item, "ReferencedSOPInstanceUID"))
-        for item in (items if isinstance(items, Sequence) else ())
-    ]
-    if not uid or not wanted or not all(r.sop_class_uid and r.sop_instance_uid for r in wanted):
-        raise UnreadableError("transaction UID or referenced instances are missing")
-    return uid, list(dict.fromkeys(wanted))

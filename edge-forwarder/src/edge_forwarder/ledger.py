@@ -16,36 +16,20 @@ import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import ClassVar, Final
+from typing import Any, Final
 
+from edge_forwarder import ledger_schema
 from edge_forwarder.database import Database
 from edge_forwarder.peek import Identity
 from edge_forwarder.statuses import FailureReason
 
-_SCHEMA_VERSION: Final = 4
 #: A row as a `Sent`.
 _SENT: Final = (
     "name, file, ae as ae_title, sop as sop_instance_uid, sop_class as sop_class_uid, study as study_instance_uid,"
-    " series as series_instance_uid, digest, state"
+    " series as series_instance_uid, digest, state, syntax, sent_as, arrival"
 )
 #: Names in one question.
 _AT_ONCE: Final = 500
-_SCHEMA: Final = """
-create table sent (
-  name text primary key, file text not null, ae text not null, sop text not null, sop_class text not null,
-  study text not null, series text not null, digest text, state text not null, at real not null,
-  sent_as text, known integer not null default 0
-) without rowid;
-create index sent_by_sop on sent (sop);
-create index sent_by_file on sent (file);
-create index sent_by_study on sent (study);
-create table commitments (
-  id integer primary key, ae text not null, uid text not null, wanted text not null, state text not null,
-  outcome text, created_at real not null, next_at real not null, attempts integer not null default 0, error text,
-  unique (ae, uid)
-);
-create index commitments_by_state on commitments (state, next_at);
-"""
 
 
 class SentState(StrEnum):
@@ -67,7 +51,9 @@ class CommitmentState(StrEnum):
 @dataclass(frozen=True, slots=True)
 class Sent:
     """One instance as one device sent it. ``file`` is the spool's file with its bytes: its own, or that of an equal one
-    that was there already. ``digest`` is the SHA-256 of its data set, once known.
+    that was there already. ``digest`` is the SHA-256 of its data set in the transfer syntax ``syntax``, as the device
+    sent it; ``sent_as`` of what goes up for it: the same, or its data set in JPEG-LS; both once known. ``arrival``: the
+    upload of it that the cloud is done with.
     """
 
     name: str
@@ -79,6 +65,9 @@ class Sent:
     series_instance_uid: str
     digest: str | None
     state: SentState
+    syntax: str
+    sent_as: str | None
+    arrival: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +80,9 @@ class Reference:
 
 @dataclass(frozen=True, slots=True)
 class Commitment:
-    """``outcome``: for each reference, in order, None (committed) or why not; None as a whole while it is open."""
+    """``outcome``: for each reference, in order, None (committed) or why not; None as a whole while it is open.
+    Times in seconds since the epoch; ``due_at``: when it was decided, and when it was asked for while it is open.
+    """
 
     id: int
     ae_title: str
@@ -100,18 +91,15 @@ class Commitment:
     state: CommitmentState
     outcome: tuple[FailureReason | None, ...] | None
     created_at: float
+    due_at: float
     attempts: int
 
 
 class Ledger(Database):
     noun = "ledger"
-    schema = _SCHEMA
-    schema_version = _SCHEMA_VERSION
-    migrations: ClassVar[Mapping[int, str]] = {
-        1: "create index sent_by_study on sent (study);",
-        2: "alter table sent add column sent_as text;",
-        3: "alter table sent add column known integer not null default 0;",
-    }
+    schema = ledger_schema.SCHEMA
+    schema_version = ledger_schema.VERSION
+    migrations = ledger_schema.MIGRATIONS
     #: What was promised outlives a power cut; what can be had again from the spool says ``synced=False``.
     synced = True
 
@@ -119,12 +107,15 @@ class Ledger(Database):
 
     def add(self, name: str, ae_title: str, identity: Identity, file: str | None = None) -> None:
         """An instance that was received; ``file``: an equal one in the spool, when it is not kept twice. Known ones
-        stay as they are.
+        stay as they are. Study and series are empty when they cannot be read.
         """
-        equal = self._rows("select digest, state from sent where name = ?", file) if file else []
+        sql = f"select {_SENT} from sent where name = ?"  # noqa: S608
+        equal: Mapping[str, Any] = next((dict(row) for row in self._rows(sql, file)), {}) if file else {}
         self._do(
-            "insert or ignore into sent (name, file, ae, sop, sop_class, study, series, digest, state, at)"
-            " values (?,?,?,?,?,?,?,?,?,?)",
+            "insert or ignore into sent (name, file, ae, sop, sop_class, study, series, digest, state, at,"
+            " syntax, sent_as, arrival, turn)"
+            # Which of several under one UID is the latest does not go by a clock.
+            " values (?,?,?,?,?,?,?,?,?,?,?,?,?, (select 1 + coalesce(max(turn), 0) from sent where sop = ?))",
             name,
             file or name,
             ae_title,
@@ -132,9 +123,13 @@ class Ledger(Database):
             identity.sop_class_uid,
             identity.study_instance_uid,
             identity.series_instance_uid,
-            equal[0]["digest"] if equal else None,
-            equal[0]["state"] if equal else SentState.SPOOLED,
+            equal.get("digest"),
+            equal.get("state", SentState.SPOOLED),
             time.time(),
+            identity.transfer_syntax_uid,
+            equal.get("sent_as"),
+            equal.get("arrival"),
+            identity.sop_instance_uid,
         )
 
     def digests(self, digests: Mapping[str, str], *, synced: bool = False) -> None:
@@ -152,12 +147,16 @@ class Ledger(Database):
         found = ((file, self._rows(sql, file)) for file in files)
         return {file: str(rows[0]["digest"]) for file, rows in found if rows}
 
-    def settle(self, files: Iterable[str], state: SentState, *, known: bool = False) -> None:
-        """What became of these files, and so of each instance that they carry; ``known``: the cloud had it before."""
-        now = time.time()
+    def settle(
+        self, files: Iterable[str], state: SentState, *, arrival: str | None = None, known: bool = False
+    ) -> None:
+        """What became of these files, and so of each instance that they carry: by which upload, if it was one;
+        ``known``: the cloud had it before.
+        """
+        sql, now = "update sent set state = ?, at = ?, known = ?, arrival = ? where file = ?", time.time()
         with self.transaction():
             for file in files:
-                self._do("update sent set state = ?, at = ?, known = ? where file = ?", state, now, int(known), file)
+                self._do(sql, state, now, int(known), arrival, file)
 
     def lost(self, files: Sequence[str]) -> list[str]:
         """Which of these files, gone from the spool, went before their fate was known; that is theirs, then. The others
@@ -190,14 +189,15 @@ class Ledger(Database):
     def of_study(self, study: str) -> dict[str, SentState]:
         """What became of a study's instances, whoever sent them: by SOP Instance UID, *indexed* before any other."""
         found: dict[str, SentState] = {}
-        for row in self._rows("select sop, state from sent where study = ? order by name", study):
+        for row in self._rows("select sop, state from sent where study = ? order by turn, name", study):
             if found.get(row["sop"]) != SentState.INDEXED:
                 found[row["sop"]] = SentState(row["state"])
         return found
 
     def sent(self, sop_instance_uid: str) -> list[Sent]:
-        """Oldest first: names begin with the time of arrival."""
-        rows = self._rows(f"select {_SENT} from sent where sop = ? order by name", sop_instance_uid)  # noqa: S608
+        """In the order in which they came."""
+        # Names begin with the time of arrival: the order among those of an earlier version.
+        rows = self._rows(f"select {_SENT} from sent where sop = ? order by turn, name", sop_instance_uid)  # noqa: S608
         return [Sent(**{**dict(row), "state": SentState(row["state"])}) for row in rows]
 
     def was_indexed(self, sop_instance_uids: Iterable[str]) -> bool:
@@ -219,7 +219,7 @@ class Ledger(Database):
             now = time.time()
             self._do("delete from commitments where ae = ? and uid = ?", ae_title, uid)
             self._do(
-                "insert into commitments (ae, uid, wanted, state, created_at, next_at) values (?,?,?,?,?,?)",
+                "insert into commitments (ae, uid, wanted, state, created_at, due_at) values (?,?,?,?,?,?)",
                 ae_title,
                 uid,
                 text,
@@ -229,38 +229,33 @@ class Ledger(Database):
             )
             return int(self._rows("select last_insert_rowid() as id")[0]["id"])
 
-    def commitments(self, state: CommitmentState, before: float | None = None) -> list[Commitment]:
-        """Oldest first; those whose time has come by ``before``."""
-        rows = self._rows(
-            "select * from commitments where state = ? and next_at <= ? order by id",
-            state,
-            time.time() + 10**9 if before is None else before,
-        )
-        return [_commitment(row) for row in rows]
+    def commitments(self, state: CommitmentState) -> list[Commitment]:
+        """Oldest first."""
+        return [_commitment(row) for row in self._rows("select * from commitments where state = ? order by id", state)]
 
     def commitment(self, number: int) -> Commitment | None:
         rows = self._rows("select * from commitments where id = ?", number)
         return _commitment(rows[0]) if rows else None
 
-    def decided(self, number: int, outcome: Sequence[FailureReason | None]) -> None:
+    def decided(self, number: int, outcome: Sequence[FailureReason | None], at: float) -> None:
+        """At that moment (seconds since the epoch)."""
         text = json.dumps([None if o is None else int(o) for o in outcome])
         self._do(
-            "update commitments set state = ?, outcome = ?, next_at = ?, attempts = 0 where id = ? and state = ?",
+            "update commitments set state = ?, outcome = ?, due_at = ?, attempts = 0 where id = ? and state = ?",
             CommitmentState.DUE,
             text,
-            time.time(),
+            at,
             number,
             CommitmentState.OPEN,
         )
 
-    def later(self, number: int, seconds: float, *, error: str | None = None) -> None:
-        """Look at it again after so long; with an error, that counts as a try."""
+    def failed(self, commitment: Commitment, error: str, *, all_due: bool = False) -> None:
+        """A try that came to nothing; ``all_due``: for each report that is due to the same device."""
+        which = "ae = ? and state = 'due'" if all_due else "id = ?"
         self._do(
-            "update commitments set next_at = ?, attempts = attempts + ?, error = ? where id = ?",
-            time.time() + seconds,
-            int(error is not None),
+            f"update commitments set attempts = attempts + 1, error = ? where {which}",  # noqa: S608
             error,
-            number,
+            commitment.ae_title if all_due else commitment.id,
         )
 
     def close_commitment(self, number: int, state: CommitmentState) -> None:
@@ -299,5 +294,6 @@ def _commitment(row: sqlite3.Row) -> Commitment:
         state=CommitmentState(row["state"]),
         outcome=outcome,
         created_at=row["created_at"],
+        due_at=row["due_at"],
         attempts=row["attempts"],
     )

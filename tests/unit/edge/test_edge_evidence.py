@@ -156,7 +156,7 @@ def test_requests_survive_and_go_when_they_are_old(tmp_path: Path) -> None:
     second = ledger.ask("A", "t2", [Reference(CT, "2")])
     assert first is not None
     assert second is not None
-    ledger.decided(second, [None])
+    ledger.decided(second, [None], time.time())
     ledger.close_commitment(second, CommitmentState.DONE)
     ledger.close()
     ledger = Ledger.open(path)
