@@ -11,7 +11,7 @@ from pydicom.sequence import Sequence
 from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian, RLELossless
 
 CT = "1.2.840.10008.5.1.4.1.1.2"
-H264 = "1.2.840.10008.1.2.4.102"
+H264, MPEG2 = "1.2.840.10008.1.2.4.102", "1.2.840.10008.1.2.4.100"
 PDF = b"%PDF-1.4\n1 0 obj<</Type/Catalog>>endobj\ntrailer<</Root 1 0 R>>\n%%EOF"
 STUDY, SERIES = "1.2.826.0.1.3680043.8.498.1", "1.2.826.0.1.3680043.8.498.2"
 
@@ -118,7 +118,7 @@ def report(*content: Dataset, **attributes: Any) -> bytes:
     return part10(ds)
 
 
-def video(stream: bytes, fragments: int = 1, **attributes: Any) -> bytes:
+def video(stream: bytes, fragments: int = 1, syntax: str = H264, **attributes: Any) -> bytes:
     ds = dataset(SOPClassUID="1.2.840.10008.5.1.4.1.1.77.1.1.1", NumberOfFrames=3, Modality="ES", **attributes)
     step = -(-len(stream) // fragments)
     pieces = b"".join(
@@ -128,4 +128,4 @@ def video(stream: bytes, fragments: int = 1, **attributes: Any) -> bytes:
     ds.PixelData = b"\xfe\xff\x00\xe0\0\0\0\0" + pieces + b"\xfe\xff\xdd\xe0\0\0\0\0"
     ds["PixelData"].VR = "OB"
     ds["PixelData"].is_undefined_length = True
-    return part10(ds, H264)
+    return part10(ds, syntax)

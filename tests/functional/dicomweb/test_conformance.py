@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import re
+import subprocess
+import sys
 from dataclasses import dataclass
 
 import pytest
@@ -24,6 +27,15 @@ class Row:
     headers: dict[str, str]
     status: str
     note: str
+
+    @property
+    def tests(self) -> list[str]:
+        """`tests/…/test_x.py::test_a`, `::test_b`: the second is of the same file."""
+        named: list[str] = []
+        for found in re.findall(r"`([^`]+)`", self.note):
+            file = found.partition("::")[0] or named[-1].partition("::")[0]
+            named.append(f"{file}::{found.partition('::')[2]}")
+        return named
 
 
 def _rows() -> list[Row]:
@@ -51,12 +63,35 @@ def test_the_statement_has_rows_with_ids_of_their_own_and_known_statuses() -> No
     assert {row.status for row in ROWS} == {"yes", "not yet", "deviation"}
 
 
-@pytest.mark.parametrize("row", [r for r in ROWS if r.status != "not yet"], ids=lambda row: row.id)
-def test_what_is_claimed_names_a_test_that_exists(row: Row) -> None:
-    """tests/…::test_name, a function of that file."""
-    found = re.fullmatch(r"`(tests/[\w/]+\.py)::(test_\w+)`", row.note)
-    assert found, row.note
-    assert re.search(rf"^def {found[2]}\(", (ROOT / found[1]).read_text(encoding="utf-8"), re.MULTILINE), row.note
+#: What pytest makes of the files that are named: each test, and whether a mark keeps a case of it from running.
+_COLLECT = """
+import collections, json, sys
+import pytest
+
+class Found:
+    def pytest_collection_finish(self, session):
+        found = collections.defaultdict(bool)
+        for item in session.items:
+            marks = {mark.name for mark in item.iter_markers()}
+            found[item.nodeid.partition("[")[0]] |= bool(marks & {"skip", "skipif", "xfail"})
+        print("\\nFOUND", json.dumps(found))
+
+sys.exit(pytest.main(["--collect-only", "-q", "-p", "no:cacheprovider", *sys.argv[1:]], plugins=[Found()]))
+"""
+
+
+def test_what_is_claimed_names_tests_that_exist_and_run() -> None:
+    """By collection: a name that is none is found out, and so is a test (or a case of it) that is skipped."""
+    claimed = [row for row in ROWS if row.status != "not yet"]
+    for row in claimed:
+        assert re.fullmatch(r"`tests/[\w/]+\.py::test_\w+`(, `(tests/[\w/]+\.py)?::test_\w+`)*", row.note), row
+    files = sorted({test.partition("::")[0] for row in claimed for test in row.tests})
+    done = subprocess.run([sys.executable, "-c", _COLLECT, *files], cwd=ROOT, capture_output=True, text=True)
+    found = re.search(r"^FOUND (.*)$", done.stdout, re.MULTILINE)
+    assert found, done.stdout[-2000:] + done.stderr[-2000:]
+    skipped: dict[str, bool] = json.loads(found[1])
+    assert {(row.id, test) for row in claimed for test in row.tests if test not in skipped} == set()
+    assert {(row.id, test) for row in claimed for test in row.tests if skipped[test]} == set()
 
 
 def test_every_resource_and_method_of_the_handler_is_in_a_row() -> None:

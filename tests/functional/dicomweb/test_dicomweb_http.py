@@ -121,13 +121,15 @@ def test_a_listed_origin_is_named_and_others_get_nothing(make_client: Callable[.
 
 
 def test_urls_follow_a_proxy_only_when_it_is_ours(make_client: Callable[..., Client]) -> None:
-    """X-Forwarded-* of a client mean nothing otherwise."""
-    forwarded = {"X_Forwarded_Host": "public.example", "X_Forwarded_Proto": "http"}
+    """X-Forwarded-* and Forwarded (RFC 7239) of a client mean nothing otherwise."""
+    older = {"X_Forwarded_Host": "public.example", "X_Forwarded_Proto": "http"}
+    standard = {"Forwarded": 'for=192.0.2.7;host="public.example";proto=http'}
     for trusted, start in ((True, "http://public.example/"), (False, "https://pacs.example/")):
         client = make_client(trust_forwarded=trusted)
         client.stow(make.instance())
-        (item,) = client.get("/studies", **forwarded).json()
-        assert item["00081190"]["Value"][0].startswith(start)
+        for forwarded in (older, standard):
+            (item,) = client.get("/studies", **forwarded).json()
+            assert item["00081190"]["Value"][0].startswith(start)
 
 
 def test_a_fault_is_500_with_a_support_id_and_nothing_else(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import itertools
 import json
+import re
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -21,6 +22,7 @@ from maypacs.http.multipart import read_multipart
 from maypacs.index.contents import InstanceRef
 from maypacs.pixels.whole import WholeInstance
 from maypacs.retrieve import retrieve
+from maypacs.uids import ArchiveId
 from maypacs.workspace import Workspace
 
 DEFAULT = 'multipart/related; type="application/dicom"'
@@ -199,10 +201,27 @@ def test_one_instance_comes_as_a_single_part_when_asked(client: Client, series: 
 
 def test_what_was_read_before_is_304_until_something_changes(client: Client, series: list[bytes]) -> None:
     """ETag and If-None-Match, of instances and of metadata; the ETag changes when something is stored."""
-    for path in (make.url(), f"{make.url()}/metadata"):
+    study = f"/studies/{make.STUDY}"
+    for number, path in enumerate((study, make.url(), f"{study}/metadata", f"{make.url()}/metadata"), 9):
         etag = client.get(path).headers["etag"]
         assert client.get(path, If_None_Match=etag).status == 304
-        client.stow(make.instance(9 if path == make.url() else 10))
+        client.stow(make.instance(number))
+        changed = client.get(path, If_None_Match=etag)
+        assert changed.status == 200
+        assert changed.headers["etag"] != etag
+
+
+def test_an_instances_etag_is_that_of_the_version_that_is_shown(client: Client, series: list[bytes]) -> None:
+    """Of the instance and of its metadata: 304 until another version is made current."""
+    client.stow(make.instance(1, PatientComments="another"))
+    paths = (make.url(1), f"{make.url(1)}/metadata")
+    etags = [client.get(path).headers["etag"] for path in paths]
+    assert [client.get(p, If_None_Match=tag).status for p, tag in zip(paths, etags, strict=True)] == [304, 304]
+    (conflict,) = client.get(f"/studies/{make.STUDY}/conflicts").json()["conflicts"]
+    decision = {"kind": "promote", "version": conflict["versions"][1]["version"], "reason": "the right one"}
+    body = json.dumps(decision).encode()
+    assert client.send("POST", f"{make.url(1)}/decisions", {"Content-Type": "application/json"}, body).status == 200
+    for path, etag in zip(paths, etags, strict=True):
         changed = client.get(path, If_None_Match=etag)
         assert changed.status == 200
         assert changed.headers["etag"] != etag
@@ -277,8 +296,23 @@ def test_metadata_above_the_limit_is_a_redirect(make_client: Callable[..., Clien
     assert json.loads(gzip.decompress(packed.body)) == reply.json()
 
 
-def test_head_answers_like_get_without_the_body(client: Client, series: list[bytes]) -> None:
-    """Same status, same ETag."""
-    for path in (make.url(), f"{make.url()}/metadata", f"{make.url(1)}/frames/1", f"{make.url(1)}/rendered"):
-        head, get = client.send("HEAD", path), client.get(path)
-        assert (head.status, head.headers["etag"], head.body) == (200, get.headers["etag"], b"")
+READABLE = [template for template, operations in ROUTES.items() if "GET" in operations]
+WADO_URI = f"?requestType=WADO&studyUID={make.STUDY}&seriesUID={make.SERIES}&objectUID={make.sop(1)}"
+
+
+@pytest.mark.parametrize("template", READABLE)
+def test_head_answers_like_get_without_the_body(client: Client, template: str) -> None:
+    """Of every resource, where there is something to read: the same status and headers (RFC 9110 9.3.2)."""
+    client.stow(make.instance(1))
+    client.stow(make.instance(1, PatientComments="another"))
+    (conflict,) = client.get(f"/studies/{make.STUDY}/conflicts").json()["conflicts"]
+    arrival = "01J00000000000000000000001"
+    client.runtime.archive_store(ArchiveId(client.archive)).quarantine(arrival, b"broken", {"reason": "not-dicom"})
+    names = make.IN_PATHS | {"version": conflict["versions"][1]["version"], "item": arrival}
+    path = re.sub(r"\{([^}]+)\}", lambda found: names[found[1]], template) + WADO_URI * (template == "/wado")
+    head, get = (client.send(method, path, follow=False) for method in ("HEAD", "GET"))
+    assert get.status == {"/workitems": 501, "/erasures/{erasure}": 404, "/quarantine/{item}": 307}.get(template, 200)
+    assert (head.status, head.body) == (get.status, b"")
+    # A multipart's boundary is drawn anew for each answer.
+    compared = [{k: re.sub("boundary=.*", "", v) for k, v in each.headers.items()} for each in (head, get)]
+    assert compared[0] == compared[1]

@@ -44,8 +44,14 @@ def test_studies_come_newest_first_with_absolute_urls_and_derived_attributes(two
     assert newest["0020000D"]["Value"] == [OTHER]
     root = f"https://{HOST}/dicomweb/{two_studies.archive}"
     assert oldest["00081190"]["Value"] == [f"{root}/studies/{make.STUDY}"]
-    assert oldest["00201208"]["Value"] == [2]
+    assert [each["00201206"]["Value"] for each in (newest, oldest)] == [[1], [1]]
+    assert [each["00201208"]["Value"] for each in (newest, oldest)] == [[1], [2]]
     assert oldest["00080061"]["Value"] == ["CT"]
+    assert oldest["00080056"]["Value"] == ["ONLINE"]
+    two_studies.stow(make.instance(1, series=make.SERIES + ".5", Modality="SR"))
+    _, oldest = two_studies.get("/studies").json()
+    assert (oldest["00201206"]["Value"], oldest["00201208"]["Value"]) == ([2], [3])
+    assert oldest["00080061"]["Value"] == ["CT", "SR"]
 
 
 @pytest.mark.parametrize(

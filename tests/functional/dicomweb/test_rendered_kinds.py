@@ -152,13 +152,16 @@ def test_a_cine_that_is_too_long_is_406(client: Client, monkeypatch: pytest.Monk
 # -- video and documents ----------------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize(("syntax", "kind"), [(make.H264, "video/mp4"), (make.MPEG2, "video/mpeg")])
 @pytest.mark.parametrize("fragments", [1, 3])
-def test_a_video_is_given_as_it_is_with_ranges(client: Client, fragments: int) -> None:
-    """video/mp4; fragments are joined; no single frame of it is given."""
+def test_a_video_is_given_as_it_is_with_ranges(client: Client, fragments: int, syntax: str, kind: str) -> None:
+    """By the type of its syntax; fragments are joined; no single frame of it is given."""
     stream = b"\0\0\0\x18ftypmp42" + bytes(range(256)) * 8
-    client.stow(make.video(stream, fragments))
+    client.stow(make.video(stream, fragments, syntax))
     reply = client.get(f"{make.url(1)}/rendered")
-    assert (reply.status, reply.headers["content-type"], reply.body) == (200, "video/mp4", stream)
+    assert (reply.status, reply.headers["content-type"], reply.body) == (200, kind, stream)
+    assert client.get(f"{make.url(1)}/rendered", kind).body == stream
+    assert client.get(f"{make.url(1)}/rendered", "video/H265").status == 406
     assert reply.headers["accept-ranges"] == "bytes"
     part = client.get(f"{make.url(1)}/rendered", Range="bytes=4-11")
     assert (part.status, part.body) == (206, b"ftypmp42")
