@@ -76,13 +76,20 @@ def test_what_is_rejected_is_refused_until_that_is_lifted(client: Client) -> Non
     state = post(client, f"{make.url(1)}/decisions", kind="reject", reason="nhầm bệnh nhân").json()
     assert state["refused"] == [{"series": make.SERIES, "instance": make.sop(1), "mode": "rejected", "erasure": None}]
     assert client.get(make.url(1)).status == 410
-    assert client.stow(make.instance(1)).status != 200
+    refused = client.stow(make.instance(1), make.instance(3))
+    assert refused.status == 202
+    (failed,) = refused.json()["00081198"]["Value"]
+    assert failed["00081155"]["Value"] == [make.sop(1)]
+    assert failed["00081197"]["Value"] == [0x0110]
+    alone = client.stow(make.instance(1))
+    assert alone.status == 409
+    assert alone.json()["00081198"]["Value"] == [failed]
     assert client.get(make.url(1)).status == 410
     assert client.send("POST", f"{make.url(1)}/restore").status == 409
     assert post(client, f"{make.url(1)}/decisions", kind="lift").json()["refused"] == []
     assert post(client, f"{make.url(1)}/decisions", kind="lift").status == 409
     assert client.send("POST", f"{make.url(1)}/restore").status == 204
-    assert bytes_of(client, STUDY) == {make.instance(1), make.instance(2)}
+    assert bytes_of(client, STUDY) == {make.instance(n) for n in (1, 2, 3)}
 
 
 # Conflicts

@@ -107,7 +107,7 @@ JPEG_PART = b"--B\r\nContent-Type: image/jpeg\r\n\r\nx\r\n--B--"
 def test_a_request_is_read_or_refused_as_a_whole(
     client: Client, content_type: str, body: bytes | None, status: int, reason: str
 ) -> None:
-    """400 unreadable, 415 another type, 501 what is not built."""
+    """400 unreadable, 415 another type."""
     headers = {"Content-Type": content_type} if content_type else {}
     reply = client.send("POST", "/studies", headers, make.instance() if body is None else body)
     assert reply.status == status, reply.body
@@ -122,6 +122,15 @@ def test_a_request_is_read_or_refused_as_a_whole(
 def test_part_types_may_name_a_transfer_syntax(client: Client, part_type: str) -> None:
     """What senders write after the semicolon is not needed."""
     assert client.stow(make.instance(), part_type=part_type).status == 200
+
+
+def test_a_part_without_a_type_is_what_the_whole_says(client: Client) -> None:
+    """The type parameter stands for a Content-Type that is not there, beside parts that have one."""
+    first, second = make.instance(1), make.instance(2)
+    body = b"--B\r\n\r\n" + first + b"\r\n--B\r\nContent-Type: application/dicom\r\n\r\n" + second + b"\r\n--B--"
+    content_type = 'multipart/related; type="application/dicom"; boundary=B'
+    assert client.send("POST", "/studies", {"Content-Type": content_type}, body).status == 200
+    assert [content for _, content in client.get(make.url(), STORED).parts()] == [first, second]
 
 
 def test_an_accept_that_we_cannot_make_is_406_and_stores_nothing(client: Client) -> None:

@@ -34,11 +34,13 @@ WARNING_REASON = "00081196"
 
 
 class FailureReason(IntEnum):
-    """(0008,1197), PS3.18 Table I.2-2 and PS3.4 Table B.2-1."""
+    """(0008,1197), PS3.18 Table I.2-2 and PS3.4 Table B.2-1.
 
-    PROCESSING_FAILURE = 0x0110
+    Not A700: an archive without room takes no request at all (503), and no instance is too large for storage.
+    """
+
+    PROCESSING_FAILURE = 0x0110  #: and what was deleted or refused by a person
     DUPLICATE_SOP_INSTANCE = 0x0111  #: the UID exists with other content; what was sent is kept for a person to decide
-    OUT_OF_RESOURCES = 0xA700
     DATA_SET_DOES_NOT_MATCH_STUDY = 0xA901  #: the Study Instance UID is not the one of the URL
     CANNOT_UNDERSTAND = 0xC000
     MISSING_UID = 0xC001
@@ -59,7 +61,6 @@ _REASONS = {
     receipts.NOT_DICOM: FailureReason.CANNOT_UNDERSTAND,
     receipts.UNREADABLE: FailureReason.CANNOT_UNDERSTAND,
     receipts.EMPTY: FailureReason.CANNOT_UNDERSTAND,
-    receipts.TOO_LARGE: FailureReason.OUT_OF_RESOURCES,
 }
 
 
