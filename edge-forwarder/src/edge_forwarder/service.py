@@ -71,7 +71,7 @@ class Service:
         if strange := len(self.spool.strange_folders):
             log.warning("folders in incoming/ of the spool are not the edge's, and stay", files=strange)
         try:
-            note_tenant(config.spool_folder, keys.archive)
+            note_tenant(config.spool_folder, keys.archive, config.cache_folder)
             self.journal = Journal.open(config.spool_folder / "journal.sqlite")
             self.ledger = Ledger.open(config.spool_folder / "ledger.sqlite")
             line = Line(self.journal, log, config.cloud.retry_max_seconds)

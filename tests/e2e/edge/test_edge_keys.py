@@ -9,11 +9,8 @@ from typing import Any
 
 import pytest
 from tests.support.processes import BIN, wait_until
-from tests.support.stub_cloud import ARCHIVE, CODE, KEY, Fault, StubCloud
+from tests.support.stub_cloud import CODE, KEY, Fault, StubCloud
 from tests.support.stub_edge import StubEdge, write_ct, write_series
-
-from edge_forwarder.errors import ConfigError
-from edge_forwarder.tenant import check_tenant, note_tenant
 
 
 def enroll(edge: StubEdge, *words: str) -> subprocess.CompletedProcess[str]:
@@ -119,15 +116,3 @@ def test_images_of_one_archive_never_go_to_another(cloud: StubCloud, edge: StubE
     with pytest.raises(AssertionError, match="wait for archive hosp2"):
         edge.run()
     cloud.hold.set()
-
-
-def test_an_empty_spool_may_change_hands(tmp_path: Path) -> None:
-    """And what cannot be read is no reason to stop."""
-    for folder in ("received", "handed"):
-        (tmp_path / folder).mkdir()
-    note_tenant(tmp_path, "hosp1")
-    note_tenant(tmp_path, "hosp2")
-    (tmp_path / "received" / "x.dcm").write_bytes(b"")
-    check_tenant(tmp_path, "hosp2")
-    with pytest.raises(ConfigError, match="archive hosp2, and the key is of archive"):
-        note_tenant(tmp_path, ARCHIVE)
