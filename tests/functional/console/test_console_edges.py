@@ -45,6 +45,7 @@ def test_an_edge_enrols_with_a_code_that_works_once(ask: Ask, admin: str) -> Non
         "pack_instances": 1000,
         "own_pack_above": 4_400_000,
         "object_bytes": 5 * 2**30,
+        "object_bytes_in_parts": 10_000 * 8 * 2**20,
         "grant_seconds": 900,
     }
     assert ask("POST", "/api/edges/enrol", {"code": code}).status == 401

@@ -11,14 +11,16 @@ import pytest
 from tests.functional.console.conftest import Ask
 from tests.support.instances import slice_of
 from tests.support.moto_cloud import MotoCloud
+from tests.support.stub_cloud import data_set_sha256
 from tests.support.workspaces import QUICK
 
 from maypacs.access.keys import add_key
 from maypacs.access.principals import Role
 from maypacs.archive.grants import verify_upload
+from maypacs.index.contents import series_contents
 from maypacs.ingest import ingest_object
 from maypacs.resumable import PART_BYTES
-from maypacs.uids import ArchiveId
+from maypacs.uids import ArchiveId, Uid
 
 UPLOADS = "/api/archives/hosp1/uploads"
 #: Three parts, the last one short: an instance that is larger than one part.
@@ -114,6 +116,43 @@ def test_parts_that_are_not_the_whole_that_was_granted_are_not_taken_in(
     assert (status["state"], status["reason"]) == ("quarantined", "damaged-on-the-way")
     kept = [item["Key"] for item in cloud.s3.list_objects_v2(Bucket="archive", Prefix="quarantine/")["Contents"]]
     assert any(upload.arrival in name for name in kept)
+
+
+def test_an_instance_above_what_one_put_takes_goes_all_the_way(
+    ask: Ask, cloud: MotoCloud, key: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """5 GiB are the limit of one PUT and of one copy, not of what is put and copied in parts; here with smaller ones.
+
+    Taken in and given back to the byte, and known: nobody sends it twice.
+    """
+    monkeypatch.setattr("maypacs.uploads.MAX_OBJECT_BYTES", len(BODY) - 1)
+    monkeypatch.setattr("maypacs.archive.multipart.MAX_PART", 6 * 2**20)
+    monkeypatch.setattr("maypacs.ingest.IN_MEMORY", 1000)
+    assert ask("POST", UPLOADS, wanted(), key=key).status == 413
+    upload = Parts(ask, cloud, key)
+    upload.put(1, 2, 3)
+    assert upload.complete() == 200
+    assert upload.take_in().counts == {"stored": 1}
+    workspace = cloud.runtime.unscoped_workspace(ArchiveId("hosp1"))
+    study, series = Uid("1.2.3"), Uid("1.2.3.1")
+    (ref,) = series_contents(workspace, study, series).instances
+    pack = workspace.store.pack_key(study, series, ref.pack_id)
+    assert workspace.store.objects.get(pack, offset=ref.offset, length=ref.length) == BODY
+    instance = {
+        "sop_instance_uid": ref.sop_instance_uid,
+        "transfer_syntax_uid": ref.transfer_syntax_uid,
+        "sha256": data_set_sha256(BODY),
+    }
+    asked = {"study_instance_uid": study, "series_instance_uid": series, "instances": [instance]}
+    assert ask("POST", f"{UPLOADS}/known", asked, key=key).json()["known"] == [ref.sop_instance_uid]
+    assert not cloud.s3.list_multipart_uploads(Bucket="archive").get("Uploads")
+
+
+def test_more_than_storage_takes_in_parts_is_refused(ask: Ask, key: str) -> None:
+    """Before a byte of it goes: S3 has ten thousand parts an upload. The last byte that it takes is still taken."""
+    most = {**wanted(), "length": 10_000 * PART_BYTES}
+    assert ask("POST", f"{UPLOADS}/in-parts", most, key=key).json()["parts"] == 10_000
+    assert ask("POST", f"{UPLOADS}/in-parts", {**most, "length": 10_000 * PART_BYTES + 1}, key=key).status == 413
 
 
 def test_an_upload_that_storage_has_forgotten_begins_anew(ask: Ask, cloud: MotoCloud, key: str) -> None:

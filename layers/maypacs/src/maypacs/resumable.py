@@ -27,8 +27,10 @@ from maypacs.index.table import Item, Table
 from maypacs.receipts import read_receipt
 from maypacs.workspace import Workspace
 
-#: Every part but the last (S3: at least 5 MiB, at most 10,000 parts).
+#: Every part but the last (S3: at least 5 MiB).
 PART_BYTES = 8 * 2**20
+#: S3: at most 10,000 parts; 78 GiB.
+MAX_BYTES = 10_000 * PART_BYTES
 #: Of one request for grants.
 MAX_PARTS = 100
 
@@ -65,6 +67,7 @@ def begin(
         content_type=content_type,
         arrival=arrival,
         clock=clock,
+        at_most=MAX_BYTES,
     )
     count = _count(length)
     if not is_new:

@@ -22,7 +22,7 @@ from maypacs.index.table import Item, Table
 from maypacs.receipts import DIFFERS, Receipt, read_receipt
 from maypacs.workspace import Workspace
 
-#: One PUT of S3.
+#: One PUT of S3; what is larger goes up in parts (`resumable`).
 MAX_OBJECT_BYTES = 5 * 2**30
 MAX_STATUSES = 100
 GRANT_SECONDS = 900
@@ -85,6 +85,7 @@ def grant_upload(
         content_type=content_type,
         arrival=arrival,
         clock=clock,
+        at_most=MAX_OBJECT_BYTES,
     )
     return Granted(arrival, granter.grant(workspace.store.upload_key(arrival), length, sha256_hex, content_type))
 
@@ -99,12 +100,15 @@ def take_grant(
     content_type: str,
     arrival: str | None,
     clock: Clock,
+    at_most: int,
 ) -> tuple[str, Item]:
-    """The arrival id and the row of a new grant, or of an earlier one for the same bytes. Raises as `grant_upload`."""
+    """The arrival id and the row of a new grant, or of an earlier one for the same bytes, of which there are at most
+    ``at_most``. Raises as `grant_upload`.
+    """
     if length < 1:
         raise BadRequestError("length: the number of bytes is needed")
-    if length > MAX_OBJECT_BYTES:
-        raise TooLargeError(f"one upload has at most {MAX_OBJECT_BYTES} bytes")
+    if length > at_most:
+        raise TooLargeError(f"one upload of this kind has at most {at_most} bytes")
     check_sha256(sha256_hex)
     media_type = content_type.partition(";")[0].strip().lower()
     if media_type not in _MEDIA_TYPES or not _CONTENT_TYPE.match(content_type):

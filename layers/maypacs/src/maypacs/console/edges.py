@@ -72,6 +72,7 @@ def enrol(request: Request) -> Json:
             "pack_instances": grammar.MAX_INSTANCES,
             "own_pack_above": request.runtime.settings.inline_limit,
             "object_bytes": uploads.MAX_OBJECT_BYTES,
+            "object_bytes_in_parts": resumable.MAX_BYTES,
             "grant_seconds": uploads.GRANT_SECONDS,
         },
     }
