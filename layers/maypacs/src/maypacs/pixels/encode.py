@@ -56,6 +56,10 @@ def encode_frame(frame: bytes, pixel: ImagePixel, stored_syntax: str, target: st
         return (native if target == ENCAPSULATED_NATIVE else _deflate(native)), photometric
     if pixel.bits_allocated not in {8, 16, 32}:
         raise PixelError(f"{pixel.bits_allocated}-bit pixels have no form in that transfer syntax")
+    if photometric == "RGB" and _SAME_STREAM.get(target, target) == JPEG_2000:
+        # With the reversible colour transform: smaller, and all that an ultrasound image may be (PS3.3 C.8.5.6.1.2).
+        photometric = "YBR_RCT"
+        shape = dataclasses.replace(shape, photometric=photometric)
     return _lossless(array, shape, target), photometric
 
 
