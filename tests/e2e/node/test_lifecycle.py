@@ -185,6 +185,38 @@ def test_a_child_that_dies_is_started_again(tmp_path: Path, ct: list[Path]) -> N
         assert len(studies(node, key)) == 1
 
 
+def test_a_store_that_is_killed_while_it_starts_ends_no_node(tmp_path: Path, ct: list[Path]) -> None:
+    """Twice in the middle of its start: the node stays, and what it holds is there when the store is."""
+    with Node(tmp_path / "node") as node:
+        key = node.archive()
+        store(node, key, ct)
+        pid_file = node.data / "run" / "seaweedfs.pid"
+        for _ in range(3):
+            dead = int(pid_file.read_text())
+            os.kill(dead, signal.SIGKILL)
+            wait_until(lambda d=dead: _pid_of(pid_file) not in (None, d), what="the store starts")  # type: ignore[misc]
+        wait_until(
+            lambda: (
+                requests.get(f"{node.url}/health", timeout=5).json()["status"] == "ok"
+                and requests.get(f"{node.url}/dicomweb/hosp1/studies", headers=bearer(key), timeout=5).ok
+            ),
+            what="the node answers",
+        )
+        study = studies(node, key)[0]
+        url = f"{node.url}/dicomweb/hosp1/studies/{study}"
+        whole = {**bearer(key), "Accept": 'multipart/related; type="application/dicom"; transfer-syntax=*'}
+        wait_until(lambda: requests.get(url, headers=whole, timeout=30).ok, what="the study comes back")
+        assert node.process is not None
+        assert node.process.poll() is None
+
+
+def _pid_of(pid_file: Path) -> int | None:
+    try:
+        return int(pid_file.read_text())
+    except (OSError, ValueError):
+        return None
+
+
 def test_the_commands_work_with_the_node_running_and_stopped(tmp_path: Path, ct: list[Path]) -> None:
     """Accounts are shared at once; reindex starts the store itself when nobody else does."""
     node = Node(tmp_path / "node")

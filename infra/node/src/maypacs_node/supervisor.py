@@ -25,7 +25,7 @@ from types import FrameType
 from maypacs_node import lane, processes
 from maypacs_node.home import REPOSITORY, Home, Limits, NodeError
 from maypacs_node.room import START_BYTES, Room
-from maypacs_node.seaweed import SeaweedFS, fetch
+from maypacs_node.seaweed import SeaweedError, SeaweedFS, fetch
 
 DEFAULT_PORT = 8080
 #: A child that lived shorter than this is started again after a pause, not at once.
@@ -68,6 +68,8 @@ class Supervisor:
     _children: list[_Child] = field(default_factory=list)
     _stopping: bool = False
     _store: SeaweedFS | None = None
+    _store_failures: int = 0
+    _store_start_at: float = 0.0
     _port: int = 0
     _lanes: Mapping[lane.Lane, int] = field(default_factory=dict)
 
@@ -198,14 +200,27 @@ class Supervisor:
 
     def _start_what_is_down(self) -> None:
         assert self._store is not None
-        if not self._store.is_running():
-            print("the object store ended: starting it again", file=sys.stderr, flush=True)  # noqa: T201
-            before = self._children[0].env["MAYPACS_S3_ENDPOINT"]
-            self._store.start()
-            if self._store.endpoint != before:  # somebody took its port meanwhile
-                self._stop_children()
-                self._plan()
+        if not self._store.is_running() and time.monotonic() >= self._store_start_at:
+            self._start_store_again(self._store)
         self._start_children()
+
+    def _start_store_again(self, store: SeaweedFS) -> None:
+        """It ran before: what keeps it from running (it was killed again, the disk is full) passes, so the node stays,
+        answers 503 and tries again."""
+        print("the object store ended: starting it again", file=sys.stderr, flush=True)  # noqa: T201
+        before = self._children[0].env["MAYPACS_S3_ENDPOINT"]
+        try:
+            store.start()
+        except (SeaweedError, OSError) as error:
+            self._store_failures += 1
+            pause = min(_LONGEST_PAUSE, 2.0 ** (self._store_failures - 1))
+            self._store_start_at = time.monotonic() + pause
+            print(f"again in {pause:.0f} s: {error}", file=sys.stderr, flush=True)  # noqa: T201
+            return
+        self._store_failures = 0
+        if store.endpoint != before:  # somebody took its port meanwhile
+            self._stop_children()
+            self._plan()
 
     def _start_children(self, prefixes: tuple[str, ...] = ("",)) -> None:
         now = time.monotonic()
