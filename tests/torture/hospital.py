@@ -36,7 +36,9 @@ SETTINGS = {
 class TorturedEdge(Child):
     """``maypacs-edge run`` on a spool that may be a disk of its own."""
 
-    def __init__(self, folder: Path, proxy: Proxy, code: str, spool: Path, settings: dict[str, str]) -> None:
+    def __init__(
+        self, folder: Path, proxy: Proxy, code: str, spool: Path, settings: dict[str, str], devices: str
+    ) -> None:
         self.folder, self.spool, self.port = folder, spool, free_port()
         self.config = folder / "edge.toml"
         folder.mkdir(parents=True)
@@ -44,6 +46,8 @@ class TorturedEdge(Child):
         command += ["--config", str(self.config), "--aet", AET, "--port", str(self.port)]
         subprocess.run(command, check=True, cwd=ROOT, capture_output=True, timeout=60)
         self.set({**SETTINGS, **settings, "spool": f'"{spool}"'})
+        with self.config.open("a") as config:
+            config.write(devices)
         super().__init__([BIN / "maypacs-edge", "run", "--config", self.config], log=folder / "edge.log")
         self.env["PYTHONFAULTHANDLER"] = "1"
         self.gate = threading.Lock()

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pydicom
+from pydicom.uid import CTImageStorage
 from tests.conftest import sample_files
 from tests.support.stub_edge import write_ct
 
@@ -23,6 +24,9 @@ class Item:
     """One file to send. ``digest``: SHA-256 of its data set, as it travels."""
 
     path: Path
+    sop_class: str
+    sop: str
+    """SOP Instance UID, both as the File Meta Information has them."""
     digest: str
     plain: bool
     """Whether dcmtk sends its data set as it is in the file: those that we wrote, in Explicit VR Little Endian."""
@@ -53,7 +57,7 @@ def samples() -> Iterator[Item]:
             continue
         uids = (sop_class, syntax, sop)
         if sop_class not in _NOT_STORED and all(_UID.fullmatch(uid) and len(uid) <= 64 for uid in uids):
-            yield Item(path, digest_of(data), plain=False)
+            yield Item(path, sop_class, sop, digest_of(data), plain=False)
 
 
 def synthetic(folder: Path, count: int, dice: random.Random) -> Iterator[Item]:
@@ -71,13 +75,13 @@ def synthetic(folder: Path, count: int, dice: random.Random) -> Iterator[Item]:
             its = size if chance > 0.004 else 5 * 2**20 if chance > 0.001 else 68 * 2**20
             fill = dice.randrange(200)
             path = folder / f"{made:05}.dcm"
-            yield _item(write_ct(path, study=study, series=series, sop=sop, number=number, size=its, fill=fill))
+            write_ct(path, study=study, series=series, sop=sop, number=number, size=its, fill=fill)
+            yield _item(path, sop)
             made += 1
             if dice.random() < 0.02:
                 other = folder / f"{made:05}-other.dcm"
-                yield _item(
-                    write_ct(other, study=study, series=series, sop=sop, number=number, size=its, fill=fill + 1)
-                )
+                write_ct(other, study=study, series=series, sop=sop, number=number, size=its, fill=fill + 1)
+                yield _item(other, sop)
 
 
 def folder_to_import(folder: Path, count: int, dice: random.Random) -> list[Item]:
@@ -85,13 +89,14 @@ def folder_to_import(folder: Path, count: int, dice: random.Random) -> list[Item
     root, items = dice.getrandbits(60), []
     for number in range(count):
         series = f"2.25.{root}.{number // 20}"
+        sop = f"{series}.{number}"
         path = folder / str(number // 20) / f"{number:04}.dcm"
-        items.append(_item(write_ct(path, study=f"{series}.1", series=series, sop=f"{series}.{number}", number=number)))
+        items.append(_item(write_ct(path, study=f"{series}.1", series=series, sop=sop, number=number), sop))
     return items
 
 
-def _item(path: Path) -> Item:
-    return Item(path, digest_of(path.read_bytes()), plain=True)
+def _item(path: Path, sop: str) -> Item:
+    return Item(path, str(CTImageStorage), sop, digest_of(path.read_bytes()), plain=True)
 
 
 def all_of(folder: Path, count: int, dice: random.Random) -> list[Item]:

@@ -9,21 +9,28 @@ import subprocess
 import tempfile
 import threading
 import time
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterable
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from tests.support.processes import BIN, ROOT, Node, wait_until
 from tests.torture import hospital, material
-from tests.torture.cloud import Cloud
+from tests.torture.cloud import Cloud, CloudState
+from tests.torture.commitments import Commitments
 from tests.torture.hospital import TorturedEdge, disk, processes_of, start
+from tests.torture.material import Item
 from tests.torture.proxy import Proxy, Weather
+from tests.torture.reader import DEVICE, Reader
 from tests.torture.senders import Answers, Import, Sender
 from tests.torture.storm import Storm
 from tests.torture.verdict import Verdict, judge
 
 #: Files, sockets and threads that may come and go with work under way: connections that are kept, a thread an upload.
 _SLACK = 8
+SENDERS = ("raw", "raw 2", "storescu", "dcmsend")
+"""The ways of the modalities; each has the AE title of that name."""
 
 
 @dataclass
@@ -35,6 +42,11 @@ class Outcome:
     happened: dict[str, int] = field(default_factory=dict)
     calm_after: float = 0.0
     """Seconds from the senders' end until the edge's spool and the inbox were empty."""
+    commitments: Counter[str] = field(default_factory=Counter)
+    """How many images were reported, by outcome."""
+    requests: int = 0
+    reads: tuple[int, int] = (0, 0)
+    """Retrieves, and images that came by them."""
 
     @property
     def faults(self) -> list[str]:
@@ -49,6 +61,8 @@ class Outcome:
             f" {a.broken}; statuses {statuses}",
             f"  in the cloud: identical {v.identical}, equal {v.equal}, conflicts {v.conflicts},"
             f" quarantined {v.quarantined}; not taken {dict(v.not_taken)}",
+            f"  storage commitments: {self.requests} requests; images {dict(self.commitments)};"
+            f" {self.reads[0]} retrieves brought {self.reads[1]} images",
             f"  storm: {self.happened}; calm after {self.calm_after:.0f} s",
         ]
         return "\n".join([*lines, *(f"  FAULT {fault}" for fault in self.faults)])
@@ -63,25 +77,41 @@ def torture(seed: int, *, seconds: float, instances: int, folder: Path, say: Cal
     items = material.all_of(folder / "images", instances, dice)
     imported = material.folder_to_import(folder / "to-import", max(instances // 12, 1), dice)
     say(f"seed {seed}: {len(items)} images, {sum(not i.plain for i in items)} of them samples")
-    with disk(folder / "disk") as own_disk, Node(folder / "node") as node:
+    with ExitStack() as stack:
+        own_disk = stack.enter_context(disk(folder / "disk"))
+        node = stack.enter_context(Node(folder / "node"))
+        commitments = {name: Commitments(name.upper().replace(" ", "")) for name in SENDERS}
+        for each in commitments.values():
+            stack.enter_context(each.scu)
+            each.scu.listen()
         key = node.archive()
         proxy = Proxy(node.port, seed)
         cloud = Cloud(node, "hosp1", key)
         code = node.maypacs("edge", "code", "--archive", "hosp1")
         # Without a disk of its own it is the allowance that is used up now and then.
         settings = {"in_parts_above_mib": str(dice.choice((1, 64)))} | ({} if own_disk else {"max_mib": "96"})
-        edge = TorturedEdge(folder / "edge", proxy, code, folder / "disk" / "spool", settings)
+        devices = "".join(each.scu.device for each in commitments.values()) + DEVICE
+        edge = TorturedEdge(folder / "edge", proxy, code, folder / "disk" / "spool", settings, devices)
         try:
             edge.run()
             time.sleep(1)
             before = (len(edge.descriptors()), edge.threads())
             storm = Storm(node, edge, proxy, dice, own_disk=own_disk, say=say)
-            _weather(outcome, items, imported, edge, storm, dice, seconds)
+            everything, over = [*items, *imported], threading.Event()
+            own_dice = random.Random(dice.getrandbits(32))
+            reader = Reader(everything, outcome.answers, (edge.port, hospital.AET), folder / "read", over, own_dice)
+            reader.start()
+            _weather(outcome, items, imported, edge, storm, dice, seconds, over, commitments)
             outcome.happened = dict(storm.happened)
+            reader.join()
             _calm(outcome, edge, proxy, cloud)
+            for each in commitments.values():
+                each.await_reports(120)
             _leaks(outcome, edge, before)
             state = cloud.state()
-            outcome.verdict = _with(outcome.verdict, judge([*items, *imported], outcome.answers, state))
+            outcome.verdict = _with(outcome.verdict, judge(everything, outcome.answers, state))
+            _committed(outcome, everything, commitments.values(), state)
+            _read(outcome, reader, state)
             _edge_is_clean(outcome, edge)
             _reindex(outcome, node, cloud)
         finally:
@@ -100,24 +130,21 @@ def _with(first: Verdict, second: Verdict) -> Verdict:
 
 def _weather(
     outcome: Outcome,
-    items: list[material.Item],
-    imported: list[material.Item],
+    items: list[Item],
+    imported: list[Item],
     edge: TorturedEdge,
     storm: Storm,
     dice: random.Random,
     seconds: float,
+    over: threading.Event,
+    commitments: dict[str, Commitments],
 ) -> None:
-    """Senders and storm at once, until all the senders have sent all they have."""
-    over = threading.Event()
+    """Senders and storm at once, until all the senders have sent all they have. Sets ``over`` when the storm is."""
     plain = [item for item in items if item.plain]
     some = min(len(plain), len(items) // 6)
     # What one sends others send, too: duplicates, at once and later.
-    shares = {
-        "raw": items[: len(items) * 2 // 3],
-        "raw 2": items[len(items) // 2 :],
-        "storescu": dice.sample(plain, some),
-        "dcmsend": dice.sample(plain, some),
-    }
+    whose = (items[: len(items) * 2 // 3], items[len(items) // 2 :], dice.sample(plain, some), dice.sample(plain, some))
+    shares = dict(zip(SENDERS, whose, strict=True))
     folder = imported[0].path.parents[1]
     senders: list[Sender | Import] = [
         Import(lambda: edge.start_import(folder), imported, outcome.answers, over, random.Random(dice.getrandbits(32)))
@@ -127,6 +154,7 @@ def _weather(
             name.partition(" ")[0],
             share,
             outcome.answers,
+            commitments[name],
             lambda: (edge.port, hospital.AET),
             over,
             random.Random(dice.getrandbits(32)),
@@ -153,6 +181,21 @@ def _calm(outcome: Outcome, edge: TorturedEdge, proxy: Proxy, cloud: Cloud) -> N
     wait_until(lambda: not edge.waiting(), seconds=300, what="an empty spool")
     wait_until(lambda: not cloud.inbox(), seconds=120, what="an empty inbox")
     outcome.calm_after = time.monotonic() - began
+
+
+def _committed(outcome: Outcome, items: list[Item], commitments: Iterable[Commitments], state: CloudState) -> None:
+    for each in commitments:
+        outcome.faults.extend(each.judge(items, state))
+        outcome.requests += len(each.asked)
+        outcome.commitments.update(each.outcomes)
+
+
+def _read(outcome: Outcome, reader: Reader, state: CloudState) -> None:
+    if reader.error is not None:
+        raise reader.error
+    reader.check(state)
+    outcome.faults.extend(reader.faults)
+    outcome.reads = (reader.retrieves, reader.images)
 
 
 def _leaks(outcome: Outcome, edge: TorturedEdge, before: tuple[int, int]) -> None:

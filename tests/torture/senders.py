@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 
 from tests.support import raw_scu
 from tests.support.processes import QUICK_TCP
+from tests.torture.commitments import Commitments
 from tests.torture.material import Item
 
 #: Both of dcmtk's tools print each answer so with --debug.
@@ -48,17 +49,18 @@ class Answers:
                     self.refused[item] = status
 
 
-def by_raw_scu(port: int, called: str, items: Sequence[Item]) -> dict[Item, int]:
+def by_raw_scu(port: int, called: str, calling: str, items: Sequence[Item]) -> dict[Item, int]:
     by_path = {item.path: item for item in items}
-    return {by_path[path]: status for path, status in raw_scu.send(port, by_path, called=called).items()}
+    sent = raw_scu.send(port, by_path, called=called, calling=calling)
+    return {by_path[path]: status for path, status in sent.items()}
 
 
-def by_dcmtk(tool: str) -> Callable[[int, str, Sequence[Item]], dict[Item, int]]:
-    def send(port: int, called: str, items: Sequence[Item]) -> dict[Item, int]:
+def by_dcmtk(tool: str) -> Callable[[int, str, str, Sequence[Item]], dict[Item, int]]:
+    def send(port: int, called: str, calling: str, items: Sequence[Item]) -> dict[Item, int]:
         # Two files under one UID could not be told apart in its answers.
-        by_uid = {uid_of(item): item for item in items}
-        command = [tool, "--debug", "-aec", called, "-to", "10", "-ta", "30", "-td", "30", "127.0.0.1", str(port)]
-        command += [str(item.path) for item in by_uid.values()]
+        by_uid = {item.sop: item for item in items}
+        command = [tool, "--debug", "-aet", calling, "-aec", called, "-to", "10", "-ta", "30", "-td", "30"]
+        command += ["127.0.0.1", str(port), *(str(item.path) for item in by_uid.values())]
         try:
             done = subprocess.run(command, env=QUICK_TCP, capture_output=True, text=True, timeout=180)
             text = done.stderr + done.stdout
@@ -70,25 +72,20 @@ def by_dcmtk(tool: str) -> Callable[[int, str, Sequence[Item]], dict[Item, int]]
     return send
 
 
-def uid_of(item: Item) -> str:
-    with item.path.open("rb") as file:
-        data = file.read(2048)
-    at = data.index(b"\2\0\3\0UI") + 6
-    length = int.from_bytes(data[at : at + 2], "little")
-    return data[at + 2 : at + 2 + length].rstrip(b"\0 ").decode()
-
-
 WAYS = {"raw": by_raw_scu, "storescu": by_dcmtk("storescu"), "dcmsend": by_dcmtk("dcmsend")}
 
 
 class Sender(threading.Thread):
-    """One modality. It sends until all its items were taken and the storm is over; what was taken it may send again."""
+    """One modality. It sends until all its items were taken and the storm is over; what was taken it may send again.
+    Now and then, and in the end, it asks for storage commitment of what it got success for.
+    """
 
     def __init__(
         self,
         way: str,
         items: Iterable[Item],
         answers: Answers,
+        commitments: Commitments,
         where: Callable[[], tuple[int, str]],
         storm_over: threading.Event,
         dice: random.Random,
@@ -97,12 +94,14 @@ class Sender(threading.Thread):
         super().__init__(name=f"{way} sender", daemon=True)
         self._way, self._items, self._answers, self._where = way, list(items), answers, where
         self._storm_over, self._dice, self._pace = storm_over, dice, pace
+        self._commitments = commitments
         self.over = threading.Event()
         self.error: Exception | None = None
 
     def run(self) -> None:
         try:
             self._send()
+            self._have_all_committed()
         except Exception as error:
             self.error = error
         finally:
@@ -116,8 +115,10 @@ class Sender(threading.Thread):
             if pending and dice.random() < 0.2:
                 batch += dice.sample(self._items, min(5, len(self._items)))
             batch = list(dict.fromkeys(batch))
-            statuses = WAYS[self._way](*self._where(), batch)
+            statuses = WAYS[self._way](*self._where(), self._commitments.title, batch)
             self._answers.note(batch, statuses)
+            if (taken := self._taken(statuses)) and dice.random() < 0.3:
+                self._commitments.ask(self._where()[0], taken)
             tries.update(statuses.keys())
             # What is refused time and again in fair weather has its reason, which the verdict looks at.
             pending = [
@@ -127,6 +128,18 @@ class Sender(threading.Thread):
                 time.sleep(0.05)
             else:
                 self._storm_over.wait(dice.uniform(0, 2 * self._pace * len(batch)))
+
+    def _taken(self, statuses: dict[Item, int]) -> list[Item]:
+        """What may be asked for; what was sent, and not answered, may have been taken all the same."""
+        taken = [item for item, status in statuses.items() if status == 0]
+        self._commitments.sent.update(taken)
+        return taken
+
+    def _have_all_committed(self) -> None:
+        deadline = time.monotonic() + 120
+        while (mine := self._commitments.sent) and not self._commitments.ask(self._where()[0], mine):
+            assert time.monotonic() < deadline, "no storage commitment is taken on"
+            time.sleep(1)
 
 
 class Import(threading.Thread):
