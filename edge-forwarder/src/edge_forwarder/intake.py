@@ -15,10 +15,12 @@ from __future__ import annotations
 import contextlib
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
+from stat import S_ISREG
 from typing import Final
 
+from edge_forwarder import naming
 from edge_forwarder.chore import Chore
 from edge_forwarder.config import MIB, Config
 from edge_forwarder.errors import EdgeError
@@ -52,6 +54,7 @@ class Handover(Spool):
             min_free_bytes=2 * config.spool.min_free_mib * MIB,
             max_bytes=config.spool.max_mib * MIB,
         )
+        self.max_instance_bytes = config.spool.max_instance_mib * MIB
         self._truth = self.received
         self.lock_name = f"{FOLDER}/{command}.lock"
         self.incoming, self.received = self.folder / FOLDER / f"{command}.writing", self.folder / FOLDER
@@ -102,6 +105,8 @@ class Intake:
         self._stored, self._ended, self._hurry = stored, ended, hurry
         self._taken_at: float | None = None
         """When the last file was taken; None when that is long ago."""
+        self.not_taken = 0
+        """How many files could not be taken when it last looked."""
         self.folder = spool.folder / FOLDER
         # The disk, the ledger: what was handed over stays, and is looked at again.
         complaint = "what was handed over cannot be taken"
@@ -128,8 +133,8 @@ class Intake:
             self._hurry()
         files = [name for name in names if name.endswith(".dcm")]
         # What was set aside before (`retry`) waits again; said before the file is where it could be uploaded from.
-        self._ledger.spooled_again(list(self._ledger.states(files)))
-        taken = [self._take(name) for name in files]
+        self._ledger.spooled_again(list(self._ledger.states([name for name in files if naming.is_ours(name)])))
+        taken, failed = self._take_each(files)
         if taken:
             # The renames are durable before the keeper acts on them.
             self._spool.sync_received()
@@ -140,14 +145,40 @@ class Intake:
         elif self._taken_at is not None and time.monotonic() > self._taken_at + _QUIET_SECONDS:
             self._ended(ASSOCIATION)
             self._taken_at = None
+        self.not_taken = len(failed)
+        if failed:
+            raise EdgeError(f"{len(failed)} files; the first: {failed[0]}")
         return len(taken)
 
-    def _take(self, name: str) -> SpooledFile:
+    def _take_each(self, names: Iterable[str]) -> tuple[list[SpooledFile], list[str]]:
+        """Those that were taken, and why others could not be: one is no obstacle to the next."""
+        taken: list[SpooledFile] = []
+        failed: list[str] = []
+        for name in names:
+            try:
+                if (file := self._take(name)) is not None:
+                    taken.append(file)
+            except FileNotFoundError:  # somebody took it back
+                continue
+            except OSError as error:
+                failed.append(error.strerror or type(error).__name__)
+            except EdgeError as error:
+                failed.append(str(error))
+        return taken, failed
+
+    def _take(self, name: str) -> SpooledFile | None:
+        """None: no file, or one that was put there by hand and may not be whole yet."""
         source = self.folder / name
+        stat = source.stat()
+        if not S_ISREG(stat.st_mode):
+            return None
+        if not naming.is_ours(name):
+            if not naming.is_settled(stat):
+                return None
+            name = naming.new(naming.BY_HAND)
         target = self._spool.path(name)
         if target.exists():
             raise EdgeError("a file of that name is in the spool already")
-        size = source.stat().st_size
         source.rename(target)
-        self._spool.account(size)
-        return SpooledFile(name, size)
+        self._spool.account(stat.st_size)
+        return SpooledFile(name, stat.st_size)

@@ -7,8 +7,8 @@ spool's files tell the next one everything.
 from __future__ import annotations
 
 import contextlib
-import filecmp
 import queue
+import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterable
@@ -18,6 +18,7 @@ from typing import Final
 
 from ulid import ULID
 
+from edge_forwarder.duplicate import duplicate_of
 from edge_forwarder.errors import UnreadableError
 from edge_forwarder.journal import Journal, PackState
 from edge_forwarder.ledger import Ledger
@@ -25,11 +26,14 @@ from edge_forwarder.logs import Log
 from edge_forwarder.peek import Identity, identify
 from edge_forwarder.planner import ClosedPack, Limits, Planner, Received
 from edge_forwarder.spool import Spool, SpooledFile
+from edge_forwarder.strays import Strays
 
 #: So many events share one journal transaction at most.
 _BATCH: Final = 256
 #: After the journal could not be written, it is tried again so much later (seconds).
 _RETRY_SECONDS: Final = 2.0
+#: When nothing could be taken in for so long (seconds), somebody should know.
+_BEHIND_SECONDS: Final = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +70,9 @@ class Keeper:
         self._thread = threading.Thread(target=self._run, name="keeper", daemon=True)
         self._behind_since: float | None = None
         """When the journal could not be written; None while all is well."""
+        self._failing_since: float | None = None
+        """When that began."""
+        self._strays = Strays(spool, journal, log)
         self._to_submit: list[str] = []
         self._duplicates: list[str] = []
         """Files to delete once it is written down whose equals they are."""
@@ -81,6 +88,14 @@ class Keeper:
     @property
     def is_alive(self) -> bool:
         return self._thread.is_alive()
+
+    @property
+    def not_taken(self) -> int:
+        """How many files of the spool are not in the journal, though it is time. Raises OSError, sqlite3.Error."""
+        since = self._failing_since
+        if since is None or time.monotonic() - since < _BEHIND_SECONDS:
+            return self._strays.unread
+        return max(1, self._strays.not_taken())
 
     def start(self) -> None:
         self._thread.start()
@@ -112,6 +127,8 @@ class Keeper:
             batch = [event for event in events if not isinstance(event, _Barrier)]
             if self._behind_since is None:
                 self._guard(partial(self._work, batch))
+                if time.monotonic() >= self._strays.due:
+                    self._take_strays()
             elif time.monotonic() >= self._behind_since + _RETRY_SECONDS:
                 # What the events told of is on the disk, and found there.
                 self._recover()
@@ -128,20 +145,36 @@ class Keeper:
             with self._journal.transaction(), ledger:
                 work()
         except Exception as error:
-            self._behind_since = time.monotonic()
+            self._is_behind()
             self._to_submit.clear()
             self._duplicates.clear()
             self._log.error("the keeper could not do its work", why=f"{type(error).__name__}: {error}")
         for name in self._duplicates:
-            self._spool.remove(name)
+            self._remove(name)
         self._duplicates.clear()
         for pack in self._to_submit:
             self._submit(pack)
         self._to_submit.clear()
 
+    def _is_behind(self) -> None:
+        self._behind_since = time.monotonic()
+        if self._failing_since is None:
+            self._failing_since = self._behind_since
+
+    def _remove(self, name: str) -> bool:
+        try:
+            self._spool.remove(name)
+        except OSError as error:  # it will be found again
+            self._log.error("a file of the spool cannot be deleted", why=error.strerror or type(error).__name__)
+            return False
+        return True
+
     def _next_events(self) -> tuple[list[_Stored | _Ended | _Barrier], bool]:
-        due = self._planner.next_due() if self._behind_since is None else self._behind_since + _RETRY_SECONDS
-        timeout = None if due is None else max(0.0, due - time.monotonic())
+        if self._behind_since is not None:
+            due = self._behind_since + _RETRY_SECONDS
+        else:
+            due = min(self._planner.next_due() or self._strays.due, self._strays.due)
+        timeout = max(0.0, due - time.monotonic())
         batch: list[_Stored | _Ended | _Barrier] = []
         try:
             event = self._events.get(timeout=timeout)
@@ -162,7 +195,7 @@ class Keeper:
         try:
             found = tuple(self._spool.files())
         except OSError as error:
-            self._behind_since = time.monotonic()
+            self._is_behind()
             self._log.error("the spool cannot be listed", why=type(error).__name__)
             return
         self._guard(partial(self._recover_journal, {file.name for file in found}))
@@ -170,16 +203,27 @@ class Keeper:
             self._guard(partial(self._recover_files, found[at : at + _BATCH]))
         # Whoever sent these is gone: nothing more is coming that would be worth waiting for.
         self._guard(lambda: self._settle(self._planner.close_all()))
+        if self._behind_since is None:
+            self._failing_since = None
+        self._strays.due = time.monotonic()
         if found:
             self._log.info("took up what the spool held", instances=len(found))
+
+    def _take_strays(self) -> None:
+        try:
+            strays = self._strays.look()
+        except (OSError, sqlite3.Error) as error:
+            self._log.error("the spool cannot be looked through", why=f"{type(error).__name__}: {error}")
+            return
+        for at in range(0, len(strays), _BATCH):
+            self._guard(partial(self._recover_files, strays[at : at + _BATCH]))
 
     def _recover_journal(self, here: set[str]) -> None:
         """Finish the deletions that an earlier process began, and pack what it had received but not packed."""
         journal = self._journal
         for pack in journal.packs(PackState.INDEXED):
-            for member in journal.members(pack.id):
-                self._spool.remove(member.name)
-            journal.forget_pack(pack.id)
+            if all(self._remove(member.name) for member in journal.members(pack.id)):
+                journal.forget_pack(pack.id)
         waiting = journal.waiting_for_pack()
         gone = [row.name for row in waiting if row.name not in here]
         journal.forget_instances(gone)
@@ -224,10 +268,14 @@ class Keeper:
             # Taken up by a scan meanwhile, uploaded and deleted; or somebody took it away.
             self._log.warning("a file is not in the spool any more", files=1)
             return
+        except OSError as error:
+            self._strays.note(file.name, error)
+            return
+        self._strays.taken(file.name)
         journal.count("received")
         journal.count("received_bytes", file.size)
         journal.set_fact("last_received_at", file.received_at)
-        other = self._duplicate_of(file, identity) if identity is not None else None
+        other = duplicate_of(self._spool, journal, file, identity) if identity is not None else None
         if identity is not None and self._ledger is not None:
             self._ledger.add(file.name, file.calling_ae_title, identity, other)
         if other is not None:
@@ -243,18 +291,6 @@ class Keeper:
             self.noticed(file.calling_ae_title, identity.modality or "")
             received = Received(file.name, file.size, identity, event.association, stat)
             self._settle(self._planner.add(received, time.monotonic()))
-
-    def _duplicate_of(self, file: SpooledFile, identity: Identity) -> str | None:
-        """The file with the very same bytes that waits in the spool already: one of them is enough."""
-        path = self._spool.path(file.name)
-        for other in self._journal.same_sop(identity):
-            if other.size == file.size and other.name != file.name:
-                try:
-                    if filecmp.cmp(path, self._spool.path(other.name), shallow=False):
-                        return other.name
-                except OSError:
-                    continue
-        return None
 
     def _settle(self, closed: Iterable[ClosedPack]) -> None:
         for pack in closed:

@@ -87,6 +87,8 @@ def _identity(values: dict[int, bytes], head: bytes, syntax: str) -> Identity:
         number = int(values.get(_INSTANCE_NUMBER, b"").strip(b" \0") or b"0")
     except ValueError:
         number = 0
+    if abs(number) >= 2**31:  # no IS (PS3.5 6.2); and no database takes any number
+        number = 0
     return Identity(
         study_instance_uid=uid(_STUDY, "StudyInstanceUID"),
         series_instance_uid=uid(_SERIES, "SeriesInstanceUID"),

@@ -205,6 +205,7 @@ class Service:
             line=line,
             sightings=sightings,
             associations=lambda: listener.open_count if listener is not None else 0,
+            not_taken=lambda: self.keeper.not_taken + self.intake.not_taken,
         )
         return Monitor(parts, keys, self._peer, self._log)
 

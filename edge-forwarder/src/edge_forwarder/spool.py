@@ -22,10 +22,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
-from urllib.parse import quote, unquote
 
-from ulid import ULID
-
+from edge_forwarder import naming
 from edge_forwarder.errors import ConfigError, SpoolError, SpoolFullError
 
 #: While one instance is written, the disk is looked at again after so many bytes.
@@ -44,7 +42,7 @@ class SpooledFile:
 
     @property
     def calling_ae_title(self) -> str:
-        return unquote(self.name.removesuffix(".dcm").partition("~")[2])
+        return naming.sender(self.name)
 
     @property
     def is_import(self) -> bool:
@@ -52,9 +50,9 @@ class SpooledFile:
         return len(self.calling_ae_title) > 16
 
     @property
-    def received_at(self) -> float:
-        """Seconds since the epoch, by the clock of this machine when it began to arrive."""
-        return ULID.from_str(self.name[:26]).timestamp
+    def received_at(self) -> float | None:
+        """Seconds since the epoch, by the clock of this machine when it began to arrive; None: not by its name."""
+        return naming.received_at(self.name)
 
 
 def free_bytes(folder: Path) -> int:
@@ -133,11 +131,13 @@ class Spool:
     def files(self) -> Iterator[SpooledFile]:
         """Every acknowledged instance that is still here, oldest first."""
         for entry in sorted(os.scandir(self.received), key=lambda e: e.name):
-            if entry.name.endswith(".dcm") and entry.is_file():
+            if naming.is_ours(entry.name) and entry.is_file():
                 try:
                     size = entry.stat().st_size
                 except FileNotFoundError:  # moved on meanwhile (`handed/`), or taken by hand
                     continue
+                except OSError:  # who reads it will see why
+                    size = 0
                 yield SpooledFile(entry.name, size)
 
     def path(self, name: str) -> Path:
@@ -146,7 +146,7 @@ class Spool:
     def begin(self, calling_ae_title: str) -> SpoolWriter:
         """Start one instance. Raises SpoolFullError *before* the disk is full, SpoolError."""
         self.check_room(0)
-        return SpoolWriter(self, f"{ULID()}~{quote(calling_ae_title, safe='')}.dcm")
+        return SpoolWriter(self, naming.new(calling_ae_title))
 
     def check_room(self, more: int) -> None:
         if self._free(self.folder) - more < self._min_free:

@@ -6,6 +6,7 @@ import contextlib
 import json
 import sqlite3
 import time
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
@@ -58,7 +59,7 @@ def collect(config: Config, now: float | None = None) -> dict[str, Any]:
         "waiting": {
             "instances": len(on_disk),
             "bytes": held,
-            "oldest_age": round(now - on_disk[0].received_at, 1) if on_disk else None,
+            "oldest_age": _oldest_age(on_disk, now),
         },
         "failing": [{"pack": row.id, "attempts": row.attempts, "error": row.error} for row in failing[:_SHOWN]],
         "attention": _attention(folder / "attention"),
@@ -143,6 +144,12 @@ def _files(received: Path) -> list[SpooledFile]:
     return files
 
 
+def _oldest_age(files: Iterable[SpooledFile], now: float) -> float | None:
+    """None when no name of them tells a time."""
+    times = [at for file in files if (at := file.received_at) is not None]
+    return round(now - min(times), 1) if times else None
+
+
 def _packing(facts: dict[str, Any]) -> dict[str, dict[str, int]]:
     """By modality: packs since the journal began, and what was in them."""
     return {
@@ -159,7 +166,7 @@ def _packing(facts: dict[str, Any]) -> dict[str, dict[str, int]]:
 def _queue(queue: Queue | None, now: float) -> dict[str, Any]:
     if queue is None:
         return {"instances": 0, "bytes": 0, "packs": 0, "oldest_age": None}
-    age = round(now - SpooledFile(queue.oldest, 0).received_at, 1) if queue.oldest else None
+    age = _oldest_age([SpooledFile(queue.oldest, 0)] if queue.oldest else [], now)
     return {"instances": queue.instances, "bytes": queue.bytes, "packs": queue.packs, "oldest_age": age}
 
 

@@ -8,6 +8,7 @@ export const CODES = [
   'disk_low',
   'cloud_away',
   'uploads_late',
+  'not_taken',
   'failing',
   'attention',
   'commitments_untold',

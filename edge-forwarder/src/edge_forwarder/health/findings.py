@@ -53,6 +53,8 @@ WORDS: Final[Mapping[str, str]] = {
     " cloud's storage, which may be another host than its console",
     "uploads_late": "the oldest image has waited for {value}. Check the uplink's speed, and that nothing on the way"
     " holds uploads back",
+    "not_taken": "{value} images cannot be read, or cannot be written down as received: they wait and do not go up."
+    " Check the disk, and whom the files in the spool belong to; the log says why",
     "failing": "{value} uploads fail again and again: maypacs-edge status says why",
     "attention": "{value} uploads need a person: see the folder attention/ and maypacs-edge status",
     "commitments_untold": "{value} storage commitments were reported to nobody: the device takes no report",
@@ -100,6 +102,8 @@ def _edge(vitals: Mapping[str, Any], limits: Limits, now: float) -> Iterator[Fin
     # Whatever the uplink is said to be: a host that answers is not one that takes images.
     if (age := vitals.get("oldest_seconds") or 0.0) >= _WAITS[0]:
         yield Finding("uploads_late", _level(age, _WAITS), age)
+    if vitals["not_taken"]:
+        yield Finding("not_taken", "red", vitals["not_taken"])
     # In an outage of moments everything that is tried fails.
     if vitals["failing"] and (uplink not in ("away", "busy") or max(age, since) >= _AWAY[0]):
         yield Finding("failing", "amber", vitals["failing"])
@@ -140,7 +144,7 @@ def _amount(code: str, value: float) -> str:
         return f"{value:.0f} %"
     if code == "certificate_ends":
         return f"{value:.0f} days"
-    if code in ("key_refused", "failing", "attention", "commitments_untold"):
+    if code in ("key_refused", "not_taken", "failing", "attention", "commitments_untold"):
         return f"{value:.0f}"
     for unit, size in (("days", _DAY), ("hours", _HOUR), ("minutes", _MINUTE)):
         if value >= 2 * size:

@@ -30,7 +30,7 @@ _SECONDS: Final = 60.0
 _BOUNDS: Final = (1.0, 3600.0)
 _PATIENCE: Final = 10.0
 #: What is for local use: the console has no use for it.
-_LOCAL: Final = ("at", "uplink_since", "refusing", "has_certificate", "commitments_untold")
+_LOCAL: Final = ("at", "uplink_since", "refusing", "has_certificate", "commitments_untold", "not_taken")
 
 
 def patient(config: CloudConfig) -> CloudConfig:

@@ -20,6 +20,7 @@ _FAMILIES: Final = (
     ("failed_uploads_total", "counter", "failed_uploads_total", "Uploads that failed; each is tried again."),
     ("missing_files_total", "counter", "missing_total", "Files that somebody took out of the spool."),
     ("refusing", "gauge", "refusing", "1 while new images are refused for want of room."),
+    ("not_taken_files", "gauge", "not_taken", "Files of the spool that cannot be read or written down as received."),
     ("attention", "gauge", "attention", "Uploads that need a person."),
     ("failing_uploads", "gauge", "failing", "Uploads that failed several times."),
     ("associations", "gauge", "associations", "Open associations."),

@@ -35,6 +35,8 @@ class Parts:
     line: Line
     sightings: Sightings
     associations: Callable[[], int]
+    not_taken: Callable[[], int]
+    """How many files wait that the keeper could not take in. Raises OSError, sqlite3.Error."""
 
 
 class Vitals:
@@ -56,7 +58,8 @@ class Vitals:
         """
         parts, now = self._parts, time.time()
         config, facts, queues = parts.config(), parts.journal.facts(), parts.journal.queues()
-        oldest = min((queue.oldest for queue in queues.values() if queue.oldest), default=None)
+        times = (SpooledFile(queue.oldest, 0).received_at for queue in queues.values() if queue.oldest)
+        oldest = min((at for at in times if at is not None), default=None)
         uplink, uplink_since = parts.line.uplink
         host = self._host.look()
         commitments = parts.ledger.commitment_counts()
@@ -68,7 +71,8 @@ class Vitals:
             **asdict(host),
             "waiting": sum(queue.instances for queue in queues.values()),
             "waiting_bytes": sum(queue.bytes for queue in queues.values()),
-            "oldest_seconds": max(0.0, round(now - SpooledFile(oldest, 0).received_at, 1)) if oldest else None,
+            "oldest_seconds": None if oldest is None else max(0.0, round(now - oldest, 1)),
+            "not_taken": parts.not_taken(),
             **self._rates(facts.get("received", 0), facts.get("uploaded_bytes", 0)),
             "received_at": facts.get("last_received_at"),
             "uploaded_at": facts.get("last_upload_at"),

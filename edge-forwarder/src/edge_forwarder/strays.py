@@ -1,0 +1,71 @@
+"""Files of the spool that no event tells of: what a person put there, and what could not be read when it came.
+
+A file that cannot be read holds up nobody: it is counted, said, and tried again.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from typing import Final
+
+from edge_forwarder import naming
+from edge_forwarder.journal import Journal
+from edge_forwarder.logs import Log
+from edge_forwarder.spool import Spool, SpooledFile
+
+#: The spool is looked through so often (seconds).
+_LOOK_SECONDS: Final = 60.0
+
+
+class Strays:
+    def __init__(self, spool: Spool, journal: Journal, log: Log) -> None:
+        self._spool, self._journal, self._log = spool, journal, log
+        self.due = 0.0
+        """When to look next, by the clock of `time.monotonic`."""
+        self._unread: set[str] = set()
+
+    @property
+    def unread(self) -> int:
+        """How many files could not be read."""
+        return len(self._unread)
+
+    def look(self) -> list[SpooledFile]:
+        """What is in ``received/``, has settled and is not in the journal, oldest first. What was put there by hand
+        gets a name of ours. Raises OSError, sqlite3.Error.
+        """
+        self.due = time.monotonic() + _LOOK_SECONDS
+        known, found = self._journal.names(), []
+        with os.scandir(self._spool.received) as entries:
+            strangers = [e for e in entries if e.name not in known and e.name.endswith(".dcm") and e.is_file()]
+        self._unread &= {entry.name for entry in strangers}
+        for entry in strangers:
+            try:
+                if naming.is_settled(stat := entry.stat()):
+                    name = entry.name if naming.is_ours(entry.name) else self._adopt(entry.name, stat.st_size)
+                    found.append(SpooledFile(name, stat.st_size))
+            except FileNotFoundError:
+                continue
+            except OSError as error:
+                self.note(entry.name, error)
+        return sorted(found, key=lambda file: file.name)
+
+    def not_taken(self) -> int:
+        """How many of its files the journal does not name. Raises OSError, sqlite3.Error."""
+        return len({file.name for file in self._spool.files()} - self._journal.names())
+
+    def note(self, name: str, error: OSError) -> None:
+        """A file that cannot be read."""
+        if name not in self._unread:
+            self._log.error("a file of the spool cannot be read: it waits", why=error.strerror or type(error).__name__)
+        self._unread.add(name)
+
+    def taken(self, name: str) -> None:
+        self._unread.discard(name)
+
+    def _adopt(self, stranger: str, size: int) -> str:
+        name = naming.new(naming.BY_HAND)
+        self._spool.path(stranger).rename(self._spool.path(name))
+        self._spool.sync_received()
+        self._spool.account(size)
+        return name
