@@ -28,6 +28,7 @@ if have storescu dcmtk "tests/e2e (the edge)"; then
   suites=(tests/e2e)
   have_orthanc || suites+=(--ignore=tests/e2e/clients)
   have strace strace "tests/e2e/edge (a power cut)" || suites+=(--ignore=tests/e2e/edge/test_power_cut.py)
+  have dciodvfy dicom3tools "tests/e2e/clients (what we return)" || suites+=(--ignore=tests/e2e/clients/test_dciodvfy.py)
   run "e2e" .venv/bin/pytest -q -n 2 --dist loadfile -m "not browser" "${suites[@]}"
 fi
 have chromium chromium "tests/e2e/browser" && run "browser" .venv/bin/pytest -q -m browser tests/e2e
