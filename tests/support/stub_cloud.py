@@ -322,7 +322,7 @@ def _handler(cloud: StubCloud) -> type[BaseHTTPRequestHandler]:
             if route == "complete":
                 return self.complete()
             if route == "known":
-                return 200, {"known": self.known(body)}
+                return 200, self.known(body)
             assert route == "status"
             return 200, {"uploads": [self.state(arrival) for arrival in body["arrivals"]]}
 
@@ -330,22 +330,28 @@ def _handler(cloud: StubCloud) -> type[BaseHTTPRequestHandler]:
             digest = hashlib.sha256(self.headers["Authorization"].removeprefix("Bearer ").encode()).hexdigest()
             return digest in cloud.key_digests and not cloud.refuse_key
 
-        def known(self, body: dict[str, Any]) -> list[str]:
+        def known(self, body: dict[str, Any]) -> dict[str, Any]:
             """Of what is indexed and was neither deleted nor in conflict."""
             assert 1 <= len(body["instances"]) <= 1000
             place = (body["study_instance_uid"], body["series_instance_uid"])
             with cloud.lock:
                 there = {
-                    (part.sop, part.transfer_syntax_uid, data_set_sha256(part.data))
-                    for upload in cloud.stored()
-                    if upload.state == "indexed" and upload.content_type.startswith("multipart/") and upload.body
+                    part.sop: (part.transfer_syntax_uid, data_set_sha256(part.data), upload.arrival)
+                    for upload in reversed(cloud.stored())  # the first of several is current
+                    if upload.state != "quarantined" and upload.content_type.startswith("multipart/") and upload.body
                     for part in parse_pack(upload.body, upload.content_type.rpartition("boundary=")[2])
                     if (part.study, part.series) == place
                     and part.sop not in cloud.deleted
-                    and part.sop not in {c["sop_instance_uid"] for c in upload.conflicts}
+                    and part.sop not in {each["sop_instance_uid"] for each in (*upload.conflicts, *upload.failures)}
                 }
-            asked = [(i["sop_instance_uid"], i["transfer_syntax_uid"], i["sha256"]) for i in body["instances"]]
-            return [each[0] for each in asked if each in there]
+            known, others = [], []
+            for each in body["instances"]:
+                *current, arrival = there.get(each["sop_instance_uid"], ("", "", ""))
+                if current == [each["transfer_syntax_uid"], each["sha256"]]:
+                    known.append(each["sop_instance_uid"])
+                elif arrival:
+                    others.append({"sop_instance_uid": each["sop_instance_uid"], "arrival": arrival})
+            return {"known": known, "others": others}
 
         def grant(self, body: dict[str, Any]) -> tuple[int, Any]:
             with cloud.lock:

@@ -1,7 +1,7 @@
 """Storage Commitment Push Model SCP (PS3.4 J): N-ACTION is taken on durably, N-EVENT-REPORT tells the outcome.
 
-An instance is committed when the cloud has indexed the very bytes that this device sent, or equal ones, and still has
-them. While it is spooled the request waits, however long that is; it never fails for that.
+An instance is committed when the cloud has the very bytes that this device sent, or their equal, and keeps them
+(`evidence`). While it is spooled the request waits, however long that is; it never fails for that.
 """
 
 from __future__ import annotations

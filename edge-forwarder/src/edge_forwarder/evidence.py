@@ -1,102 +1,124 @@
-"""What became of an instance that a storage commitment names: the ledger, the spool, and the cloud for what neither
-can know.
+"""What became of an instance that a storage commitment names: the ledger knows what this device sent, and the cloud,
+asked by digest, what it has of that.
+
+*Committed* is what the device that asks sent through this edge itself, under its own AE title or one that it is
+configured to store as, the latest of it, if what is current in the cloud now is
+
+- the same, byte for byte, or the same as what went up in its place (compressed); or
+- of equal content: this device's upload was answered *indexed*, and what is current came no later than that upload, so
+  it is what the upload was compared with. What replaced it after a deletion came later. (What a person made current
+  instead may have come before; then the equal is kept beside it.)
+
+Of what it did not send here (but through another edge, before this one, or longer ago than the ledger remembers) nobody
+here knows the bytes: that is *no such object instance*, and when it is sent again, it costs a question, no upload.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator
 from typing import Final, Protocol
 
-from edge_forwarder.dicomweb import Found, value
 from edge_forwarder.errors import RefusedError
-from edge_forwarder.ledger import Ledger, Reference, SentState
+from edge_forwarder.inbox import ASKED, Held
+from edge_forwarder.jpegls import JPEG_LS_LOSSLESS
+from edge_forwarder.ledger import Ledger, Reference, Sent, SentState
 from edge_forwarder.statuses import FailureReason
 
-#: UIDs of one question: their URL stays below 8 KB.
-_AT_ONCE: Final = 60
+#: Of each there may be two to ask for: as it was sent, and as it went up.
+_AT_ONCE: Final = ASKED // 2
+#: The cloud will not answer this question, today or tomorrow.
+_NO_QUESTION: Final = frozenset({400, 413})
 
 
 class Archive(Protocol):
-    """`dicomweb.DicomWeb`, as far as it is needed here."""
+    """`inbox.Inbox`, as far as it is needed here."""
 
-    def search(self, path: str, query: Sequence[tuple[str, str]] = (), *, limit: int) -> Found: ...
+    def held(self, study: str, series: str, instances: Iterable[tuple[str, str, str]]) -> Held: ...
 
 
 class Evidence:
-    """The judge: the ledger, the spool, and the cloud for what neither can know."""
+    """The judge."""
 
     def __init__(
-        self, ledger: Ledger, archive: Archive, is_spooled: Callable[[str], bool], caught_up: Callable[[], bool]
+        self,
+        ledger: Ledger,
+        archive: Archive,
+        is_spooled: Callable[[str], bool],
+        caught_up: Callable[[], bool],
+        stored_as: Callable[[str], Collection[str]],
     ) -> None:
+        """``stored_as``: the AE titles under which a device sends its images."""
         self._ledger, self._archive, self._is_spooled, self._caught_up = ledger, archive, is_spooled, caught_up
+        self._stored_as = stored_as
 
     def outcome(self, ae_title: str, wanted: Iterable[Reference]) -> list[FailureReason | None] | None:
         """None while any is pending. Raises CloudError."""
         if not self._caught_up():
             return None
-        found: dict[Reference, FailureReason | tuple[str, str]] = {}
+        verdicts: dict[Reference, FailureReason | None] = {}
+        places: dict[tuple[str, str], list[tuple[Reference, Sent]]] = {}
         for reference in wanted:
-            verdict = self._local(ae_title, reference)
-            if verdict is None:
+            found = self._local(ae_title, reference)
+            if found is None:
                 return None
-            found[reference] = verdict
-        places: dict[tuple[str, str], list[Reference]] = {}
-        for reference, verdict in found.items():
-            if isinstance(verdict, tuple):
-                places.setdefault(verdict, []).append(reference)
-        decided = {r: v for r, v in found.items() if isinstance(v, FailureReason)}
-        committed: dict[Reference, FailureReason | None] = dict(decided)
-        for (study, series), references in places.items():
-            path = f"/studies/{study}/series/{series}/instances" if study else "/instances"
-            for at in range(0, len(references), _AT_ONCE):
-                committed |= self._ask(path, references[at : at + _AT_ONCE])
-        return [committed[reference] for reference in found]
+            if isinstance(found, Sent):
+                place = found.study_instance_uid, found.series_instance_uid
+                places.setdefault(place, []).append((reference, found))
+            verdicts[reference] = found if isinstance(found, FailureReason) else None
+        for (study, series), some in places.items():
+            for at in range(0, len(some), _AT_ONCE):
+                verdicts |= self._ask(study, series, some[at : at + _AT_ONCE])
+        return list(verdicts.values())
 
-    def _local(self, ae_title: str, reference: Reference) -> FailureReason | tuple[str, str] | None:
-        """A failure; or where in the cloud it must be, ("", "") for anywhere; or None: pending."""
-        rows = self._ledger.sent(reference.sop_instance_uid)
-        if not rows:
-            return ("", "")
-        mine = [row for row in rows if row.ae_title == ae_title] or rows
-        row = mine[-1]
-        if row.sop_class_uid != reference.sop_class_uid:
+    def _local(self, ae_title: str, reference: Reference) -> Sent | FailureReason | None:
+        """A failure; or what the cloud must be asked for; or None: pending."""
+        sent = self._latest(ae_title, reference)
+        if sent is None:
+            return FailureReason.NO_SUCH_OBJECT_INSTANCE
+        if sent.sop_class_uid != reference.sop_class_uid:
             return FailureReason.CLASS_INSTANCE_CONFLICT
-        place = (row.study_instance_uid, row.series_instance_uid)
-        equal = (r for r in rows if r.state == SentState.INDEXED and r.digest and r.digest == row.digest)
-        there = row if row.state == SentState.INDEXED else next(equal, None)
-        if there is not None:
-            return (there.study_instance_uid, there.series_instance_uid)
-        if row.state == SentState.SPOOLED:
-            if self._is_spooled(row.file):
+        if sent.state == SentState.SPOOLED:
+            if self._is_spooled(sent.file):
                 return None
             # Its fate is written down before the file goes, so look again before calling it lost.
-            again = next((r for r in self._ledger.sent(reference.sop_instance_uid) if r.name == row.name), row)
-            if again.state == SentState.INDEXED:
-                return place
-            row = again
-        if row.state == SentState.CONFLICT:
-            return FailureReason.DUPLICATE_SOP_INSTANCE
-        return FailureReason.PROCESSING_FAILURE
+            sent = self._latest(ae_title, reference) or sent
+        return sent if sent.digest and sent.study_instance_uid else _failure(sent)
 
-    def _ask(self, path: str, references: list[Reference]) -> dict[Reference, FailureReason | None]:
-        uids = ",".join(r.sop_instance_uid for r in references)
+    def _latest(self, ae_title: str, reference: Reference) -> Sent | None:
+        titles, sent = self._stored_as(ae_title), self._ledger.sent(reference.sop_instance_uid)
+        return next((row for row in reversed(sent) if row.ae_title.strip() in titles), None)
+
+    def _ask(
+        self, study: str, series: str, some: list[tuple[Reference, Sent]]
+    ) -> dict[Reference, FailureReason | None]:
         try:
-            found = self._archive.search(path, [("SOPInstanceUID", uids)], limit=10 * _AT_ONCE)
+            held = self._archive.held(study, series, (each for _, sent in some for each in _versions(sent)))
         except RefusedError as error:
-            if error.status == 404:
-                return dict.fromkeys(references, FailureReason.NO_SUCH_OBJECT_INSTANCE)
-            if error.status in (400, 413):  # it will not say, today or tomorrow
-                return dict.fromkeys(references, FailureReason.PROCESSING_FAILURE)
+            if error.status in _NO_QUESTION:
+                return {reference: FailureReason.PROCESSING_FAILURE for reference, _ in some}
             raise
-        classes: dict[str, set[str]] = {}
-        for item in found.items:
-            classes.setdefault(value(item, "00080018"), set()).add(value(item, "00080016"))
-        missing = FailureReason.PROCESSING_FAILURE if found.warned else FailureReason.NO_SUCH_OBJECT_INSTANCE
-        return {
-            r: missing
-            if r.sop_instance_uid not in classes
-            else None
-            if r.sop_class_uid in classes[r.sop_instance_uid]
-            else FailureReason.CLASS_INSTANCE_CONFLICT
-            for r in references
-        }
+        return {reference: _verdict(sent, held) for reference, sent in some}
+
+
+def _versions(sent: Sent) -> Iterator[tuple[str, str, str]]:
+    """SOP Instance UID, transfer syntax and digest of what the device sent, and of what went up in its place."""
+    if sent.digest:
+        yield sent.sop_instance_uid, sent.syntax, sent.digest
+    if sent.sent_as and sent.sent_as != sent.digest:
+        yield sent.sop_instance_uid, JPEG_LS_LOSSLESS, sent.sent_as
+
+
+def _verdict(sent: Sent, held: Held) -> FailureReason | None:
+    if sent.sop_instance_uid in held.known:
+        return None
+    came = held.others.get(sent.sop_instance_uid)
+    if sent.state != SentState.INDEXED:
+        return _failure(sent)
+    if came is None:
+        return FailureReason.NO_SUCH_OBJECT_INSTANCE
+    return None if sent.arrival and came <= sent.arrival else FailureReason.DUPLICATE_SOP_INSTANCE
+
+
+def _failure(sent: Sent) -> FailureReason:
+    is_conflict = sent.state == SentState.CONFLICT
+    return FailureReason.DUPLICATE_SOP_INSTANCE if is_conflict else FailureReason.PROCESSING_FAILURE

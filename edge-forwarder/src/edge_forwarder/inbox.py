@@ -16,6 +16,8 @@ from edge_forwarder.packs import Digest
 
 #: If-None-Match did not hold: an earlier try had arrived, and only its answer was lost.
 _THERE_ALREADY: Final = 412
+#: A question about what is held names at most so many instances.
+ASKED: Final = 1000
 #: A status request names at most so many arrivals.
 BATCH: Final = 100
 
@@ -40,6 +42,16 @@ class Begun:
     parts: int
     held: frozenset[int]
     complete: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """What the cloud has of instances that it was asked for, by SOPInstanceUID: those that it has byte for byte, and of
+    those that it has with other bytes, the arrival id of these.
+    """
+
+    known: frozenset[str]
+    others: Mapping[str, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,16 +83,26 @@ class Inbox:
         self._cloud = cloud
 
     def known(self, study: str, series: str, instances: Iterable[tuple[str, str, str]]) -> frozenset[str]:
-        """Of instances of one series (SOPInstanceUID, transfer syntax, SHA-256 of the data set), at most 1,000: the
-        SOPInstanceUIDs of those that need not be sent, as indexed as if they had been. Raises CloudError.
+        """Of instances of one series, as `held`: the SOPInstanceUIDs of those that need not be sent, as indexed as if
+        they had been. Raises CloudError.
+        """
+        return self.held(study, series, instances).known
+
+    def held(self, study: str, series: str, instances: Iterable[tuple[str, str, str]]) -> Held:
+        """Of instances of one series (SOPInstanceUID, transfer syntax, SHA-256 of the data set), at most `ASKED`: which
+        of them the cloud has, and keeps. One that is asked for twice is known if either is. Raises CloudError.
         """
         names = ("sop_instance_uid", "transfer_syntax_uid", "sha256")
         asked = [dict(zip(names, each, strict=True)) for each in instances]
         body = {"study_instance_uid": study, "series_instance_uid": series, "instances": asked}
-        answer = self._cloud.post(self._cloud.archive("uploads/known"), body).get("known")
-        if not isinstance(answer, list) or not all(isinstance(uid, str) for uid in answer):
+        answer = self._cloud.post(self._cloud.archive("uploads/known"), body)
+        known, others = answer.get("known"), answer.get("others", [])
+        if not isinstance(known, list) or not all(isinstance(uid, str) for uid in known):
             raise CloudAwayError("the answer does not say what is known")
-        return frozenset(answer)
+        if not isinstance(others, list) or not all(isinstance(other, dict) for other in others):
+            raise CloudAwayError("the answer does not say what else is there")
+        arrivals = {text(other, "sop_instance_uid"): text(other, "arrival") for other in others}
+        return Held(frozenset(known), arrivals)
 
     def grant(self, digest: Digest, content_type: str, arrival: str | None) -> Grant:
         """Leave to upload one body; with the arrival id of an earlier try, for the same object. Raises CloudError."""

@@ -67,6 +67,7 @@ class Service:
         self.spool = Spool(
             config.spool_folder, min_free_bytes=config.spool.min_free_mib * MIB, max_bytes=config.spool.max_mib * MIB
         )
+        self.spool.max_instance_bytes = config.spool.max_instance_mib * MIB
         self.spool.open()
         if strange := len(self.spool.strange_folders):
             log.warning("folders in incoming/ of the spool are not the edge's, and stay", files=strange)
@@ -119,7 +120,8 @@ class Service:
             )
             calls_by_tls = any(device.tls for device in config.devices)
             self._client_tls = tls.client_context(config) if calls_by_tls else None
-            judge = Evidence(self.ledger, self.archive, self._is_spooled, self.keeper.caught_up)
+            mine = lambda title: self._config.stored_as(title)  # noqa: E731 - of the configuration that is in force
+            judge = Evidence(self.ledger, Inbox(self.cloud), self._is_spooled, self.keeper.caught_up, mine)
             self.commitments = Commitments(config, self.ledger, judge, self._peer, log)
             self.settler.settled = self.commitments.wake
             offer = Offer({Command.N_ACTION_RQ: self.commitments.action, **self._readers()}, self.commitments)
@@ -227,6 +229,7 @@ class Service:
         self.keeper.configure(limits)
         self._put_first(config)
         self.throttle.configure(taps, paused=config.upload.pause)
+        self.spool.max_instance_bytes = config.spool.max_instance_mib * MIB
         self.spool.configure(min_free_bytes=config.spool.min_free_mib * MIB, max_bytes=config.spool.max_mib * MIB)
 
     def is_alive(self) -> bool:

@@ -9,13 +9,13 @@ keeper finishes at the next start what a crash interrupted.
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable, Collection, Sequence
 from contextlib import nullcontext
 
 from ulid import ULID
 
+from edge_forwarder import attention
 from edge_forwarder.inbox import UploadStatus
 from edge_forwarder.journal import InstanceRow, Journal, PackState
 from edge_forwarder.ledger import Ledger, SentState
@@ -38,7 +38,8 @@ class Settler:
         if self._ledger is not None:
             # Before the files go: a file that is not there is known not to be spooled any more.
             with self._ledger.transaction():
-                self._ledger.settle((m.name for m in members if m not in aside), SentState.INDEXED)
+                indexed = (m.name for m in members if m not in aside)
+                self._ledger.settle(indexed, SentState.INDEXED, arrival=answer.arrival)
                 for member in aside:
                     self._ledger.settle([member.name], _fate(member, answer))
         if aside:
@@ -84,19 +85,13 @@ class Settler:
 
     def _set_aside(self, pack: str, members: list[InstanceRow], answer: UploadStatus) -> None:
         reasons = sorted({p.reason for p in answer.problems} | ({answer.reason} if answer.reason else set()))
-        folder = self._spool.attention / pack
-        folder.mkdir(exist_ok=True)
-        text = json.dumps(
-            {
-                "arrival": answer.arrival,
-                "state": answer.state,
-                "reasons": reasons,
-                "instances": [{"sop_instance_uid": p.sop_instance_uid, "reason": p.reason} for p in answer.problems],
-                "at": time.time(),
-            },
-            indent=2,
-        )
-        (folder / "reason.json").write_text(text + "\n", encoding="utf-8")
+        told = {
+            "arrival": answer.arrival,
+            "state": answer.state,
+            "reasons": reasons,
+            "instances": [{"sop_instance_uid": p.sop_instance_uid, "reason": p.reason} for p in answer.problems],
+        }
+        attention.write_reason(self._spool.attention / pack, told)
         for member in members:
             self._spool.set_aside(member.name, pack)
         self._log.warning(

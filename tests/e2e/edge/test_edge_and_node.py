@@ -40,7 +40,7 @@ def test_what_a_modality_stores_is_promised_found_and_fetched_from_the_real_clou
         text = text.replace("# in_parts_above_mib = 64", "in_parts_above_mib = 4")
         edge.config.write_text(text.replace("# keep_uploaded = true", "keep_uploaded = false"))
         with edge.config.open("a") as config:
-            config.write(scu.device + 'rights = ["store", "query", "retrieve"]\n')
+            config.write(scu.device + 'stores_as = ["STORESCU"]\nrights = ["store", "query", "retrieve"]\n')
             config.write(device("ORTHANC", orthanc.dicom_port, '"store", "query", "retrieve"'))
         with edge:
             scu.edge_port = edge.port

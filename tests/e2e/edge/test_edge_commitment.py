@@ -9,7 +9,7 @@ import pytest
 from tests.support import raw_scu
 from tests.support.commitment_scu import CT, CommitmentSCU
 from tests.support.processes import wait_until
-from tests.support.stub_cloud import StubCloud, Upload
+from tests.support.stub_cloud import Fault, StubCloud, Upload
 from tests.support.stub_edge import StubEdge, write_ct, write_series
 
 pytestmark = pytest.mark.e2e
@@ -126,6 +126,28 @@ def test_each_device_is_told_of_the_bytes_that_it_sent_itself(
     assert scu.wait(uid)[:3] == (1, ["2.25.11.1"], {})
 
 
+def test_what_came_in_its_place_after_a_deletion_is_not_what_was_sent(
+    committer: StubEdge, cloud: StubCloud, scu: CommitmentSCU, tmp_path: Path
+) -> None:
+    """Deleted in the cloud, and other bytes under its UID since, from another device: the first one has no commitment,
+    the other has; and a device that never sent it has none.
+    """
+    raw_scu.send(committer.port, [write_ct(tmp_path / "1.dcm", sop="2.25.11.1")], calling="THU-CT1")
+    wait_until(lambda: not committer.spooled(), what="an empty spool")
+    with cloud.lock:
+        cloud.uploads.clear()
+    raw_scu.send(committer.port, [write_ct(tmp_path / "2.dcm", sop="2.25.11.1", fill=3)], calling="THU-CT2")
+    wait_until(lambda: not committer.spooled(), what="an empty spool")
+    uid, _ = scu.ask([(CT, "2.25.11.1")])
+    assert scu.wait(uid)[:3] == (2, [], {"2.25.11.1": DUPLICATE})
+    second, third = CommitmentSCU(committer.port, "THU-CT2", 0), CommitmentSCU(committer.port, "THU-CT3", 0)
+    uid, _ = second.ask([(CT, "2.25.11.1")])
+    assert scu.wait(uid)[:3] == (1, ["2.25.11.1"], {})
+    uid, _ = third.ask([(CT, "2.25.11.1")], stay=True)
+    assert third.wait(uid)[:3] == (2, [], {"2.25.11.1": UNKNOWN})
+    third.__exit__(None, None, None)
+
+
 def test_an_instance_sent_twice_while_it_waits_is_committed_to_both_senders(
     committer: StubEdge, cloud: StubCloud, scu: CommitmentSCU, tmp_path: Path
 ) -> None:
@@ -146,10 +168,10 @@ def test_a_cloud_that_cannot_be_asked_delays_the_report_and_fails_nothing(
     """Whether the cloud still has it is asked before anything is promised; no answer is no answer."""
     raw_scu.send(committer.port, write_series(tmp_path / "in", 1))
     wait_until(lambda: not committer.spooled(), what="an empty spool")
-    cloud.go_away()
-    uid, _ = scu.ask([(CT, "2.25.11.1")])
-    assert not scu.reports
-    cloud.come_back()
+    with cloud.always(Fault(), "known"):
+        uid, _ = scu.ask([(CT, "2.25.11.1")])
+        cloud.wait_for(lambda: cloud.requests.count("known") > 2)
+        assert not scu.reports
     assert scu.wait(uid)[:3] == (1, ["2.25.11.1"], {})
 
 

@@ -28,7 +28,7 @@ def get(node: Node, key: str, path: str, accept: str) -> bytes:
 
 def test_what_was_compressed_is_the_same_image_for_everybody(tmp_path: Path) -> None:
     """Stored as JPEG-LS, converted back to the very pixels; committed; sent again, it goes up neither way."""
-    with Node(tmp_path / "node") as node, CommitmentSCU(0) as scu:
+    with Node(tmp_path / "node") as node, CommitmentSCU(0, "STORESCU") as scu:
         key = node.archive()
         scu.listen()
         edge = Edge(tmp_path / "edge", node)

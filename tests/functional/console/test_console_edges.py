@@ -178,7 +178,8 @@ def test_an_edge_learns_what_it_need_not_send(ask: Ask, cloud: MotoCloud, edge: 
     data = slice_of()
     header = parse_header(data)
     workspace = cloud.runtime.unscoped_workspace(HOSP1)
-    (outcome,) = store_instances(workspace, new_arrival(), [data])
+    arrival = new_arrival()
+    (outcome,) = store_instances(workspace, arrival, [data])
     assert outcome.result == "stored"
     one = {
         "sop_instance_uid": header.sop_instance_uid,
@@ -189,7 +190,9 @@ def test_an_edge_learns_what_it_need_not_send(ask: Ask, cloud: MotoCloud, edge: 
     series = {"study_instance_uid": "1.2.3", "series_instance_uid": "1.2.3.1"}
     path = "/api/archives/hosp1/uploads/known"
     answer = ask("POST", path, {**series, "instances": [other, one]}, key=edge)
-    assert (answer.status, answer.json()) == (200, {"known": [one["sop_instance_uid"]]})
+    assert (answer.status, answer.json()) == (200, {"known": [one["sop_instance_uid"]], "others": []})
+    answer = ask("POST", path, {**series, "instances": [{**one, "sha256": "0" * 64}]}, key=edge)
+    assert answer.json() == {"known": [], "others": [{"sop_instance_uid": "1.2.3.1.1", "arrival": arrival}]}
     for wrong in (
         {**series, "instances": []},
         {**series, "instances": [one] * 1001},

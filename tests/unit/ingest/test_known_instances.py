@@ -16,7 +16,7 @@ from maypacs.dicom.header import parse_header
 from maypacs.errors import BadRequestError
 from maypacs.index.removals import tombstone_sk
 from maypacs.index.rows import study_pk
-from maypacs.known import Asked, known_instances
+from maypacs.known import Asked, Held, held_instances
 from maypacs.restore import restore
 from maypacs.uids import Uid
 
@@ -24,9 +24,10 @@ STUDY, SERIES = Uid("1.2.3"), Uid("1.2.3.1")
 WHO = "user:test"
 
 
-def take_in(bench: Bench, data: bytes) -> None:
-    key = bench.upload(arrivals.new_arrival(), data)
-    assert ingest.ingest_object(bench.workspace(), key, effects=QUICK) is not None
+def take_in(bench: Bench, data: bytes) -> str:
+    arrival = arrivals.new_arrival()
+    assert ingest.ingest_object(bench.workspace(), bench.upload(arrival, data), effects=QUICK) is not None
+    return arrival
 
 
 def asked(data: bytes) -> Asked:
@@ -36,7 +37,7 @@ def asked(data: bytes) -> Asked:
 
 
 def known(bench: Bench, *questions: Asked) -> list[bool]:
-    return known_instances(bench.workspace(), STUDY, SERIES, questions)
+    return [each.known for each in held_instances(bench.workspace(), STUDY, SERIES, questions)]
 
 
 def test_known_is_what_is_current_with_these_bytes_in_this_syntax(tmp_path: Path) -> None:
@@ -61,7 +62,7 @@ def test_nothing_of_an_unknown_series_is_known(tmp_path: Path) -> None:
     bench = Bench(tmp_path)
     assert known(bench, asked(slice_of())) == [False]
     take_in(bench, slice_of())
-    assert known_instances(bench.workspace(), STUDY, Uid("1.2.3.2"), [asked(slice_of())]) == [False]
+    assert held_instances(bench.workspace(), STUDY, Uid("1.2.3.2"), [asked(slice_of())]) == [Held()]
 
 
 def test_the_loser_of_a_conflict_is_not_known(tmp_path: Path) -> None:
@@ -71,6 +72,20 @@ def test_the_loser_of_a_conflict_is_not_known(tmp_path: Path) -> None:
     take_in(bench, current)
     take_in(bench, loser)
     assert known(bench, asked(current), asked(loser)) == [True, False]
+
+
+def test_of_what_is_not_known_it_is_said_since_when_another_is_there(tmp_path: Path) -> None:
+    """What an edge sent after it and was told to be indexed is its equal; what came instead after a deletion is not."""
+    bench = Bench(tmp_path)
+    mine, other = asked(slice_of()), slice_of(pixels=b"\7" * 32)
+    first = take_in(bench, slice_of())
+    (held,) = held_instances(bench.workspace(), STUDY, SERIES, [asked(other)])
+    assert held == Held(known=False, arrival=first)
+    delete_instance(bench.workspace(), STUDY, SERIES, Uid("1.2.3.1.1"), WHO, effects=QUICK)
+    assert held_instances(bench.workspace(), STUDY, SERIES, [mine]) == [Held()]
+    second = take_in(bench, other)
+    assert held_instances(bench.workspace(), STUDY, SERIES, [mine]) == [Held(known=False, arrival=second)]
+    assert second > first
 
 
 @pytest.mark.parametrize("whole", [True, False], ids=["the study", "the instance"])
@@ -111,7 +126,9 @@ def test_a_question_about_a_thousand_instances_costs_two_reads_and_no_write(tmp_
     assert known(bench, *[question] * 1000) == [True] * 1000
     assert bench.table.consumed.requests - before[0] == 2
     assert known(bench, *[replace(question, sha256="0" * 64)] * 1000) == [False] * 1000
-    assert bench.table.consumed.requests - before[0] == 3
+    assert bench.table.consumed.requests - before[0] == 4
+    assert not any(known(bench, asked(slice_of(number=2))))
+    assert bench.table.consumed.requests - before[0] == 5
     assert (bench.table.consumed.write_units, dict(bench.objects.calls)) == before[1:]
 
 

@@ -87,6 +87,12 @@ class Config:
         devices = (d for d in self.devices if d.ae_title.strip() == ae_title.strip())
         return next((d for d in devices if d.host and d.port), None)
 
+    def stored_as(self, ae_title: str) -> frozenset[str]:
+        """The AE titles under which this device sends images."""
+        title = ae_title.strip()
+        others = (other.strip() for d in self.devices if d.ae_title.strip() == title for other in d.stores_as)
+        return frozenset({title, *others})
+
 
 def load(path: Path) -> Config:
     """Read a configuration file. Raises ConfigError, which names the key that is wrong."""

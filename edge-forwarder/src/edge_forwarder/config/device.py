@@ -24,8 +24,12 @@ class DeviceConfig(Section):
     """The port to call it on, for storage commitment and C-MOVE; 0: it cannot be called."""
     tls: bool = False
     """Whether to call it by TLS."""
+    stores_as: tuple[str, ...] = ()
+    """The other AE titles under which it sends the images that it asks storage commitment for."""
 
     def check(self) -> None:
         check_ae_title("[[device]] ae_title", self.ae_title)
         check_port("[[device]] port", self.port)
         check_rights("[[device]]", self.rights)
+        for title in self.stores_as:
+            check_ae_title("[[device]] stores_as", title)

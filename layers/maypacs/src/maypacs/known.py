@@ -1,4 +1,4 @@
-"""Which instances of a series the archive already holds, byte for byte: so that an edge need not send them.
+"""Which instances of a series the archive holds, byte for byte: an edge need not send them, and may commit to them.
 
 *Known* promises what *indexed* promises (protocols: what an instance is): the instance is current, of equal digest in
 the same transfer syntax, and was not removed. Whatever is less certain is not known: it is sent, and ingest judges.
@@ -35,28 +35,33 @@ class Asked:
         check_sha256(self.sha256)
 
 
-def known_instances(workspace: Workspace, study: Uid, series: Uid, asked: Sequence[Asked]) -> list[bool]:
+@dataclass(frozen=True, slots=True)
+class Held:
+    """What the archive has of one that was asked for; ``arrival``: when what is current came, empty if nothing is."""
+
+    known: bool = False
+    arrival: str = ""
+
+
+def held_instances(workspace: Workspace, study: Uid, series: Uid, asked: Sequence[Asked]) -> list[Held]:
     """In the order asked. One consistent read while the series is in the cache or absent; a second one, of the study's
-    tombstones, only before a yes: a deletion under way counts as done.
+    tombstones, only before anything is said to be there: a deletion under way counts as done.
     """
     try:
-        held = {each.sop_instance_uid: each for each in series_contents(workspace, study, series).instances}
+        current = {each.sop_instance_uid: each for each in series_contents(workspace, study, series).instances}
     except (NotFoundError, GoneError):
-        return [False] * len(asked)
-
-    def same(one: Asked) -> bool:
-        there = held.get(one.sop_instance_uid)
-        return (
-            there is not None
-            and there.transfer_syntax_uid == one.transfer_syntax_uid
-            and hmac.compare_digest(there.digest, bytes.fromhex(one.sha256)[:DIGEST_SIZE])
-        )
-
-    equal = [same(one) for one in asked]
-    if not any(equal):
-        return equal
+        current = {}
+    if not any(one.sop_instance_uid in current for one in asked):
+        return [Held()] * len(asked)
     removals = read_removals(workspace.table, study_pk(workspace.archive_id, study))
-    return [
-        yes and not removals.hit(held[one.sop_instance_uid].arrival, series, [one.sop_instance_uid])
-        for yes, one in zip(equal, asked, strict=True)
-    ]
+
+    def held(one: Asked) -> Held:
+        there = current.get(one.sop_instance_uid)
+        if there is None or removals.hit(there.arrival, series, [one.sop_instance_uid]):
+            return Held()
+        same = there.transfer_syntax_uid == one.transfer_syntax_uid and hmac.compare_digest(
+            there.digest, bytes.fromhex(one.sha256)[:DIGEST_SIZE]
+        )
+        return Held(same, there.arrival)
+
+    return [held(one) for one in asked]

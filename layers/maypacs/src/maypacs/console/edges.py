@@ -168,12 +168,21 @@ def upload_statuses(request: Request) -> Json:
 
 
 def known_instances(request: Request) -> Json:
-    """Which instances of one series need not be sent. Digests are of data sets, as an upload's instances have them."""
+    """Which instances of one series need not be sent; of the others, when that arrived which is current under their
+    UIDs. Digests are of data sets, as an upload's instances have them.
+    """
     _, workspace = request.open(Action.STORE)
     study, series = uid(request.text("study_instance_uid")), uid(request.text("series_instance_uid"))
     asked = [_asked(entry) for entry in request.entries("instances", at_most=known.MAX_INSTANCES)]
-    found = known.known_instances(workspace, study, series, asked)
-    return {"known": [one.sop_instance_uid for one, yes in zip(asked, found, strict=True) if yes]}
+    found = list(zip(asked, known.held_instances(workspace, study, series, asked), strict=True))
+    return {
+        "known": [one.sop_instance_uid for one, held in found if held.known],
+        "others": [
+            {"sop_instance_uid": one.sop_instance_uid, "arrival": held.arrival}
+            for one, held in found
+            if held.arrival and not held.known
+        ],
+    }
 
 
 def _asked(entry: Any) -> known.Asked:
