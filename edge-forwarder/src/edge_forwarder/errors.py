@@ -10,7 +10,8 @@ EdgeError
 │   │   └── NotOfferedError ... or does not offer the service that it was called for
 │   └── DeclinedError       a peer that we asked will not answer; has its status
 ├── SpoolError              the spool cannot take an instance
-│   └── SpoolFullError      ... because the disk, or the allowance, would be full: 0xA700
+│   ├── SpoolFullError      ... because the disk, or the allowance, would be full: 0xA700
+│   └── TooLargeError       ... because it is larger than one may be: 0xC000
 ├── SourceError             a file that is to be sent cannot be read
 ├── StowError               a STOW-RS request that cannot be taken; has the HTTP status
 │   └── BrokenBodyError     its body is no multipart message, or ends too early: 400
@@ -76,6 +77,9 @@ class SpoolError(EdgeError): ...
 
 
 class SpoolFullError(SpoolError): ...
+
+
+class TooLargeError(SpoolError): ...
 
 
 class SourceError(EdgeError): ...

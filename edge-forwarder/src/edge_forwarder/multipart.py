@@ -57,9 +57,9 @@ class Parts:
                 return
             self._head()
             self._in_part = True
-            yield self._pieces()
+            yield self._until_delimiter()
             if self._in_part:
-                for _ in self._pieces():
+                for _ in self._until_delimiter():
                     pass
 
     def _head(self) -> None:
@@ -69,10 +69,6 @@ class Parts:
                 raise self.error("a part without an end of its head")
             self._more()
         del self._buffer[: end + 4]
-
-    def _pieces(self) -> Iterator[bytes]:
-        yield from self._until_delimiter()
-        self._in_part = False
 
     def _until_delimiter(self) -> Iterator[bytes]:
         keep = len(self._delimiter) - 1
@@ -84,6 +80,7 @@ class Parts:
             self._more()
         piece = bytes(self._buffer[:at])
         del self._buffer[: at + len(self._delimiter)]
+        self._in_part = False  # now: who has read all there is may never ask for more
         if piece:
             yield piece
 

@@ -17,12 +17,21 @@ from typing import Final
 
 from edge_forwarder import dimse, negotiation, part10, pdu
 from edge_forwarder.config import Config
-from edge_forwarder.errors import PeerGoneError, SpoolError, SpoolFullError, TooLongError, WireError
+from edge_forwarder.errors import PeerGoneError, SpoolError, TooLongError, WireError
 from edge_forwarder.health.sightings import Sightings
 from edge_forwarder.logs import Log
 from edge_forwarder.services import MAX_DATA_SET, NOTHING, Caller, Context, Dialogue, Offer
 from edge_forwarder.spool import Spool, SpooledFile, SpoolWriter
-from edge_forwarder.statuses import AbortReason, AbortSource, Command, RejectReason, RejectResult, RejectSource, Status
+from edge_forwarder.statuses import (
+    AbortReason,
+    AbortSource,
+    Command,
+    RejectReason,
+    RejectResult,
+    RejectSource,
+    Status,
+    of_refusal,
+)
 from edge_forwarder.wire import Wire, gone
 
 #: While something is to be told on an open association, it is looked for this often (seconds).
@@ -209,10 +218,9 @@ class Association:
             if writer is not None:
                 writer.discard()
             wire.drain(context_id, resumed=writer is not None)
-            full = isinstance(error, SpoolFullError)
             receiver.log.error("instance refused", association=self.number, why=str(error))
             receiver.refused()
-            return (Status.OUT_OF_RESOURCES if full else Status.PROCESSING_FAILURE), str(error)
+            return of_refusal(error), str(error)
         except BaseException:
             if writer is not None:
                 writer.discard()

@@ -16,7 +16,7 @@ from edge_forwarder.config import SECTIONS, Config
 LIVE: Final[Mapping[str, frozenset[str] | None]] = {
     "edge": frozenset({"log_level"}),
     "cloud": frozenset({"key_days"}),
-    "spool": frozenset({"min_free_mib", "max_mib"}),
+    "spool": frozenset({"min_free_mib", "max_mib", "max_instance_mib"}),
     "upload": frozenset({"pause", "windows", "stat_devices", "stat_modalities", "stat_priorities", "bulk_devices"}),
     "dimse": None,
     "tls": frozenset({"certificate", "key"}),

@@ -33,6 +33,8 @@ _ARRIVAL_REFUSED: Final = frozenset({404, 409})
 _LARGE: Final = 64 * 1024 * 1024
 #: Bodies above this (bytes) whose upload failed before go up in parts: two parts and more.
 _BROKE_OFF: Final = 8 * 1024 * 1024
+#: What storage takes in one PUT (S3).
+_ONE_PUT: Final = 5 * 1024**3
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,7 +175,7 @@ class Sender:
     def _upload(self, row: PackRow, body: packs.Body, digest: packs.Digest) -> str:
         current = self._journal.pack(row.id)
         arrival = current.arrival if current else None
-        if body.length > self._in_parts_above or (row.attempts and body.length > _BROKE_OFF):
+        if body.length > min(self._in_parts_above, _ONE_PUT) or (row.attempts and body.length > _BROKE_OFF):
             done = self._in_parts.upload(body, digest, arrival, partial(self._note, row.id), urgent=row.stat)
             if done is not None:
                 return done

@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Final
 
 from edge_forwarder import naming
-from edge_forwarder.errors import ConfigError, SpoolError, SpoolFullError
+from edge_forwarder.errors import ConfigError, SpoolError, SpoolFullError, TooLargeError
 
 #: While one instance is written, the disk is looked at again after so many bytes.
 _CHECK_EVERY: Final = 8 * 1024 * 1024
@@ -63,6 +63,8 @@ def free_bytes(folder: Path) -> int:
 class Spool:
     """The folder, its allowance and its lock. Threads may share it."""
 
+    max_instance_bytes = 2**63
+    """Of one file: what the cloud would not take must not be acknowledged."""
     lock_name = "lock"
     busy = "another process works on the spool {folder}"
 
@@ -216,8 +218,10 @@ class SpoolWriter:
             raise _spool_error(error) from None
 
     def write(self, data: bytes | memoryview) -> None:
-        """Raises SpoolFullError, SpoolError; the writer must then be discarded."""
+        """Raises SpoolFullError, TooLargeError, SpoolError; the writer must then be discarded."""
         length = len(data)
+        if self.size + length > self._spool.max_instance_bytes:
+            raise TooLargeError("the image is larger than one may be ([spool] max_instance_mib)")
         self._until_check -= length
         if self._until_check < 0:
             self._spool.check_room(length)

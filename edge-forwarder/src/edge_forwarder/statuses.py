@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from enum import IntEnum
 
+from edge_forwarder.errors import SpoolError, SpoolFullError, TooLargeError
+
 
 class Status(IntEnum):
     """DIMSE status codes (PS3.7 C; PS3.4 B.2.3 for C-STORE, C.4 for query and retrieve)."""
@@ -43,11 +45,20 @@ class Status(IntEnum):
     SUBOPERATIONS_WITH_FAILURES = 0xB000
     """PS3.4 tables C.4-2 and C.4-3: sub-operations complete, one or more failures."""
     UNABLE_TO_PROCESS = 0xC000
-    """PS3.4 tables C.4-1 to C.4-3: the cloud refused, or something broke here."""
+    """PS3.4 tables C.4-1 to C.4-3: the cloud refused, or something broke here. PS3.4 table B.2-1, for C-STORE: an image
+    that is larger than one may be; to send it again is of no use.
+    """
     CANCEL = 0xFE00
     """PS3.4 tables C.4-1 to C.4-3: ended by C-CANCEL."""
     PENDING = 0xFF00
     """PS3.4 tables C.4-1 to C.4-3: more is coming."""
+
+
+def of_refusal(error: SpoolError) -> Status:
+    """What a C-STORE is answered whose image the spool did not take."""
+    if isinstance(error, SpoolFullError):
+        return Status.OUT_OF_RESOURCES
+    return Status.UNABLE_TO_PROCESS if isinstance(error, TooLargeError) else Status.PROCESSING_FAILURE
 
 
 class FailureReason(IntEnum):

@@ -255,6 +255,24 @@ def test_a_large_image_is_refused_midway_when_the_spool_fills_up(tmp_path: Path,
         assert [part.sop for part in cloud.parts()] == ["2.25.11.1"]
 
 
+def test_an_image_larger_than_one_may_be_is_refused_for_good(tmp_path: Path, cloud: StubCloud) -> None:
+    """C000, which no modality tries again, and not success for what could never go up; the association goes on. `send`
+    names the file and sends the others.
+    """
+    with StubEdge(tmp_path / "edge", cloud, extra="max_instance_mib = 1") as edge:
+        large = write_ct(tmp_path / "large.dcm", sop="2.25.11.9", size=2 * 1024 * 1024)
+        small = write_ct(tmp_path / "small.dcm", sop="2.25.11.1", size=900 * 1024)
+        assert raw_scu.send(edge.port, [large, small]) == {large: 0xC000, small: 0}
+        wait_until(lambda: not edge.spooled(), what="an empty spool")
+        command = [str(BIN / "maypacs-edge"), "send", "--config", str(edge.config), str(large), str(small)]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+        assert done.returncode == 1
+        assert "large.dcm" in done.stdout + done.stderr
+        assert "max_instance_mib" in done.stdout + done.stderr
+        assert not list((edge.folder / "spool" / "incoming").iterdir())
+    assert [part.sop for part in cloud.parts()] == ["2.25.11.1"]
+
+
 def test_a_stop_in_mid_upload_is_graceful_and_the_next_start_goes_on(
     edge: StubEdge, cloud: StubCloud, tmp_path: Path
 ) -> None:

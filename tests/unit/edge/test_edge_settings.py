@@ -87,6 +87,8 @@ def test_enrolment_writes_the_example_with_its_own_values(tmp_path: Path) -> Non
         ({"cloud": {"url": "https://x"}, "edge": {"ae_title": "A\\B"}}, "[edge] ae_title"),
         ({"cloud": {"url": "https://x"}, "edge": {"port": True}}, "[edge] port"),
         ({"cloud": {"url": "https://x"}, "device": [{"host": "x"}]}, "[[device]] ae_title"),
+        ({"cloud": {"url": "https://x"}, "spool": {"max_instance_mib": 0}}, "[spool] max_instance_mib"),
+        ({"cloud": {"url": "https://x"}, "spool": {"max_instance_mib": 80_000}}, "[spool] max_instance_mib"),
         ({"cloud": {"url": "https://x"}, "packing": {"max_mib": 65}}, "[packing] max_mib"),
         ({"cloud": {"url": "https://x"}, "packing": {"quiet_seconds_by_modality": {"US": "x"}}}, "quiet_seconds_by"),
         ({"cloud": {"url": "https://x"}, "dimse": {"max_pdu": 100}}, "[dimse] max_pdu"),

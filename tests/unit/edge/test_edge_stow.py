@@ -251,6 +251,17 @@ def test_a_disk_that_fails_is_the_instance_s_failure(
     assert edge.post(multipart(file)).status_code == 200
 
 
+def test_an_instance_larger_than_one_may_be_is_refused_for_good(edge: Door, tmp_path: Path) -> None:
+    """C000, which nobody tries again; the others of the request are stored."""
+    edge.spool.max_instance_bytes = 100_000
+    large = write_ct(tmp_path / "a.dcm", sop="2.25.1.1", size=100_000).read_bytes()
+    small = write_ct(tmp_path / "b.dcm", sop="2.25.1.2", size=90_000).read_bytes()
+    answer = edge.post(multipart(large, small))
+    assert (answer.status_code, reasons(answer)) == (202, [0xC000])
+    assert len(edge.stored) == 1
+    assert not list(edge.spool.incoming.iterdir())
+
+
 @pytest.mark.parametrize("piece", [1, 3, 7])
 def test_a_boundary_may_be_cut_anywhere(edge: Door, tmp_path: Path, piece: int) -> None:
     """However the network cuts the bytes, the instances are the same."""

@@ -18,7 +18,7 @@ from typing import IO, Final
 
 from edge_forwarder import attention
 from edge_forwarder.config import MIB, Config
-from edge_forwarder.errors import SourceError, SpoolFullError, UnreadableError
+from edge_forwarder.errors import SourceError, SpoolFullError, TooLargeError, UnreadableError
 from edge_forwarder.importing.found_files import dress
 from edge_forwarder.importing.memory import Imports, ImportState
 from edge_forwarder.importing.sources import Source, Unusable, find
@@ -149,7 +149,7 @@ class Sending:
                     self._fail(source, "larger than the spool may be ([spool] max_mib)")
                     return
                 self._pause(f"waits: {error}")
-            except (SourceError, UnreadableError) as error:
+            except (SourceError, UnreadableError, TooLargeError) as error:
                 self._fail(source, str(error))
                 return
             except OSError as error:

@@ -15,7 +15,6 @@ from edge_forwarder import dimse, part10, values
 from edge_forwarder.errors import (
     NotOfferedError,
     SpoolError,
-    SpoolFullError,
     TooLongError,
     TooManyError,
     UnreadableError,
@@ -27,7 +26,7 @@ from edge_forwarder.query import STUDY_ROOT
 from edge_forwarder.scu import Requestor
 from edge_forwarder.services import MAX_DATA_SET, Context
 from edge_forwarder.spool import SpooledFile, SpoolWriter
-from edge_forwarder.statuses import AbortReason, Command, Status
+from edge_forwarder.statuses import AbortReason, Command, Status, of_refusal
 
 FIND: Final = f"{STUDY_ROOT}1"
 MOVE: Final = f"{STUDY_ROOT}2"
@@ -153,8 +152,7 @@ class QueryRequestor(Requestor):
             if writer is not None:
                 writer.discard()
             self._wire.drain(context_id, resumed=writer is not None)
-            full = isinstance(error, SpoolFullError)
-            status = Status.OUT_OF_RESOURCES if full else Status.PROCESSING_FAILURE
+            status = of_refusal(error)
         except BaseException:
             if writer is not None:
                 writer.discard()

@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from typing import Final
 
 from edge_forwarder import peek
-from edge_forwarder.errors import BrokenBodyError, SpoolError, SpoolFullError, StowError, UnreadableError
+from edge_forwarder.errors import BrokenBodyError, SpoolError, StowError, UnreadableError
 from edge_forwarder.importing.found_files import dress
 from edge_forwarder.intake import ASSOCIATION
 from edge_forwarder.spool import Spool, SpooledFile
+from edge_forwarder.statuses import of_refusal
 from edge_forwarder.stow.answer import Outcome, Reason
 from edge_forwarder.stow.body import RequestParts
 
@@ -103,5 +104,4 @@ class Store:
     def _failed(self, error: SpoolError) -> Outcome:
         """What is left of the part is read over by who iterates over the parts."""
         self.refused()
-        full = isinstance(error, SpoolFullError)
-        return Outcome(Reason.OUT_OF_RESOURCES if full else Reason.PROCESSING_FAILURE)
+        return Outcome(Reason(of_refusal(error)))
