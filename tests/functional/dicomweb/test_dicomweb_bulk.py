@@ -14,10 +14,11 @@ from tests.conftest import OWN_SAMPLES
 from tests.functional.dicomweb import make
 from tests.functional.dicomweb.client import HOST, Client, Reply
 
-from maypacs import bulkdata, conversion
+from maypacs import bulkdata, steps
 from maypacs.access.principals import Action
 from maypacs.bulk_resources import retrieve_all
 from maypacs.dicomweb.routes import ROUTES, Operation
+from maypacs.frame_bytes import FrameReader
 from maypacs.http.multipart import read_multipart
 from maypacs.index.contents import InstanceRef
 from maypacs.pixels.whole import WholeInstance
@@ -142,7 +143,7 @@ def test_large_bulk_data_are_made_in_steps_and_redirected_to(
     client.stow(*(make.part10(ds) for ds in sets))
     ticks = itertools.count()
     answer = retrieve_all("pixeldata", clock=lambda: float(next(ticks)))
-    monkeypatch.setattr(conversion, "CONVERSION_SECONDS", 2.5)
+    monkeypatch.setattr(steps, "CONVERSION_SECONDS", 2.5)
     monkeypatch.setitem(ROUTES["/studies/{study}/series/{series}/pixeldata"], "GET", Operation(Action.READ, answer))  # type: ignore[arg-type]
     path = f"{make.url()}/pixeldata"
     replies = [client.send("GET", path, follow=False)]
@@ -172,6 +173,38 @@ def test_the_uri_of_compressed_pixel_data_gives_frames_not_fragments(client: Cli
     assert (single.body, single.headers["content-location"]) == (pixels, uri)
     part = client.get(uri, "application/octet-stream", Range="bytes=10-19")
     assert (part.status, part.body) == (206, pixels[10:20])
+
+
+def test_a_range_of_compressed_pixel_data_decodes_the_frames_that_it_is_of(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of twenty frames: one for two bytes inside of it, two for bytes that two frames have, none for what is beyond."""
+    values = np.arange(20 * 1024, dtype="<u2").tobytes()
+    client.stow(make.part10(make.dataset(1, size=32, NumberOfFrames=20, PixelData=values), RLELossless))
+    decoded: list[int] = []
+    made = FrameReader.made
+
+    def counted(reader: FrameReader, number: int, target: str | None) -> tuple[bytes, str]:
+        decoded.append(number)
+        return made(reader, number, target)
+
+    monkeypatch.setattr(FrameReader, "made", counted)
+    path, octets = f"{make.url(1)}/bulkdata/7FE00010", "application/octet-stream"
+    for asked, start, end, frames in (
+        ("bytes=0-1", 0, 2, [1]),
+        ("bytes=10000-10001", 10_000, 10_002, [5]),
+        ("bytes=2047-2048", 2047, 2049, [1, 2]),
+        ("bytes=-3", len(values) - 3, len(values), [20]),
+    ):
+        decoded.clear()
+        reply = client.get(path, octets, Range=asked)
+        assert (reply.status, reply.body) == (206, values[start:end])
+        assert reply.headers["content-range"] == f"bytes {start}-{end - 1}/{len(values)}"
+        assert decoded == frames, asked
+    decoded.clear()
+    assert client.get(path, octets, Range=f"bytes={len(values)}-").status == 416
+    assert client.get(path, octets, Range="bytes=1-2,5-6").status == 400
+    assert decoded == []
 
 
 @pytest.fixture

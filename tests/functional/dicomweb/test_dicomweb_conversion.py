@@ -26,7 +26,7 @@ from tests.conftest import OWN_SAMPLES
 from tests.functional.dicomweb import make
 from tests.functional.dicomweb.client import STORED, Client
 
-from maypacs import conversion
+from maypacs import conversion, steps
 from maypacs.access.principals import Action
 from maypacs.arrivals import new_arrival
 from maypacs.dicomweb.routes import ROUTES, Operation
@@ -129,6 +129,9 @@ def test_an_instance_comes_in_the_syntax_that_is_named_and_shows_the_same(
     assert after.file_meta.MediaStorageSOPInstanceUID == before.SOPInstanceUID == after.SOPInstanceUID
     assert np.array_equal(_pixels(content), _pixels(data))
     described = {"PixelData", "PlanarConfiguration", "ExtendedOffsetTable", "ExtendedOffsetTableLengths"}
+    if target in {"1.2.840.10008.1.2.4.90", "1.2.840.10008.1.2.4.91"} and before.PhotometricInterpretation == "RGB":
+        assert after.PhotometricInterpretation == "YBR_RCT"  # PS3.5 8.2.4: the reversible colour transform
+        described.add("PhotometricInterpretation")
     for element in before:
         if element.tag.element and element.keyword not in described:
             assert after[element.tag].value == element.value, element.tag
@@ -266,7 +269,7 @@ def test_a_large_series_of_compressed_slices_is_converted_in_steps(
     ticks = itertools.count()  # a second whenever the clock is looked at
     ticking = Operation(Action.READ, lambda request: retrieve(request, clock=lambda: float(next(ticks))))
     monkeypatch.setattr(conversion, "convert", counted)
-    monkeypatch.setattr(conversion, "CONVERSION_SECONDS", 150.0)
+    monkeypatch.setattr(steps, "CONVERSION_SECONDS", 150.0)
     monkeypatch.setitem(ROUTES["/studies/{study}/series/{series}"], "GET", ticking)  # type: ignore[arg-type]
     replies = [client.send("GET", make.url(), {"Accept": MULTI}, follow=False)]
     while replies[-1].status == 503:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 
 import numpy as np
@@ -11,9 +12,13 @@ from tests.conftest import OWN_SAMPLES
 from tests.functional.dicomweb import make
 from tests.functional.dicomweb.client import HOST, Client
 
-from maypacs import bulkdata, frames
+from maypacs import bulkdata, frame_bytes, steps
+from maypacs.frame_bytes import FrameReader
+from maypacs.frames import retrieve_frames
 from maypacs.http.multipart import read_multipart
+from maypacs.index.contents import InstanceRef
 from maypacs.pixels.whole import WholeInstance
+from maypacs.workspace import Workspace
 
 OCTETS = 'multipart/related; type="application/octet-stream"'
 OHIF = "multipart/related; type=application/octet-stream; transfer-syntax=*"
@@ -152,6 +157,58 @@ def test_frames_above_the_limit_are_redirected_to_and_made_once(make_client: Cal
         assert (blob.parts()[0][1] if accept == OCTETS else blob.body) == native[1]
 
 
+def test_no_frame_is_asked_for_twice(client: Client) -> None:
+    """An amplifier: a line of numbers would make gigabytes of one frame."""
+    client.stow(_multiframe()[0])
+    for below in ("", "/rendered"):
+        assert client.get(f"{make.url(1)}/frames/1,2,1{below}").status == 400
+
+
+@pytest.mark.parametrize("media_type", ["application/octet-stream", "image/jls"])
+def test_many_frames_are_made_in_steps_and_none_twice(
+    make_client: Callable[..., Client], monkeypatch: pytest.MonkeyPatch, media_type: str
+) -> None:
+    """503 with how far it is while the clock runs out again and again, then a redirect; in the order asked for."""
+    client = make_client(inline_limit=3000, limits="none")
+    data, native = _multiframe(40, RLELossless)
+    client.stow(data)
+    read: list[int] = []
+    made: list[int] = []
+    stored, make_one = frame_bytes.read_range, frame_bytes.FrameReader.made
+
+    def counted(reader: FrameReader, number: int, target: str | None) -> tuple[bytes, str]:
+        made.append(number)
+        return make_one(reader, number, target)
+
+    def measured(workspace: Workspace, ref: InstanceRef, offset: int, length: int) -> bytes:
+        read.append(length)
+        return stored(workspace, ref, offset, length)
+
+    monkeypatch.setattr(frame_bytes.FrameReader, "made", counted)
+    monkeypatch.setattr(frame_bytes, "read_range", measured)
+    ticks = itertools.count()  # a second whenever the clock is looked at
+    monkeypatch.setattr(steps, "CONVERSION_SECONDS", 8.5)
+    monkeypatch.setattr(retrieve_frames, "__kwdefaults__", {"clock": lambda: float(next(ticks))})
+    numbers = [*range(40, 20, -1), *range(1, 21)]
+    path = f"{make.url(1)}/frames/{','.join(map(str, numbers))}"
+    accept = {"Accept": f'multipart/related; type="{media_type}"'}
+    replies = [client.send("GET", path, accept, follow=False)]
+    while replies[-1].status == 503:
+        assert replies[-1].headers["retry-after"] == "1"
+        assert f"{len(made)} of 40 frames are done" in replies[-1].json()["detail"]
+        replies.append(client.send("GET", path, accept, follow=False))
+    assert replies[-1].status == 307
+    assert len(replies) > 3
+    assert made == numbers
+    assert len(read) == len(replies), "many frames come in one range"
+    parts = client.blob(replies[-1]).parts()
+    if media_type == "application/octet-stream":
+        assert [content for _, content in parts] == [native[number - 1] for number in numbers]
+    assert {kind.partition(";")[0] for kind, _ in parts} == {media_type}
+    assert client.send("GET", path, accept, follow=False).status == 307
+    assert made == numbers
+
+
 @pytest.mark.parametrize("accept", [OCTETS, "application/octet-stream", f"{OCTETS}; transfer-syntax={EXPLICIT}"])
 def test_large_frames_that_lie_as_they_are_answered_are_copied_by_storage(
     make_client: Callable[..., Client], monkeypatch: pytest.MonkeyPatch, accept: str
@@ -160,8 +217,8 @@ def test_large_frames_that_lie_as_they_are_answered_are_copied_by_storage(
     client = make_client(inline_limit=500, limits="none")
     data, native = _multiframe()
     client.stow(data)
-    monkeypatch.setattr(frames, "read_range", None)
-    monkeypatch.setattr(frames, "read_instance", None)
+    monkeypatch.setattr(frame_bytes, "read_range", None)
+    monkeypatch.setattr(frame_bytes, "read_instance", None)
     numbers = "2" if accept == "application/octet-stream" else "3,1"
     reply = client.get(f"{make.url(1)}/frames/{numbers}", accept)
     if numbers == "2":
@@ -181,7 +238,7 @@ def test_large_frames_as_stored_are_copied_by_storage_unless_they_are_in_fragmen
     other = client.stow(fragmented).json()["00081199"]["Value"][0]["00081190"]["Value"][0]
     ((_, content),) = client.get(f"{other}/frames/2", OHIF).parts()
     assert content == WholeInstance(fragmented).stored_frame(2)
-    monkeypatch.setattr(frames, "read_range", None)
+    monkeypatch.setattr(frame_bytes, "read_range", None)
     ((kind, content),) = client.get(f"{url}/frames/1", OHIF).parts()
     assert content == WholeInstance(data).stored_frame(1)
     assert kind.startswith("image/jls")

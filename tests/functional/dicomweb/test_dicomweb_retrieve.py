@@ -15,7 +15,7 @@ from tests.conftest import OWN_SAMPLES
 from tests.functional.dicomweb import make
 from tests.functional.dicomweb.client import HOST, STORED, Client, Reply
 
-from maypacs import conversion
+from maypacs import conversion, steps
 from maypacs.access.principals import Action
 from maypacs.dicomweb.routes import ROUTES, Operation
 from maypacs.http.multipart import read_multipart
@@ -165,7 +165,7 @@ def test_a_conversion_that_takes_too_long_goes_on_with_the_next_request(
 
     convert = conversion.convert
     monkeypatch.setattr(conversion, "convert", counted)
-    monkeypatch.setattr(conversion, "CONVERSION_SECONDS", 2.5)
+    monkeypatch.setattr(steps, "CONVERSION_SECONDS", 2.5)
     ticks = itertools.count()
     monkeypatch.setitem(ROUTES["/studies/{study}/series/{series}"], "GET", _ticking(ticks))  # type: ignore[arg-type]
     replies = [client.send("GET", make.url(), {"Accept": DEFAULT}, follow=False)]

@@ -10,7 +10,7 @@ import re
 
 from maypacs.archive.objects import CopyRange
 from maypacs.dicom import transfer_syntaxes
-from maypacs.dicom.header import BulkValue, PrefixTooShortError, locate_bulk, parse_header
+from maypacs.dicom.header import BulkValue, Header, PrefixTooShortError, locate_bulk, parse_header
 from maypacs.dicom.values import swap_words
 from maypacs.dicomweb.request import Request
 from maypacs.errors import BadRequestError, NotFoundError, TooLargeError
@@ -104,17 +104,24 @@ def _read_whole(ref: InstanceRef) -> bool:
     return ref.length <= _WHOLE or transfer_syntaxes.info(ref.transfer_syntax_uid).deflated
 
 
-def _find(workspace: Workspace, ref: InstanceRef, path: str) -> BulkValue:
+def read_header(workspace: Workspace, ref: InstanceRef) -> tuple[bytes, Header]:
+    """The first bytes of a large instance, at least to its pixel data, and the header that they are.
+
+    Raises HeaderError, TooLargeError.
+    """
     size = _PREFIX
     while True:
         prefix = read_range(workspace, ref, 0, min(size, ref.length))
         try:
-            header = parse_header(prefix, bulk_threshold=0, total_size=ref.length)
-            break
+            return prefix, parse_header(prefix, bulk_threshold=0, total_size=ref.length)
         except PrefixTooShortError as short:
             size = max(short.needed, size * 2)
             if len(prefix) >= ref.length or size > WHOLE_LIMIT:
                 raise TooLargeError("the header of the instance is too large to be read") from None
+
+
+def _find(workspace: Workspace, ref: InstanceRef, path: str) -> BulkValue:
+    _, header = read_header(workspace, ref)
     found = header.bulk.get(path.upper())
     if found is None:
         raise NotFoundError("no bulk data of that path")

@@ -7,18 +7,21 @@ exports after a day. Names are keyed with the archive's secret: who knows the co
 from __future__ import annotations
 
 import hmac
+import secrets
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
 from typing import IO
 
 from maypacs.archive import assembled
-from maypacs.archive.objects import CopyRange
+from maypacs.archive.objects import CopyRange, Objects
 from maypacs.archive.store import ArchiveStore
 from maypacs.errors import ObjectNotFoundError
 
 #: What is composed in memory before it goes to a file.
 _SPOOL = 16 << 20
+#: Of bytes between two ranges of other objects, what is no object of its own.
+_LITERAL = 1 << 20
 
 
 def export_name(store: ArchiveStore, kind: str, *facts: str, study: str) -> str:
@@ -96,3 +99,52 @@ def export_stream(
 
 def spool() -> IO[bytes]:
     return tempfile.SpooledTemporaryFile(max_size=_SPOOL)
+
+
+class Composition:
+    """An object that is written piece by piece: bytes of ours, and ranges of other objects, which storage copies.
+
+    As many bytes as there are between two ranges are spooled, and are an object of their own beside ``key`` when they
+    are many. A context: leaving it drops what was not stored.
+    """
+
+    def __init__(self, objects: Objects, key: str) -> None:
+        self._objects, self._key = objects, key
+        self._file = spool()
+        self._pieces: list[CopyRange | bytes] = []
+
+    def __enter__(self) -> Composition:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._file.close()
+
+    def write(self, piece: CopyRange | bytes | memoryview) -> None:
+        if isinstance(piece, CopyRange):
+            self._flush()
+            self._pieces.append(piece)
+        else:
+            self._file.write(piece)
+
+    def store(self, key: str, content_type: str) -> None:
+        """All that was written, as one object."""
+        if not self._pieces:
+            self._file.seek(0)
+            self._objects.put(key, self._file, content_type=content_type)  # type: ignore[arg-type]
+            return
+        self._flush()
+        self._objects.join(self._pieces, key, content_type=content_type, metadata={})
+
+    def _flush(self) -> None:
+        size = self._file.tell()
+        self._file.seek(0)
+        if size > _LITERAL:
+            # A name of its own: another request may be composing the same, and be further.
+            key = f"{self._key}.run-{secrets.token_hex(8)}"
+            self._objects.put(key, self._file)  # type: ignore[arg-type]
+            self._pieces.append(CopyRange(key, 0, size))
+            self._file.seek(0)
+        elif size:
+            self._pieces.append(self._file.read())
+            self._file.seek(0)
+        self._file.truncate()

@@ -15,7 +15,7 @@ from maypacs.dicom.frames import FrameTable, defragment
 from maypacs.dicomweb.request import Request
 from maypacs.errors import PixelError, TooLargeError
 from maypacs.exports import exists, export_bytes, export_join, export_name
-from maypacs.frames import attributes_of, stored_frames
+from maypacs.frame_bytes import attributes_of, stored_frames
 from maypacs.http.answers import Answer, conditional, not_modified, redirect
 from maypacs.http.ranges import ranged
 from maypacs.index.contents import InstanceRef
@@ -45,11 +45,11 @@ def video(request: Request, ref: InstanceRef, media_type: str) -> Answer:
     if FrameTable.decode(ref.frame_table).locate(1).length <= limit:
         return _inline(request, stored_frames(request.workspace, ref, [1])[0], media_type, etag, {})
     if not exists(store, name):
-        export_join(store, name, lambda: _pieces(request.workspace, ref), media_type)
+        export_join(store, name, lambda: stream_pieces(request.workspace, ref), media_type)
     return redirect(request.sign(store.export_key(name)), etag=etag)
 
 
-def _pieces(workspace: Workspace, ref: InstanceRef) -> list[CopyRange | bytes]:
+def stream_pieces(workspace: Workspace, ref: InstanceRef) -> list[CopyRange | bytes]:
     """The fragments of the stream where they lie in the pack."""
     assert ref.frame_table is not None
     found = FrameTable.decode(ref.frame_table).locate(1)

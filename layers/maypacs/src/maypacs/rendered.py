@@ -21,7 +21,8 @@ from maypacs.errors import (
     NotSupportedError,
 )
 from maypacs.exports import exists, export_bytes, export_name
-from maypacs.frames import attributes_of, frame_list, stored_frames, whole_instance
+from maypacs.frame_bytes import attributes_of, stored_frames, whole_instance
+from maypacs.frames import frame_list
 from maypacs.http.answers import Answer, conditional, not_modified, redirect
 from maypacs.http.media_types import part_choice, rendered_choice
 from maypacs.index.contents import InstanceRef

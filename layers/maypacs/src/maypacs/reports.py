@@ -15,7 +15,7 @@ from typing import Any
 from maypacs.dicomweb.request import Request
 from maypacs.errors import NotFoundError, TooLargeError
 from maypacs.exports import export_name
-from maypacs.frames import attributes_of
+from maypacs.frame_bytes import attributes_of
 from maypacs.http.answers import Answer, conditional, not_modified
 from maypacs.index.contents import InstanceRef
 from maypacs.passing import SANDBOX

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 from maypacs.archive.objects import CopyRange
 from maypacs.bulk_resources import bulk_of
-from maypacs.conversion import EXPLICIT, HEAD_BYTES, converted, converted_one, iter_parts, location, part_type, possible
+from maypacs.conversion import EXPLICIT, converted, converted_one, iter_parts, location, part_type, possible
 from maypacs.dicom import transfer_syntaxes
 from maypacs.dicomweb.request import Request
 from maypacs.errors import MayPACSError, NotAcceptableError
@@ -24,6 +24,7 @@ from maypacs.http.multipart import content_type, part_close, part_head, write_mu
 from maypacs.index.contents import InstanceRef, PackInfo
 from maypacs.pack.concatenate import PackExtent, plan
 from maypacs.selection import Selection, first_of, pack_key, read_instance, read_range, select
+from maypacs.steps import HEAD_BYTES
 from maypacs.workspace import Workspace
 
 
@@ -62,7 +63,7 @@ def _answer(
     if target is not None and choice.multipart:
         return converted(request, selection.instances, target, etag, clock)
     if target is not None:
-        return converted_one(request, selection.instances[0], target, etag)
+        return converted_one(request, selection.instances[0], target, etag, clock)
     if not choice.multipart:
         return _single_as_stored(request, selection.instances[0], etag)
     return _as_stored(request, selection, etag)

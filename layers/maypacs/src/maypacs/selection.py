@@ -16,6 +16,8 @@ from maypacs.workspace import Workspace
 
 #: An instance above this is never read as a whole: frames of it are, by range.
 WHOLE_LIMIT = 256 << 20
+#: What is before the pixel data, or after them, and is more than this is no header.
+MAX_HEADER = 64 << 20
 
 
 @dataclass(frozen=True, slots=True)

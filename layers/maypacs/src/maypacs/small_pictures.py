@@ -14,7 +14,8 @@ from maypacs.errors import (
     PixelError,
 )
 from maypacs.exports import export_name
-from maypacs.frames import attributes_of, frame_list
+from maypacs.frame_bytes import attributes_of
+from maypacs.frames import frame_list
 from maypacs.http.answers import Answer, conditional, not_modified
 from maypacs.http.media_types import rendered_choice
 from maypacs.index.contents import InstanceRef, SeriesContents, series_contents

@@ -14,7 +14,7 @@ from typing import Any
 import orjson
 
 from maypacs.dicom import transfer_syntaxes
-from maypacs.dicom.explicit import encapsulated
+from maypacs.dicom.encapsulation import encapsulated
 from maypacs.dicom.file_meta import part10_header
 from maypacs.dicom.model_writer import Notes, write_dataset
 from maypacs.dicom.native_model import from_xml

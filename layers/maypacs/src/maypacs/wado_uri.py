@@ -11,7 +11,7 @@ from dataclasses import replace
 
 from maypacs.dicomweb.request import Request
 from maypacs.errors import BadRequestError, FrameNotFoundError, NotAcceptableError, NotSupportedError
-from maypacs.frames import attributes_of
+from maypacs.frame_bytes import attributes_of
 from maypacs.http.answers import Answer
 from maypacs.http.media_types import DICOM, MediaType, parse_accept
 from maypacs.index.contents import InstanceRef

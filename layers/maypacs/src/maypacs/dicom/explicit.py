@@ -27,6 +27,7 @@ from maypacs.dicom.elements import (
     pixel_word,
     word_bytes,
 )
+from maypacs.dicom.encapsulation import ENCAPSULATED_TAIL, encapsulated, encapsulated_head
 from maypacs.dicom.file_meta import part10_header
 from maypacs.dicom.header import Header, inflate, really_explicit
 from maypacs.dicom.values import BINARY_VRS, swap_words
@@ -57,6 +58,28 @@ def to_explicit_little_endian(
     return b"".join((meta, *(chunk for tag in sorted(elements) for chunk in elements[tag])))
 
 
+def around_pixels(before: bytes, after: bytes, header: Header) -> tuple[bytes, bytes]:
+    """What an instance in Explicit VR Little Endian has before and after the value of its native pixel data.
+
+    ``before``: its file up to that value, as ``header`` says; ``after``: the rest behind it. Neither big endian words
+    nor a deflated data set. Raises HeaderError.
+    """
+    pixels = header.pixel_data
+    if pixels is None or pixels.encapsulated or len(before) != pixels.offset:
+        raise HeaderError("there is no native pixel data there")
+    # The same file with pixel data of no length: 32 bits right before the value, in every VR that these can have.
+    elements = _elements(b"".join((before[:-4], bytes(4), after)), header, None, None)
+    head, _ = elements.pop(pixels.tag)
+    padding = pixels.length % 2
+    if pixels.length + padding >= UNDEFINED:
+        raise HeaderError("a value of 4 GiB and more has no explicit length")
+    meta = part10_header(header.sop_class_uid, header.sop_instance_uid, transfer_syntaxes.EXPLICIT_VR_LITTLE_ENDIAN)
+    first = [chunk for tag in sorted(elements) if tag < pixels.tag for chunk in elements[tag]]
+    last = [chunk for tag in sorted(elements) if tag > pixels.tag for chunk in elements[tag]]
+    value_head = bytes(head)[:-4] + struct.pack("<I", pixels.length + padding)
+    return b"".join((meta, *first, value_head)), b"".join((bytes(padding), *last))
+
+
 def to_encapsulated(
     data: bytes | memoryview,
     header: Header,
@@ -69,7 +92,7 @@ def to_encapsulated(
     ``frames``: compressed, in order. Raises HeaderError when the data set cannot be walked.
     """
     elements = _elements(data, header, b"", overrides)
-    elements[PIXEL_DATA] = encapsulated(frames)
+    elements[PIXEL_DATA] = [*encapsulated(frames)]
     uid = str((overrides or {}).get("00080018") or header.sop_instance_uid)
     meta = part10_header(header.sop_class_uid, uid, transfer_syntax_uid)
     return b"".join((meta, *(chunk for tag in sorted(elements) for chunk in elements[tag])))
@@ -103,19 +126,33 @@ def _elements(
     return elements
 
 
-def encapsulated(frames: Sequence[bytes | memoryview]) -> _Chunks:
-    """Pixel Data of undefined length: a Basic Offset Table (empty when 32 bits do not reach), a fragment a frame."""
-    offsets, at = [], 0
-    for frame in frames:
-        offsets.append(at)
-        at += 8 + len(frame) + len(frame) % 2
-    table = struct.pack(f"<{len(offsets)}I", *offsets) if at < UNDEFINED else b""
-    chunks: _Chunks = [struct.pack("<HH2sHI", PIXEL_DATA >> 16, PIXEL_DATA & 0xFFFF, b"OB", 0, UNDEFINED)]
-    chunks += [struct.pack("<HHI", ITEM >> 16, ITEM & 0xFFFF, len(table)), table]
-    for frame in frames:
-        padding = bytes(len(frame) % 2)
-        chunks += [struct.pack("<HHI", ITEM >> 16, ITEM & 0xFFFF, len(frame) + len(padding)), frame, padding]
-    return [*chunks, struct.pack("<HHI", SEQUENCE_DELIMITER >> 16, SEQUENCE_DELIMITER & 0xFFFF, 0)]
+def around_frames(
+    data: bytes | memoryview,
+    header: Header,
+    transfer_syntax_uid: str,
+    lengths: Sequence[int],
+    overrides: Mapping[str, str | int | None] | None = None,
+) -> tuple[bytes, bytes]:
+    """What comes before and after the frames of the instance as a Part 10 file in another transfer syntax.
+
+    ``lengths``: of native frames under Explicit VR Little Endian, otherwise of fragments (`encapsulation.fragment`).
+    Raises HeaderError when the data set cannot be walked, or when 4 GiB of native pixel data have no length.
+    """
+    elements = _elements(data, header, b"", overrides)
+    size = sum(lengths)
+    if transfer_syntax_uid == transfer_syntaxes.EXPLICIT_VR_LITTLE_ENDIAN:
+        if size + size % 2 >= UNDEFINED:
+            raise HeaderError("a value of 4 GiB and more has no explicit length")
+        vr = b"OW" if int((header.dataset.get("00280100", {}).get("Value") or [16])[0]) > 8 else b"OB"
+        head = struct.pack("<HH2sHI", PIXEL_DATA >> 16, PIXEL_DATA & 0xFFFF, vr, 0, size + size % 2)
+        tail = bytes(size % 2)
+    else:
+        head, tail = encapsulated_head(lengths), ENCAPSULATED_TAIL
+    uid = str((overrides or {}).get("00080018") or header.sop_instance_uid)
+    meta = part10_header(header.sop_class_uid, uid, transfer_syntax_uid)
+    before = [chunk for tag in sorted(elements) if tag < PIXEL_DATA for chunk in elements[tag]]
+    after = [chunk for tag in sorted(elements) if tag > PIXEL_DATA for chunk in elements[tag]]
+    return b"".join((meta, *before, head)), b"".join((tail, *after))
 
 
 def _short_element(tag: int, value: str | int) -> bytes:

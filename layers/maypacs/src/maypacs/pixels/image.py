@@ -62,12 +62,17 @@ class ImagePixel:
     number_of_frames: int
     floats: bool = False  #: (7FE0,0008) or (7FE0,0009): IEEE floats
 
+    @property
+    def decoded_size(self) -> int:
+        """Bytes of one frame as Explicit VR Little Endian holds it after decoding: all samples, whole bytes."""
+        return (self.rows * self.columns * self.samples * self.bits_allocated + 7) // 8
+
     def native_size(self, available: int) -> int:
         """Bytes of one native frame without padding. Raises PixelError when fewer are there.
 
         YBR_FULL_422 takes two thirds (PS3.3 C.7.6.3.1.2); some writers name it and store all samples.
         """
-        size = (self.rows * self.columns * self.samples * self.bits_allocated + 7) // 8
+        size = self.decoded_size
         if self.photometric == "YBR_FULL_422" and self.samples == 3 and available < size:
             size = size // 3 * 2
         if available < size:

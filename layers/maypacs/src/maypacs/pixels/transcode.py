@@ -9,6 +9,7 @@ a derived one, with a UID of its own (the same each time) and the attributes of 
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 
 from maypacs.dicom import explicit, transfer_syntaxes
 from maypacs.dicom.header import Header, parse_header
@@ -16,6 +17,8 @@ from maypacs.errors import PixelError
 from maypacs.pixels.jpeg import DCT_SYNTAXES
 from maypacs.pixels.whole import WholeInstance
 
+#: Attributes by tag; None removes one.
+Changes = dict[str, str | int | None]
 #: Pixel data of a defined length take 32 bits (PS3.5 7.1.1).
 _LARGEST = 0xFFFFFFFE
 
@@ -50,34 +53,43 @@ def to_transfer_syntax(data: bytes, target: str) -> bytes:
     return explicit.to_encapsulated(instance.data, instance.header, target, frames, overrides)
 
 
-def compressed_frames(instance: WholeInstance, target: str) -> tuple[list[bytes], dict[str, str | int | None]]:
+def compressed_frames(instance: WholeInstance, target: str) -> tuple[list[bytes], Changes]:
     """All frames in the target syntax, and the attributes that are others now. Raises PixelError."""
-    from maypacs.pixels.encode import JPEG_BASELINE
-
-    pixel = instance.pixel
-    frames, photometric = [], pixel.photometric
+    frames, photometric = [], instance.pixel.photometric
     for number in range(1, instance.frame_table.number_of_frames + 1):
         frame, photometric = instance.compressed_frame(number, target)
         frames.append(frame)
-    overrides: dict[str, str | int | None] = {"00280006": 0} if pixel.samples > 1 else {}
+    return frames, changes(instance, target, photometric, sum(map(len, frames)))
+
+
+def changes(instance: WholeInstance, target: str, photometric: str, size: int) -> Changes:
+    """The attributes that are others when the frames are in the target syntax, of so many bytes."""
+    from maypacs.pixels.encode import JPEG_BASELINE
+
+    pixel = instance.pixel
+    overrides: Changes = {"00280006": 0} if pixel.samples > 1 else {}
     if photometric != pixel.photometric:
         overrides["00280004"] = photometric
-    if instance.transfer_syntax_uid in DCT_SYNTAXES:
+    if target != transfer_syntaxes.EXPLICIT_VR_LITTLE_ENDIAN and instance.transfer_syntax_uid in DCT_SYNTAXES:
         overrides["00282110"] = "01"  # once lossy, always lossy
     if target == JPEG_BASELINE:
-        overrides |= _lossy(instance, sum(map(len, frames)))
-    return frames, overrides
+        overrides |= _lossy(instance, size)
+    return overrides
 
 
-def _lossy(instance: WholeInstance, size: int) -> dict[str, str | int | None]:
+def _lossy(instance: WholeInstance, size: int) -> Changes:
     """PS3.3 C.7.6.1.1.2 (derived), C.7.6.1.1.5 (lossy): what was there stays, ours is added."""
     pixel, attributes = instance.pixel, instance.attributes
-    native = pixel.rows * pixel.columns * pixel.samples * instance.frame_table.number_of_frames
+    native = pixel.rows * pixel.columns * pixel.samples * pixel.number_of_frames
+
+    def values(tag: str) -> list[str]:
+        """A value that is empty among others is null in JSON."""
+        return ["" if each is None else str(each) for each in attributes.get(tag, {}).get("Value", [])]
 
     def added(tag: str, value: str) -> str:
-        return "\\".join([*(str(each) for each in attributes.get(tag, {}).get("Value", [])), value])
+        return "\\".join([*values(tag), value])
 
-    kind = [str(each) for each in attributes.get("00080008", {}).get("Value", [])] or ["ORIGINAL", "PRIMARY"]
+    kind = values("00080008") or ["ORIGINAL", "PRIMARY"]
     state = hashlib.sha256(f"{instance.header.sop_instance_uid} in JPEG baseline".encode()).digest()
     return {
         "00080008": "\\".join(["DERIVED", *kind[1:]]),
@@ -88,17 +100,24 @@ def _lossy(instance: WholeInstance, size: int) -> dict[str, str | int | None]:
     }
 
 
-def decoded_pixels(data: bytes, header: Header) -> tuple[bytes, dict[str, str | int | None]]:
+def decoded_pixels(data: bytes, header: Header) -> tuple[bytes, Changes]:
     """All frames as native little endian pixel data, and the attributes that are others now. Raises PixelError."""
     instance = WholeInstance(data, header)
-    pixel = instance.pixel
-    frames, photometric = [], pixel.photometric
+    frames, photometric = [], instance.pixel.photometric
     for number in range(1, instance.frame_table.number_of_frames + 1):
         frame, photometric = instance.native_frame(number)
         frames.append(frame)
     if sum(map(len, frames)) > _LARGEST:
         raise PixelError("the decompressed pixel data would exceed 4 GiB")
-    overrides: dict[str, str | int | None] = {"00280006": 0} if pixel.samples > 1 else {}
-    if photometric != pixel.photometric:
-        overrides["00280004"] = photometric
-    return b"".join(frames), overrides
+    native = b"".join(frames)
+    return native, changes(instance, transfer_syntaxes.EXPLICIT_VR_LITTLE_ENDIAN, photometric, len(native))
+
+
+def around_frames(data: bytes, target: str, lengths: Sequence[int], photometric: str) -> tuple[bytes, bytes]:
+    """What comes before and after frames that were made one by one: a Part 10 file. Raises PixelError, HeaderError.
+
+    ``lengths``: of native frames, or of fragments (`encapsulation.fragment`); ``photometric``: what they have become.
+    """
+    instance = WholeInstance(data)
+    overrides = changes(instance, target, photometric, sum(lengths) - 8 * len(lengths))
+    return explicit.around_frames(instance.data, instance.header, target, lengths, overrides)
