@@ -1,5 +1,7 @@
 """What the cloud would not take as it is: folders of ``attention/``, one an upload, each with a ``reason.json``.
 
+A folder whose reason cannot be read (the disk was full, the power went) is one of an unknown reason, not of none.
+
 Any process may look here and take files away, beside an edge that runs: that one adds to it, and deletes what is old
 (`tidying`).
 """
@@ -11,16 +13,17 @@ import json
 import os
 import shutil
 import time
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from edge_forwarder import intake
 from edge_forwarder.errors import UnreadableError
 from edge_forwarder.peek import identify
 
 REASON: Final = "reason.json"
+_UNKNOWN: Final = "the reason cannot be read"
 #: In a folder that is to go: what is in it says why.
 NOTICE: Final = "will-be-deleted.txt"
 #: The edge finishes with what it sets aside before a file of it is handed over again (seconds).
@@ -29,7 +32,9 @@ _SETTLED_SECONDS: Final = 2.0
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One upload. ``state``: partial (conflicts, single failures) or quarantined."""
+    """One upload. ``state``: partial (conflicts, single failures), quarantined, unreadable (here, so it never went up)
+    or unknown.
+    """
 
     folder: Path
     state: str
@@ -52,26 +57,61 @@ class Entry:
         return sum(file.stat().st_size for file in self.files)
 
 
+def write_reason(folder: Path, told: Mapping[str, Any]) -> None:
+    """Say why, whole and durable or not at all, before the first file is moved there. Raises OSError."""
+    folder.mkdir(exist_ok=True)
+    temporary = folder / f"{REASON}.new"
+    try:
+        with temporary.open("w", encoding="utf-8") as file:
+            file.write(json.dumps({**told, "at": time.time()}, indent=2) + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.rename(folder / REASON)
+    except OSError:
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
+        raise
+    for changed in (folder, folder.parent):
+        _sync(changed)
+
+
 def entries(folder: Path) -> list[Entry]:
-    """Oldest first. What cannot be read is left out."""
+    """Oldest first."""
     found = []
-    for reason in sorted(folder.glob(f"*/{REASON}")):
-        with contextlib.suppress(OSError, ValueError, KeyError, TypeError, AttributeError):
-            told = json.loads(reason.read_text(encoding="utf-8"))
-            by_uid = {str(i["sop_instance_uid"]): str(i["reason"]) for i in told.get("instances", ())}
-            files = tuple(sorted(reason.parent.glob("*.dcm")))
-            reasons = tuple(str(r) for r in told["reasons"])
-            state, at, arrival = str(told["state"]), float(told.get("at") or 0), str(told.get("arrival") or "")
-            found.append(Entry(reason.parent, state, reasons, files, by_uid, at, arrival))
+    for inside in sorted(folder.iterdir()) if folder.is_dir() else ():
+        with contextlib.suppress(OSError):
+            if (entry := _entry(inside)) is not None:
+                found.append(entry)
     return found
+
+
+def _entry(folder: Path) -> Entry | None:
+    """None: it is none, or none any more. Raises OSError."""
+    files = tuple(sorted(folder.glob("*.dcm")))
+    try:
+        told = json.loads((folder / REASON).read_text(encoding="utf-8"))
+        by_uid = {str(i["sop_instance_uid"]): str(i["reason"]) for i in told.get("instances", ())}
+        reasons = tuple(str(r) for r in told["reasons"])
+        state, at, arrival = str(told["state"]), float(told.get("at") or 0), str(told.get("arrival") or "")
+        return Entry(folder, state, reasons, files, by_uid, at, arrival)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        if not files:
+            return None
+        at = min(file.stat().st_mtime for file in files)
+        return Entry(folder, "unknown", (_UNKNOWN,), files, {}, at)
+
+
+def count(folder: Path) -> int:
+    """How many `entries` there are, without reading them. Raises OSError."""
+    return sum((inside / REASON).exists() or any(inside.glob("*.dcm")) for inside in folder.iterdir())
 
 
 def why(folder: Path, name: str) -> str:
     """Why a file of the spool was set aside, in one line; empty when it was not."""
     for path in folder.glob(f"*/{name}"):
-        with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
-            told = json.loads((path.parent / REASON).read_text(encoding="utf-8"))
-            return "; ".join(told["reasons"]) or str(told["state"])
+        with contextlib.suppress(OSError):
+            if (entry := _entry(path.parent)) is not None:
+                return "; ".join(entry.reasons) or entry.state
     return ""
 
 
@@ -115,7 +155,8 @@ def export(entry: Entry, target: Path) -> int:
     to = target / entry.name
     to.mkdir(parents=True, exist_ok=True)
     for path in (*entry.files, entry.folder / REASON):
-        shutil.copyfile(path, to / path.name)
+        if path.name != REASON or path.exists():
+            shutil.copyfile(path, to / path.name)
     return len(entry.files)
 
 

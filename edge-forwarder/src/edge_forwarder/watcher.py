@@ -79,6 +79,10 @@ class Watcher:
         self.upload_again: Callable[[str, float], None] = lambda pack, delay: None
         """Told of a pack that has to be uploaded again, so many seconds from now; set by the composition."""
 
+    @property
+    def is_alive(self) -> bool:
+        return self._thread.is_alive()
+
     def start(self) -> None:
         for pack in self._journal.packs(PackState.SENT):
             if pack.arrival:
@@ -105,7 +109,7 @@ class Watcher:
                 answers = self._inbox.status(arrivals)
                 self._line.answered()
                 for answer in answers:
-                    self._hear(answer)
+                    self._try(answer)
                 self._later(arrivals)
             except CloudError as error:
                 self._line.failed(error)
@@ -138,6 +142,16 @@ class Watcher:
                 if (watched := self._watched.get(arrival)) is not None:
                     watched.due = time.monotonic() + watched.pause
                     watched.pause = min(watched.pause * 2, self._longest_pause)
+
+    def _try(self, answer: UploadStatus) -> None:
+        """One upload that cannot be settled now holds up no other. Raises CloudError."""
+        try:
+            self._hear(answer)
+        except CloudError:
+            raise
+        except Exception as error:  # the disk or the journal: nothing is lost, ask again later
+            why = f"{type(error).__name__}: {error}"
+            self._log.error("an upload cannot be settled", arrival=answer.arrival, why=why)
 
     def _hear(self, answer: UploadStatus) -> None:
         with self._wake:

@@ -8,8 +8,9 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any, Final
 
-from edge_forwarder import __version__, tls
+from edge_forwarder import __version__, attention, tls
 from edge_forwarder.config import Config
+from edge_forwarder.database import was_put_aside
 from edge_forwarder.errors import ConfigError, SpoolFullError
 from edge_forwarder.health.host import Host
 from edge_forwarder.health.sightings import Sightings
@@ -84,8 +85,9 @@ class Vitals:
             "failed_uploads_total": facts.get("failed_uploads", 0),
             "missing_total": facts.get("missing", 0),
             "refusing": _is_full(parts.spool),
-            "attention": sum(1 for _ in parts.spool.attention.glob("*/reason.json")),
+            "attention": attention.count(parts.spool.attention),
             "failing": sum(1 for pack in failed if pack.attempts >= _FAILED_OFTEN),
+            "ledger_put_aside": int(was_put_aside(parts.spool.folder / "ledger.sqlite")),
             "commitments_untold": commitments.get(CommitmentState.DEAD, 0),
             "uplink": str(uplink),
             "uplink_since": uplink_since,
