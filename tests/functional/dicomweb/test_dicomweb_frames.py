@@ -315,7 +315,33 @@ def test_a_range_of_a_bulk_value_is_a_206(client: Client, bulky: bytes) -> None:
         reply = client.get(_uri(client), octets, Range=asked)
         assert (reply.status, reply.body) == (206, expected)
     assert client.get(_uri(client), octets, Range="bytes=9999-").status == 416
-    assert client.get(_uri(client), octets, Range="bytes=1-2,5-6").status == 400
+
+
+@pytest.mark.parametrize(
+    "asked", ["items=0-1", "bytes=1-2,5-6", "bytes=5-2", "bytes=-", "bytes", "bytes=a-b", "bytes=1-2,"]
+)
+def test_a_range_that_is_none_of_ours_is_ignored(client: Client, bulky: bytes, asked: str) -> None:
+    """RFC 9110 14.2: an unknown unit, several ranges, no range at all."""
+    reply = client.get(_uri(client), "application/octet-stream", Range=asked)
+    assert (reply.status, reply.body) == (200, bulky)
+
+
+def test_if_range_gives_the_range_of_the_very_same_value_alone(client: Client, bulky: bytes) -> None:
+    """RFC 9110 13.1.5: another ETag, a weak one and a date give all of it."""
+    octets = "application/octet-stream"
+    etag = client.get(_uri(client), octets, Range="bytes=2-5").headers["etag"]
+    assert etag == client.get(_uri(client), octets).headers["etag"]
+    reply = client.get(_uri(client), octets, Range="bytes=2-5", If_Range=etag)
+    assert (reply.status, reply.body) == (206, bulky[2:6])
+    for other in ('"another"', f"W/{etag}", "Thu, 01 Jan 2026 00:00:00 GMT", etag.strip('"')):
+        reply = client.get(_uri(client), octets, Range="bytes=2-5", If_Range=other)
+        assert (reply.status, reply.body) == (200, bulky)
+
+
+def test_a_range_is_of_get_alone(client: Client, bulky: bytes) -> None:
+    """RFC 9110 14.2: HEAD tells of the whole."""
+    reply = client.send("HEAD", _uri(client), {"Accept": "application/octet-stream", "Range": "bytes=2-5"})
+    assert (reply.status, "content-range" in reply.headers) == (200, False)
 
 
 def test_bulk_data_that_is_not_there_is_404_and_no_path_is_400(client: Client, bulky: bytes) -> None:

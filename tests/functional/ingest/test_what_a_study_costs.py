@@ -20,7 +20,7 @@ from tests.support.workspaces import HOSP, PACK_KEY, QUICK
 from maypacs import arrivals, incoming
 from maypacs.archive.s3_objects import S3Objects
 from maypacs.archive.store import ArchiveStore
-from maypacs.frames import stored_frames
+from maypacs.frame_bytes import stored_frames
 from maypacs.incoming import Incoming
 from maypacs.index import contents
 from maypacs.index.dynamodb_table import DynamoDBTable, create_table_request

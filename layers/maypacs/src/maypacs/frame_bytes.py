@@ -34,16 +34,16 @@ class FrameReader:
     """
 
     def __init__(self, workspace: Workspace, ref: InstanceRef, numbers: Sequence[int] = ()) -> None:
-        self._workspace, self._ref, self._numbers = workspace, ref, numbers
+        self._workspace, self.ref, self._numbers = workspace, ref, numbers
         self._start, self._held = 0, b""
 
     @cached_property
     def _table(self) -> FrameTable | None:
-        return None if self._ref.frame_table is None else FrameTable.decode(self._ref.frame_table)
+        return None if self.ref.frame_table is None else FrameTable.decode(self.ref.frame_table)
 
     @cached_property
     def _whole(self) -> WholeInstance:
-        return whole_instance(self._workspace, self._ref)
+        return whole_instance(self._workspace, self.ref)
 
     @cached_property
     def _place(self) -> dict[int, int]:
@@ -55,7 +55,7 @@ class FrameReader:
 
         if self._table is None:
             return self._whole.pixel
-        return image_pixel(attributes_of(self._workspace, self._ref))
+        return image_pixel(attributes_of(self._workspace, self.ref))
 
     @property
     def count(self) -> int:
@@ -68,7 +68,7 @@ class FrameReader:
         found = self._table.locate(number)
         if not self._start <= found.offset <= found.offset + found.length <= self._start + len(self._held):
             low, high = self._span(number, found)
-            self._start, self._held = low, read_range(self._workspace, self._ref, low, high - low)
+            self._start, self._held = low, read_range(self._workspace, self.ref, low, high - low)
         at = found.offset - self._start
         return defragment(self._held[at : at + found.length], found)
 
@@ -77,7 +77,7 @@ class FrameReader:
         from maypacs.pixels.whole import compressed_frame_bytes, native_frame_bytes
 
         frame = self.stored(number)
-        syntax = self._whole.transfer_syntax_uid if self._table is None else self._ref.transfer_syntax_uid
+        syntax = self._whole.transfer_syntax_uid if self._table is None else self.ref.transfer_syntax_uid
         if target is None:
             return frame, ""
         if target != EXPLICIT:

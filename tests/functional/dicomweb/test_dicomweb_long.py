@@ -1,0 +1,195 @@
+"""Instances of many frames: made frame by frame over several requests, in bounded memory, none of them twice."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+from pydicom.uid import JPEG2000Lossless, RLELossless
+from tests.functional.dicomweb import make
+from tests.functional.dicomweb.client import Client, Reply
+
+from maypacs import bulk_resources, frame_parts, frame_runs, retrieve, steps
+from maypacs.access.principals import Action
+from maypacs.dicomweb.routes import ROUTES, Operation
+from maypacs.frame_bytes import FrameReader
+from maypacs.pixels.encode import JPEG_BASELINE, JPEG_LS, RLE
+from maypacs.pixels.transcode import to_explicit_little_endian, to_transfer_syntax
+from maypacs.pixels.whole import WholeInstance
+
+EXPLICIT = "1.2.840.10008.1.2.1"
+MULTI = 'multipart/related; type="application/dicom"'
+OCTETS = 'multipart/related; type="application/octet-stream"'
+COUNT = 30
+INSTANCE = "/studies/{study}/series/{series}/instances/{instance}"
+
+
+@pytest.fixture
+def decoded(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """The numbers of the frames that were made. Thirty frames of 2 KB are long, seven looks at the clock too late."""
+    numbers: list[int] = []
+    made = FrameReader.made
+
+    def counted(reader: FrameReader, number: int, target: str | None) -> tuple[bytes, str]:
+        numbers.append(number)
+        return made(reader, number, target)
+
+    monkeypatch.setattr(FrameReader, "made", counted)
+    monkeypatch.setattr(frame_parts, "LONG_BYTES", 20_000)
+    monkeypatch.setattr(frame_runs, "RUN_BYTES", 7000)
+    monkeypatch.setattr(steps, "CONVERSION_SECONDS", 7.0)
+    ticks = itertools.count()
+
+    def clock() -> float:
+        return float(next(ticks))
+
+    for path, answer in (
+        (INSTANCE, retrieve.retrieve),
+        ("/studies/{study}", retrieve.retrieve),
+        (f"{INSTANCE}/bulkdata/{{path+}}", bulk_resources.retrieve_value),
+    ):
+        ticking = Operation(Action.READ, lambda request, answer=answer: answer(request, clock=clock))  # type: ignore[misc]
+        monkeypatch.setitem(ROUTES[path], "GET", ticking)  # type: ignore[arg-type]
+    for path in (f"{INSTANCE}/pixeldata", "/studies/{study}/pixeldata"):
+        ticking = Operation(Action.READ, bulk_resources.retrieve_all("pixeldata", clock=clock))
+        monkeypatch.setitem(ROUTES[path], "GET", ticking)  # type: ignore[arg-type]
+    return numbers
+
+
+@pytest.fixture
+def narrow(make_client: Callable[..., Client]) -> Client:
+    return make_client(inline_limit=3000, limits="none")
+
+
+def _values(count: int = COUNT) -> np.ndarray[tuple[int, ...], np.dtype[np.uint16]]:
+    return np.random.default_rng(4).integers(0, 60_000, (count, 32, 32)).astype("<u2")
+
+
+def _cine(number: int = 1, syntax: str = RLELossless, **changes: object) -> bytes:
+    ds = make.dataset(number, size=32, NumberOfFrames=COUNT, PixelData=_values().tobytes(), **changes)
+    return make.part10(ds, syntax)
+
+
+def _until_done(client: Client, path: str, accept: str | None = None) -> tuple[Reply, int]:
+    """The last reply, what its redirect leads to followed; and how many times 503 was answered before it."""
+    for times in range(30):
+        reply = client.send("GET", path, {"Accept": accept} if accept else {}, follow=False)
+        if reply.status != 503:
+            return (client.blob(reply) if reply.status == 307 else reply), times
+        assert reply.headers["retry-after"] == "1"
+        assert f"of {COUNT} frames are done" in reply.json()["detail"]
+    raise AssertionError("it never ends")
+
+
+@pytest.mark.parametrize("target", [None, EXPLICIT, JPEG_LS, JPEG2000Lossless], ids=str)
+@pytest.mark.parametrize("accept", ["application/dicom", MULTI])
+def test_one_long_instance_is_converted_over_several_requests(
+    narrow: Client, decoded: list[int], accept: str, target: str | None
+) -> None:
+    """To the byte what a conversion in memory makes; under the default, too."""
+    data = _cine()
+    narrow.stow(data)
+    asked = f"{accept}; transfer-syntax={target}" if target else accept
+    reply, times = _until_done(narrow, make.url(1), asked)
+    content = reply.parts()[0][1] if accept == MULTI else reply.body
+    assert content == (to_transfer_syntax(data, target) if target else to_explicit_little_endian(data))
+    assert times >= 3
+    assert decoded == list(range(1, COUNT + 1)), "no frame is made twice"
+    assert _until_done(narrow, make.url(1), asked)[1] == 0
+    assert len(decoded) == COUNT
+
+
+def test_native_frames_are_compressed_over_several_requests(narrow: Client, decoded: list[int]) -> None:
+    """And what stands behind the pixel data comes along."""
+    ds = make.dataset(1, size=32, NumberOfFrames=COUNT, PixelData=_values().tobytes())
+    ds.add_new(0xFFFCFFFC, "OB", b"\0\1" * 9)
+    data = make.part10(ds)
+    narrow.stow(data)
+    reply, times = _until_done(narrow, make.url(1), f"application/dicom; transfer-syntax={RLE}")
+    assert reply.body == to_transfer_syntax(data, RLE)
+    assert times >= 3
+    assert len(decoded) == COUNT
+
+
+def test_a_lossy_copy_says_so(narrow: Client, decoded: list[int]) -> None:
+    """The ratio is of all frames, whichever request made them."""
+    pixels = (_values() % 256).astype("u1").tobytes()
+    ds = make.dataset(1, size=32, NumberOfFrames=COUNT, BitsAllocated=8, BitsStored=8, HighBit=7, PixelData=pixels)
+    data = make.part10(ds)
+    narrow.stow(data)
+    reply, _ = _until_done(narrow, make.url(1), f"application/dicom; transfer-syntax={JPEG_BASELINE}")
+    expected, found = WholeInstance(to_transfer_syntax(data, JPEG_BASELINE)), WholeInstance(reply.body)
+    assert found.attributes["00080018"] == expected.attributes["00080018"]
+    ratios = [float(each.attributes["00282112"]["Value"][0]) for each in (expected, found)]
+    assert ratios[0] == pytest.approx(ratios[1], rel=0.01)
+    assert [found.stored_frame(n) for n in (1, COUNT)] == [expected.stored_frame(n) for n in (1, COUNT)]
+
+
+def test_a_study_goes_on_inside_of_an_instance(narrow: Client, decoded: list[int]) -> None:
+    """A slice, a cine, a slice: the parts are whole and in order."""
+    sources = [make.instance(1, syntax=RLELossless), _cine(2), make.instance(3, syntax=RLELossless)]
+    narrow.stow(*sources)
+    reply, times = _until_done(narrow, f"/studies/{make.STUDY}", MULTI)
+    assert [content for _, content in reply.parts()] == [to_explicit_little_endian(data) for data in sources]
+    assert times >= 3
+    assert decoded == list(range(1, COUNT + 1))
+
+
+@pytest.mark.parametrize("target", [None, EXPLICIT])
+def test_a_frame_that_no_decoder_reads_leaves_the_default_as_stored(
+    narrow: Client, decoded: list[int], target: str | None
+) -> None:
+    """Whichever frame it is; 406 when Explicit VR Little Endian was named."""
+    data = _cine()
+    last = WholeInstance(data).frame_table.locate(COUNT - 1)
+    broken = data[: last.offset + 4] + b"\xff" * 4 + data[last.offset + 8 :]
+    narrow.stow(broken)
+    reply, times = _until_done(narrow, make.url(1), f"{MULTI}; transfer-syntax={target}" if target else MULTI)
+    assert times >= 3
+    if target:
+        assert reply.status == 406
+    else:
+        assert reply.parts()[0][1] == broken
+
+
+@pytest.mark.parametrize("level", ["instance", "study", "one value"])
+def test_pixel_data_of_a_long_instance_are_made_over_several_requests(
+    narrow: Client, decoded: list[int], level: str
+) -> None:
+    """Uncompressed: all frames in one part."""
+    narrow.stow(_cine())
+    below = {"instance": f"{make.url(1)}/pixeldata", "study": f"/studies/{make.STUDY}/pixeldata"}
+    path = below.get(level, f"{make.url(1)}/bulkdata/7FE00010")
+    reply, times = _until_done(narrow, path, "application/octet-stream" if level == "one value" else OCTETS)
+    content = reply.body if level == "one value" else reply.parts()[0][1]
+    assert content == _values().tobytes()
+    assert times >= 3
+    assert decoded == list(range(1, COUNT + 1))
+
+
+def test_pixel_data_in_another_syntax_are_a_part_a_frame_over_several_requests(
+    narrow: Client, decoded: list[int]
+) -> None:
+    """Each with its own URL."""
+    narrow.stow(_cine())
+    path, accept = f"{make.url(1)}/pixeldata", 'multipart/related; type="image/jls"'
+    replies = []
+    while not replies or replies[-1].status == 503:
+        replies.append(narrow.send("GET", path, {"Accept": accept}, follow=False))
+    assert len(replies) > 3
+    parts = narrow.blob(replies[-1]).parts()
+    assert [kind.partition(";")[0] for kind, _ in parts] == ["image/jls"] * COUNT
+    assert decoded == list(range(1, COUNT + 1))
+
+
+def test_a_deletion_takes_what_was_made_of_an_instance(narrow: Client, decoded: list[int]) -> None:
+    """Runs of frames are pixels of a patient."""
+    narrow.stow(_cine())
+    assert narrow.send("GET", make.url(1), {"Accept": MULTI}, follow=False).status == 503
+    objects = narrow.runtime.archive_objects
+    prefix = f"blobs/exports/{narrow.archive}/"
+    assert list(objects.list(prefix))
+    assert narrow.send("DELETE", make.url(1)).status == 204
+    assert not list(objects.list(prefix))
