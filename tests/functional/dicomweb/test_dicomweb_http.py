@@ -21,6 +21,7 @@ from tests.functional.dicomweb.conftest import new_archive, new_key
 from maypacs.access.principals import Role
 from maypacs.dicomweb.routes import ROUTES, methods
 from maypacs.http.answers import Answer
+from maypacs.settings import Settings
 
 DELETION = ("DELETE", f"/studies/{make.STUDY}")
 EVERY = [(template, method) for template, operations in ROUTES.items() for method in operations]
@@ -130,6 +131,35 @@ def test_urls_follow_a_proxy_only_when_it_is_ours(make_client: Callable[..., Cli
         for forwarded in (older, standard):
             (item,) = client.get("/studies", **forwarded).json()
             assert item["00081190"]["Value"][0].startswith(start)
+
+
+#: What DICOMweb has: not our own answers, nor WADO-URI, which names its media type in the query.
+OTHERS = re.compile(r".*/(openapi\.json|wado|workitems|quarantine|erasures|conflicts|decisions|versions)\b.*")
+NEGOTIATED = [template for template, method in EVERY if method == "GET" and not OTHERS.fullmatch(template)]
+
+
+@pytest.mark.parametrize("template", NEGOTIATED)
+def test_no_accept_is_anything_unless_the_archive_is_strict(make_client: Callable[..., Client], template: str) -> None:
+    """8.7.5 asks for 406, and MAYPACS_STRICT_ACCEPT gives it: an empty header says nothing either, */* says enough."""
+    lenient = make_client()
+    lenient.stow(make.instance())
+    strict = make_client(archive=lenient.archive, strict_accept=True)
+    path = _path(template)
+    assert [strict.get(path).status, strict.get(path, Accept="").status] == [406, 406]
+    assert strict.get(path, "*/*").status == strict.get(f"{path}?accept=*/*").status == 200
+
+
+def test_a_strict_archive_stores_nothing_for_who_accepts_nothing(make_client: Callable[..., Client]) -> None:
+    """406 before anything is done, and the setting is read from the environment."""
+    client = make_client(strict_accept=True)
+    sent = {"Content-Type": "application/dicom"}
+    assert client.send("POST", "/studies", sent, make.instance()).status == 406
+    assert client.get("/studies", "*/*").status == 204
+    assert client.send("POST", "/studies", sent | {"Accept": "application/dicom+json"}, make.instance()).status == 200
+    needed = ("INDEX_TABLE", "ACCOUNTS_TABLE", "ARCHIVE_BUCKET", "INBOX_BUCKET", "SECRETS")
+    environment = {f"MAYPACS_{name}": "x" for name in needed}
+    assert not Settings.read(environment).strict_accept
+    assert Settings.read(environment | {"MAYPACS_STRICT_ACCEPT": "1"}).strict_accept
 
 
 def test_a_fault_is_500_with_a_support_id_and_nothing_else(

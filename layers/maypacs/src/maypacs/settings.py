@@ -45,6 +45,8 @@ class Settings:
     """MAYPACS_TRUST_FORWARDED: 1 = X-Forwarded-* and Forwarded come from a proxy of ours and name the public URL."""
     cors_origins: tuple[str, ...] = ("*",)
     """MAYPACS_CORS_ORIGINS: comma list of other viewers' origins; credentials are never cookies, so * leaks nothing."""
+    strict_accept: bool = False
+    """MAYPACS_STRICT_ACCEPT: 1 = DICOMweb without an Accept header is 406 (PS3.18 8.7.5); 0 = it is read as ``*/*``."""
     heartbeat_seconds: int = 60
     """MAYPACS_HEARTBEAT_SECONDS: how often edges say how they are (10 to 3600): what idle edges cost."""
     compact_after_hours: int = 24
@@ -106,6 +108,7 @@ class Settings:
             s3_endpoint=environ.get("MAYPACS_S3_ENDPOINT") or None,
             dynamodb_endpoint=environ.get("MAYPACS_DYNAMODB_ENDPOINT") or None,
             trust_forwarded=choice("MAYPACS_TRUST_FORWARDED", ("0", "1"), "0") == "1",
+            strict_accept=choice("MAYPACS_STRICT_ACCEPT", ("0", "1"), "0") == "1",
             trash_days=int(trash_days),
             cors_origins=tuple(o.strip() for o in environ.get("MAYPACS_CORS_ORIGINS", "*").split(",") if o.strip()),
             heartbeat_seconds=heartbeat_seconds,

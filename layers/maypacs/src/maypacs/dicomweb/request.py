@@ -9,7 +9,7 @@ import functools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from maypacs.errors import BadRequestError
+from maypacs.errors import BadRequestError, NotAcceptableError
 from maypacs.http.media_types import MediaType, parse_accept
 from maypacs.settings import Settings
 from maypacs.uids import Uid, uid
@@ -52,7 +52,11 @@ class Request:
 
     @property
     def accept(self) -> tuple[MediaType, ...]:
-        return _accepted(self.headers.get("accept"), tuple(self.query.get("accept", ())))
+        """Best first. Raises BadRequestError, and NotAcceptableError for nothing at all when the setting is strict."""
+        header, query = self.headers.get("accept"), tuple(self.query.get("accept", ()))
+        if self.settings.strict_accept and not any(text.strip() for text in (header or "", *query)):
+            raise NotAcceptableError("this archive needs an Accept header (PS3.18 8.7.5); */* is one")
+        return _accepted(header, query)
 
     @property
     def if_none_match(self) -> str | None:

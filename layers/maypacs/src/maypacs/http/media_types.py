@@ -2,7 +2,8 @@
 
 Sources: PS3.18 8.7 (media types), Tables 8.7.3-x, 10.4.4-1; RFC 9110 12.5.1 (q values, *).
 Tolerant means: `type` quoted or not, any case, spaces anywhere, lists over several headers, unknown types ignored as
-long as one fits. No Accept at all is read as */* (8.7.5 asks for 406: a declared deviation).
+long as one fits. No Accept at all is read as */* (8.7.5 asks for 406: a declared deviation, which MAYPACS_STRICT_ACCEPT
+takes back).
 """
 
 from __future__ import annotations
