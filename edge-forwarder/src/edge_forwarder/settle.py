@@ -38,7 +38,8 @@ class Settler:
         if self._ledger is not None:
             # Before the files go: a file that is not there is known not to be spooled any more.
             with self._ledger.transaction():
-                self._ledger.settle((m.name for m in members if m not in aside), SentState.INDEXED)
+                indexed = (m.name for m in members if m not in aside)
+                self._ledger.settle(indexed, SentState.INDEXED, arrival=answer.arrival)
                 for member in aside:
                     self._ledger.settle([member.name], _fate(member, answer))
         if aside:
