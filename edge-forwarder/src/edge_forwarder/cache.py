@@ -72,6 +72,10 @@ class Cache:
             half.unlink(missing_ok=True)
         self.trim()
 
+    @property
+    def is_alive(self) -> bool:
+        return self._thread.is_alive()
+
     def start(self) -> None:
         """Trim it now and then."""
         self._thread.start()
@@ -126,6 +130,12 @@ class Cache:
             raise
         return draft
 
+    def discard(self, instance: Instance) -> None:
+        """What there is of it is not what the archive has (any more)."""
+        for kind in (STORED, EXPLICIT):
+            with contextlib.suppress(OSError):
+                self.path(instance, kind).unlink(missing_ok=True)
+
     def adopt(self, instance: Instance, file: Path) -> bool:
         """Keep a file of the spool that goes: by a second name, or not at all."""
         path = self.path(instance)
@@ -133,7 +143,7 @@ class Cache:
             if self._free(self._folder) < self._min_free:
                 return False
             path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            path.unlink(missing_ok=True)
+            self.discard(instance)
             os.link(file, path)
             os.utime(path)
         except OSError:  # another file system: not worth a copy

@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
+from typing import Final
 
 from edge_forwarder import part10
 from edge_forwarder.cache import EXPLICIT, STORED, Cache, Instance
 from edge_forwarder.dicomweb import DicomWeb, value
 from edge_forwarder.errors import CloudAwayError, CloudError, RefusedError, TooManyError, UnreadableError
+from edge_forwarder.inbox import Inbox
 from edge_forwarder.logs import Log
 from edge_forwarder.peek import HEAD_BYTES, identify
 
 #: With so many of a series missing in the cache, the series is fetched as one message.
 _WHOLE_SERIES = 3
+#: So many files of the cache are compared with the archive at once: their digests take time, and somebody waits.
+_AT_ONCE: Final = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,8 +34,9 @@ class Target:
 
 
 class Fetcher:
-    def __init__(self, archive: DicomWeb, cache: Cache, max_instances: int, log: Log) -> None:
-        self._archive, self._cache, self._max, self._log = archive, cache, max_instances, log
+    def __init__(self, archive: DicomWeb, inbox: Inbox, cache: Cache, max_instances: int, log: Log) -> None:
+        self._archive, self._inbox, self._cache, self._log = archive, inbox, cache, log
+        self._max = max_instances
 
     def instances(self, targets: Sequence[Target]) -> list[Instance]:
         """Every instance that is meant. From the cache when the cloud is away and all of the study is there. Raises
@@ -90,12 +96,17 @@ class Fetcher:
         away = False
         for (study, series), group in groupby(instances, key=lambda i: (i.study, i.series)):
             missing: dict[str, Instance] = {}
-            for instance in group:
-                path = self._cache.get(instance)
-                if path is None:
-                    missing[instance.sop] = instance
-                else:
-                    yield instance, path
+            of_series = list(group)
+            for at in range(0, len(of_series), _AT_ONCE):
+                some = of_series[at : at + _AT_ONCE]
+                current = self._current(study, series, some)
+                for instance in some:
+                    path = self._cache.get(instance) if instance.sop in current else None
+                    if path is None:
+                        self._cache.discard(instance)
+                        missing[instance.sop] = instance
+                    else:
+                        yield instance, path
             if len(missing) >= _WHOLE_SERIES and not away:
                 away = yield from self._whole(f"/studies/{study}/series/{series}", missing)
             for instance in missing.values():
@@ -104,6 +115,21 @@ class Fetcher:
                 if not away:
                     away, path = self._try(instance)
                 yield instance, path
+
+    def _current(self, study: str, series: str, instances: Sequence[Instance]) -> frozenset[str]:
+        """Which files of the cache are what the archive would send: another version may have become current, or come
+        after a deletion. While the cloud is away, all of them, for want of better.
+        """
+        asked = []
+        for instance in instances:
+            with suppress(OSError, UnreadableError):  # not there; damaged
+                asked.append((instance.sop, *_data_set_digest(self._cache.path(instance))))
+        try:
+            return self._inbox.known(study, series, asked) if asked else frozenset()
+        except RefusedError:
+            return frozenset()
+        except CloudError:
+            return frozenset(sop for sop, *_ in asked)
 
     def _try(self, instance: Instance) -> tuple[bool, Path | None]:
         """Whether the cloud is away, and the file."""
@@ -160,3 +186,11 @@ def part_10(path: Path) -> tuple[str, int]:
     if not syntax or not offset:
         raise UnreadableError("no Part 10 file")
     return syntax, offset
+
+
+def _data_set_digest(path: Path) -> tuple[str, str]:
+    """Transfer syntax of a file, and the SHA-256 of its data set. Raises OSError, UnreadableError."""
+    syntax, offset = part_10(path)
+    with path.open("rb") as file:
+        file.seek(offset)
+        return syntax, hashlib.file_digest(file, "sha256").hexdigest()

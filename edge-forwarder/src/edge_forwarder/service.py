@@ -254,7 +254,7 @@ class Service:
             self.settler.keep = self._keep
         self.erased = Erased(self.archive, cache, self._config.cache_folder / "erased", self._log)
         slots = threading.BoundedSemaphore(limits.parallel)
-        fetcher = Fetcher(self.archive, cache, limits.max_instances, self._log)
+        fetcher = Fetcher(self.archive, Inbox(self.cloud), cache, limits.max_instances, self._log)
         retrieve = Retrieve(self.archive, fetcher, self._peer, slots, limits.max_studies, self._log)
         find = Find(self._config, self.archive, slots, self._log)
         return {Command.C_FIND_RQ: find, Command.C_MOVE_RQ: retrieve, Command.C_GET_RQ: retrieve}

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
+import io
 import os
 import struct
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from io import BytesIO
 from pathlib import Path
 
@@ -16,10 +20,13 @@ from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
 from pydicom.uid import ExplicitVRLittleEndian
 from tests.conftest import sample_files
+from tests.support.stub_edge import dataset_bytes, write_ct
 
 from edge_forwarder import commitment, query, rewrite, values
 from edge_forwarder.cache import EXPLICIT, Cache, Instance
 from edge_forwarder.errors import CloudAwayError, QueryError, UnreadableError
+from edge_forwarder.fetch import Fetcher
+from edge_forwarder.logs import Log
 from edge_forwarder.multipart import Parts
 
 FIND_P, FIND_S = "1.2.840.10008.5.1.4.1.2.1.1", "1.2.840.10008.5.1.4.1.2.2.1"
@@ -358,3 +365,59 @@ def test_no_uid_leaves_the_cache(uid: str) -> None:
     """They are steps of a path."""
     with pytest.raises(ValueError, match="UID"):
         Instance("1.2", "1.3", uid, "")
+
+
+class Cloud:
+    """Both sides that a retrieve asks: what is current, by SOP Instance UID, and the files themselves."""
+
+    def __init__(self, **current: bytes) -> None:
+        self.current = {sop.replace("_", "."): data for sop, data in current.items()}
+        self.error: Exception | None = None
+        self.fetched: list[str] = []
+
+    def known(self, study: str, series: str, asked: list[tuple[str, str, str]]) -> frozenset[str]:
+        if self.error:
+            raise self.error
+        return frozenset(
+            sop
+            for sop, syntax, sha256 in asked
+            if (syntax, sha256) == (EXPLICIT_LE, hashlib.sha256(dataset_bytes(self.current[sop])).hexdigest())
+        )
+
+    @contextmanager
+    def retrieve(self, path: str, *, as_stored: bool) -> Iterator[list[list[bytes]]]:
+        if self.error:
+            raise self.error
+        sop = path.rpartition("/")[2]
+        self.fetched.append(sop)
+        yield [[self.current[sop]]]
+
+
+def test_a_file_of_the_cache_is_given_only_if_the_archive_would_give_the_same(tmp_path: Path) -> None:
+    """A person chose another version, or the corrected image came after a deletion: what is here is of yesterday, and
+    so is what was made of it. While the cloud is away it is all there is.
+    """
+    images = [write_ct(tmp_path / f"{n}.dcm", sop="1.4.1", fill=n).read_bytes() for n in (1, 2)]
+    cache = Cache(tmp_path / "cache", max_bytes=10**6, max_age=1000)
+    cache.open()
+    cloud = Cloud(**{"1_4_1": images[0]})
+    fetcher = Fetcher(cloud, cloud, cache, 10, Log(io.StringIO()))  # type: ignore[arg-type]
+    wanted = instance(1)
+
+    def given() -> bytes:
+        ((_, path),) = fetcher.files([wanted])
+        return path.read_bytes() if path else b""
+
+    assert [given(), given()] == [images[0]] * 2
+    cache.draft(wanted, [images[0]]).replace(cache.path(wanted, EXPLICIT))
+    assert given() == images[0]
+    assert cache.get(wanted, EXPLICIT)
+    cloud.current["1.4.1"] = images[1]
+    cloud.error = CloudAwayError("away")
+    assert given() == images[0]
+    cloud.error = None
+    assert given() == images[1]
+    assert cache.get(wanted, EXPLICIT) is None
+    assert cloud.fetched == ["1.4.1", "1.4.1"]
+    cache.path(wanted).write_bytes(b"")
+    assert given() == images[1]
