@@ -57,6 +57,8 @@ def _serve(template: str, parameters: dict[str, str]) -> Answer:
         return plain_problem_answer(405, f"allowed here: {allowed}", {"Allow": allowed})
     if "path" in parameters:
         parameters["path"] = event["path"].partition("/bulkdata/")[2]
+    if method == "HEAD":
+        headers.pop("range", None)  # RFC 9110 14.2: of GET alone
     settings, gatekeeper = runtime().settings, runtime().gatekeeper
     context = event.get("requestContext") or {}
     address = (context.get("identity") or {}).get("sourceIp", "")

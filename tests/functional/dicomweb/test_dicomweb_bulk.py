@@ -203,10 +203,10 @@ def test_a_range_of_compressed_pixel_data_decodes_the_frames_that_it_is_of(
         assert decoded == frames, asked
     decoded.clear()
     assert client.get(path, octets, Range=f"bytes={len(values)}-").status == 416
+    assert decoded == []
     for ignored in ("bytes=1-2,5-6", "items=0-1"):
         assert client.get(path, octets, Range=ignored).body == values
     assert client.get(path, octets, Range="bytes=1-2", If_Range='"another"').body == values
-    assert decoded == []
 
 
 @pytest.fixture

@@ -79,7 +79,7 @@ async def _read(storage: Storage, bucket: str, key: str) -> Assembled:
 
 def _window(exchange: Exchange, size: int) -> tuple[int, int, int] | None:
     """First byte, the one after the last, and the status; None when the range is not in the object."""
-    asked = exchange.header("range")
+    asked = exchange.header("range") if exchange.method == "GET" else None
     found = RANGE.match(asked) if asked and exchange.header("if-range") is None else None
     if not found:
         return 0, size, 200

@@ -53,7 +53,7 @@ class Blobs:
             await assembling.serve(exchange, self._storage, self._bucket, blob.key, blob.content_disposition)
             return
         # If-Range with an ETag: objects do not change, so it holds unless it names another one.
-        if asked and RANGE.match(asked) and exchange.header("if-range") is None:
+        if exchange.method == "GET" and asked and RANGE.match(asked) and exchange.header("if-range") is None:
             wanted["range"] = asked
         await self._stream(exchange, blob.key, wanted, blob.content_disposition)
 

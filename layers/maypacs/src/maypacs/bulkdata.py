@@ -18,7 +18,7 @@ from maypacs.exports import export_boundary, export_join, export_name
 from maypacs.http.answers import Answer, conditional, not_modified, redirect
 from maypacs.http.media_types import OCTETS, frame_choices
 from maypacs.http.multipart import OutPart, content_type, part_close, part_head, write_multipart
-from maypacs.http.ranges import partial, span, unsatisfied
+from maypacs.http.ranges import asked, partial, span, unsatisfied
 from maypacs.http.urls import instance_url
 from maypacs.index.contents import InstanceRef
 from maypacs.selection import WHOLE_LIMIT, pack_key, read_instance, read_range, select
@@ -61,9 +61,11 @@ def retrieve_bulkdata(request: Request) -> Answer:
 
     if not choice.multipart:
         headers = {"Content-Type": OCTETS, "Content-Location": location, "Accept-Ranges": "bytes"}
-        if request.headers.get("range"):
-            wanted = span(request.headers["range"], length, limit)
-            return unsatisfied(length) if wanted is None else partial(content(*wanted), wanted[0], length, headers)
+        if wanted := asked(request.headers, etag):
+            found_span = span(wanted, length, limit)
+            if found_span is None:
+                return unsatisfied(length)
+            return partial(content(*found_span), found_span[0], length, headers, etag)
         if length > limit:
             return redirect(request.sign(export_join(store, name, lambda: [pieces()], OCTETS)), etag=etag)
         return conditional(Answer(200, headers, content()), etag, None)

@@ -17,7 +17,7 @@ from maypacs.errors import PixelError, TooLargeError
 from maypacs.exports import exists, export_bytes, export_join, export_name
 from maypacs.frame_bytes import attributes_of, stored_frames
 from maypacs.http.answers import Answer, conditional, not_modified, redirect
-from maypacs.http.ranges import ranged
+from maypacs.http.ranges import asked, ranged
 from maypacs.index.contents import InstanceRef
 from maypacs.pixels import image as images
 from maypacs.selection import WHOLE_LIMIT, pack_key, read_range
@@ -105,6 +105,6 @@ def read_document(workspace: Workspace, ref: InstanceRef) -> bytes:
 
 def _inline(request: Request, body: bytes, media_type: str, etag: str, extra: dict[str, str]) -> Answer:
     headers = {"Content-Type": media_type, "Accept-Ranges": "bytes", **extra}
-    if request.headers.get("range"):
-        return ranged(body, request.headers["range"], headers, request.settings.inline_limit)
+    if wanted := asked(request.headers, etag):
+        return ranged(body, wanted, headers, request.settings.inline_limit, etag)
     return conditional(Answer(200, headers, body), etag, None)
