@@ -25,6 +25,10 @@ class Chore:
         """For a turn that is long: whether to end it early."""
         return self._over.is_set()
 
+    @property
+    def is_alive(self) -> bool:
+        return self._thread.is_alive()
+
     def start(self) -> None:
         self._thread.start()
 

@@ -81,6 +81,10 @@ class Commitments:
         self._config, self._pauses = config, Pauses()
         self._rouse()
 
+    @property
+    def is_alive(self) -> bool:
+        return self._thread.is_alive()
+
     def start(self) -> None:
         self._thread.start()
 

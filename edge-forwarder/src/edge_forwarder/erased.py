@@ -30,6 +30,10 @@ class Erased:
         complaint = "what the cloud erased is not known for now"
         self._chore = Chore("erased", self._turn, log, again=_AGAIN, complaint=complaint)
 
+    @property
+    def is_alive(self) -> bool:
+        return self._chore.is_alive
+
     def start(self) -> None:
         self._chore.start()
 

@@ -112,6 +112,10 @@ class Intake:
         complaint = "what was handed over cannot be taken"
         self._chore = Chore("intake", self._turn, log, again=_LOOK_SECONDS, complaint=complaint)
 
+    @property
+    def is_alive(self) -> bool:
+        return self._chore.is_alive
+
     def start(self) -> None:
         self._chore.start()
 

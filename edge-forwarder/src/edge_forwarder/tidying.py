@@ -55,6 +55,10 @@ class Tidying:
         complaint = "old uploads in attention/ stay for now"  # nothing is lost: again in an hour
         self._chore = Chore("tidying", self._turn, log, again=_LOOK_SECONDS, complaint=complaint)
 
+    @property
+    def is_alive(self) -> bool:
+        return self._chore.is_alive
+
     def start(self) -> None:
         self._chore.start()
 

@@ -73,6 +73,10 @@ class Uploader:
             for n, lanes in enumerate(_lanes(config.parallel_uploads))
         ]
 
+    @property
+    def is_alive(self) -> bool:
+        return all(thread.is_alive() for thread in self._threads)
+
     def start(self) -> None:
         self._journal.reopen()
         for pack in self._journal.packs(PackState.PACKED):

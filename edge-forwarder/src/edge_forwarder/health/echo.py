@@ -42,6 +42,10 @@ class Echoes:
         # An association under way is left to its end: nothing of it must be finished.
         self._chore = Chore("echoes", self._turn, log, again=60.0, complaint="devices are not called for now")
 
+    @property
+    def is_alive(self) -> bool:
+        return self._chore.is_alive
+
     def start(self) -> None:
         self._chore.start()
 

@@ -71,6 +71,10 @@ class Heartbeat:
         self._over.set()
         if self._thread.is_alive():
             self._thread.join(seconds)
+    @property
+    def is_alive(self) -> bool:
+        return self._thread.is_alive()
+
         with suppress(Exception):
             self._journal.set_fact(FACT, self._sightings.remembered())
 

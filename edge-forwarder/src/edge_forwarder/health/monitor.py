@@ -33,6 +33,11 @@ class Monitor:
         self._echoes = Echoes(parts.config, peer, parts.sightings, log)
         self.server = HealthServer(config.health.port, self.heartbeat.look) if config.health.port else None
 
+    @property
+    def is_alive(self) -> bool:
+        parts = (self.heartbeat, self._echoes, self.server)
+        return all(part.is_alive for part in parts if part is not None)
+
     def start(self) -> None:
         self.heartbeat.start()
         self._echoes.start()
