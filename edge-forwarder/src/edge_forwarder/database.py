@@ -6,11 +6,19 @@ import contextlib
 import sqlite3
 import threading
 from collections.abc import Iterator, Mapping
+from itertools import count
 from pathlib import Path
 from typing import Any, ClassVar, Final, Self
 
-#: What SQLite says of a file that is no database, a broken one, or not ours.
-_DAMAGED: Final = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR)
+from edge_forwarder.errors import ConfigError
+from edge_forwarder.logs import Log
+
+#: What SQLite says of a file that is no database, or a broken one.
+_DAMAGED: Final = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+
+
+class _DamagedError(sqlite3.DatabaseError):
+    """It fails our own check."""
 
 
 class Database:
@@ -20,7 +28,9 @@ class Database:
     schema: ClassVar[str]
     schema_version: ClassVar[int]
     migrations: ClassVar[Mapping[int, str]] = {}
-    """By version: what makes it the next one. A version that is not here is begun anew."""
+    """By version: what makes it the next one."""
+    rebuilt: ClassVar[bool] = False
+    """Can it be rebuilt? Then one of a version that is not known is begun anew."""
     synced: ClassVar[bool]
     """Does a transaction outlive a power cut, unless it says otherwise?"""
 
@@ -28,22 +38,28 @@ class Database:
         self._connection = connection
         self._lock = threading.RLock()
         self._is_synced = self.synced
+        self.put_aside: Path | None = None
+        """Where the damaged one is now in whose place this one was begun."""
+        self.is_damaged = False
+        """Whether SQLite said so since it was opened: the next start puts it aside."""
 
     @classmethod
     def open(cls, path: Path) -> Self:
-        """Open it, or put aside one that is damaged and begin anew. Raises sqlite3.Error for what is no damage: a full
-        disk, a folder that may not be written.
+        """Open it, or put aside one that is damaged and begin anew. Raises ConfigError for one of a newer version, and
+        sqlite3.Error for what is no damage: a full disk, a folder that may not be written.
         """
         try:
             return cls(cls._connect(path))
         except sqlite3.DatabaseError as error:
-            # Ours have no code: an unknown version, a failed check.
-            if getattr(error, "sqlite_errorcode", _DAMAGED[0]) & 0xFF not in _DAMAGED:
+            if not _is_damage(error):
                 raise
-            for suffix in ("", "-wal", "-shm"):
-                with contextlib.suppress(FileNotFoundError):
-                    path.with_name(path.name + suffix).rename(path.with_name(f"{path.name}.unreadable{suffix}"))
-            return cls(cls._connect(path))
+        aside = next(name for name in _names_aside(path) if not name.exists())
+        for suffix in ("", "-wal", "-shm"):
+            with contextlib.suppress(FileNotFoundError):
+                path.with_name(path.name + suffix).rename(aside.with_name(aside.name + suffix))
+        opened = cls(cls._connect(path))
+        opened.put_aside = aside
+        return opened
 
     @classmethod
     def read_only(cls, path: Path) -> Self:
@@ -64,16 +80,26 @@ class Database:
                 connection.executescript(f"begin; {cls.schema} pragma user_version = {cls.schema_version}; commit;")
             while 0 < version != cls.schema_version:
                 if version not in cls.migrations:
-                    raise sqlite3.DatabaseError(f"{cls.noun} version {version}")
+                    if cls.rebuilt:
+                        raise _DamagedError(f"{cls.noun} version {version}")
+                    raise ConfigError(
+                        f"{path} is of a newer maypacs-edge (version {version}, this one knows {cls.schema_version}):"
+                        " install that one again; or move the file away, and what it tells is not known any more"
+                    )
                 step = f"begin; {cls.migrations[version]} pragma user_version = {version + 1}; commit;"
                 connection.executescript(step)
                 version += 1
             if connection.execute("pragma quick_check(1)").fetchone()[0] != "ok":
-                raise sqlite3.DatabaseError(f"damaged {cls.noun}")
+                raise _DamagedError(f"damaged {cls.noun}")
         except BaseException:
             connection.close()
             raise
         return connection
+
+    def tell_of_damage(self, log: Log) -> None:
+        if self.put_aside is not None:
+            lost = "it is rebuilt" if self.rebuilt else "what it told is lost, and devices must ask again"
+            log.error(f"the {self.noun} was damaged: {lost}", why=f"it is kept as {self.put_aside.name}")
 
     def close(self) -> None:
         with self._lock:
@@ -90,21 +116,46 @@ class Database:
             if wanted != self._is_synced:
                 self._connection.execute(_synchronous(wanted))
                 self._is_synced = wanted
-            self._connection.execute("begin immediate")
-            try:
-                yield
-            except BaseException:
-                self._connection.execute("rollback")
-                raise
-            self._connection.execute("commit")
+            with self._watched():
+                self._connection.execute("begin immediate")
+                try:
+                    yield
+                    self._connection.execute("commit")
+                except BaseException:
+                    # SQLite may have done so itself.
+                    if self._connection.in_transaction:
+                        self._connection.execute("rollback")
+                    raise
+
+    @contextlib.contextmanager
+    def _watched(self) -> Iterator[None]:
+        try:
+            yield
+        except sqlite3.DatabaseError as error:
+            self.is_damaged = self.is_damaged or _is_damage(error)
+            raise
 
     def _rows(self, sql: str, *values: Any) -> list[sqlite3.Row]:
-        with self._lock:
+        with self._lock, self._watched():
             return self._connection.execute(sql, values).fetchall()
 
     def _do(self, sql: str, *values: Any) -> int:
         with self.transaction():
             return self._connection.execute(sql, values).rowcount
+
+
+def was_put_aside(path: Path) -> bool:
+    """Whether a damaged one lies beside it, which nobody has taken away yet."""
+    return next(_names_aside(path)).exists()
+
+
+def _names_aside(path: Path) -> Iterator[Path]:
+    yield path.with_name(f"{path.name}.unreadable")
+    yield from (path.with_name(f"{path.name}.unreadable.{number}") for number in count(2))
+
+
+def _is_damage(error: sqlite3.DatabaseError) -> bool:
+    return isinstance(error, _DamagedError) or getattr(error, "sqlite_errorcode", 0) & 0xFF in _DAMAGED
 
 
 def _synchronous(synced: bool) -> str:

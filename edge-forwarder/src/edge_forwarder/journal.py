@@ -106,6 +106,7 @@ class Journal(Database):
     schema = _SCHEMA
     schema_version = _SCHEMA_VERSION
     migrations = _MIGRATIONS
+    rebuilt = True
     #: The spool is the truth: a journal that is a moment old after a power cut costs a repeated upload, nothing more.
     synced = False
 

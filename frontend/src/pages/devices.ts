@@ -12,6 +12,7 @@ export const CODES = [
   'failing',
   'attention',
   'commitments_untold',
+  'ledger_put_aside',
   'clock_off',
   'certificate_ends',
   'certificate_ended',

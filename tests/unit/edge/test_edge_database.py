@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
+import sqlite3
 import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
+from edge_forwarder.database import was_put_aside
+from edge_forwarder.errors import ConfigError
 from edge_forwarder.journal import Journal
 from edge_forwarder.keeper import Keeper
 from edge_forwarder.ledger import Ledger, Reference, SentState
@@ -54,6 +60,94 @@ def test_a_journal_that_cannot_be_made_says_so(tmp_path: Path) -> None:
     assert open_on_a_full_disk(Journal, path).strip() == "cannot be opened"
     Journal.open(path).close()
     assert not list(tmp_path.glob("*.unreadable*"))
+
+
+def at_version(path: Path, version: int) -> None:
+    with contextlib.closing(sqlite3.connect(path)) as connection:
+        connection.execute(f"pragma user_version = {version}")
+
+
+def test_a_newer_ledger_is_left_as_it_is_and_says_what_to_do(tmp_path: Path) -> None:
+    """The package was set back: the older one must not throw away what cannot be rebuilt. A journal can be."""
+    path = tmp_path / "ledger.sqlite"
+    ledger = Ledger.open(path)
+    number = ledger.ask("CT1", "2.25.1", [Reference("1.2.840.10008.5.1.4.1.1.2", "2.25.9")])
+    ledger.close()
+    at_version(path, Ledger.schema_version + 1)
+    with pytest.raises(ConfigError, match=r"ledger\.sqlite is of a newer maypacs-edge"):
+        Ledger.open(path)
+    assert [entry.name for entry in tmp_path.iterdir() if "unreadable" in entry.name] == []
+    at_version(path, Ledger.schema_version)
+    again = Ledger.open(path)
+    assert number is not None
+    assert again.commitment(number) is not None
+    again.close()
+    path = tmp_path / "journal.sqlite"
+    Journal.open(path).close()
+    at_version(path, Journal.schema_version + 1)
+    Journal.open(path).close()
+    assert (tmp_path / "journal.sqlite.unreadable").is_file()
+
+
+def test_what_was_put_aside_is_told_and_kept(tmp_path: Path) -> None:
+    """In the log when it happens, by its file until somebody has taken it away; a second one does not replace it."""
+    path = tmp_path / "ledger.sqlite"
+    stream = io.StringIO()
+    for damage in (b"one" * 1000, b"two" * 1000):
+        path.write_bytes(damage)
+        ledger = Ledger.open(path)
+        ledger.tell_of_damage(Log(stream))
+        ledger.close()
+    assert stream.getvalue().count("the ledger was damaged") == 2
+    assert (tmp_path / "ledger.sqlite.unreadable").read_bytes() == b"one" * 1000
+    assert (tmp_path / "ledger.sqlite.unreadable.2").read_bytes() == b"two" * 1000
+    assert was_put_aside(path)
+    whole = Ledger.open(path)
+    whole.tell_of_damage(Log(stream))
+    whole.close()
+    assert stream.getvalue().count("the ledger was damaged") == 2
+    (tmp_path / "ledger.sqlite.unreadable").unlink()
+    assert not was_put_aside(path)
+
+
+def test_damage_shows_while_it_runs_and_the_next_start_mends_it(tmp_path: Path) -> None:
+    """The disk gives other bytes than were written: whoever runs the edge starts it again."""
+    path = tmp_path / "ledger.sqlite"
+    ledger = Ledger.open(path)
+    for n in range(2000):
+        ledger.add(f"f{n}", "CT1", identity(str(n % 10)))
+    ledger.close()
+    ledger = Ledger.open(path)
+    assert not ledger.is_damaged
+    ledger._rows("pragma shrink_memory")  # what it has read already
+    with path.open("r+b") as file:
+        size = file.seek(0, io.SEEK_END)
+        file.seek(8192)
+        file.write(b"\xff" * (size - 8192))
+    with pytest.raises(sqlite3.DatabaseError):
+        ledger.was_indexed(["2.25.349"])
+    assert ledger.is_damaged
+    ledger.close()
+    ledger = Ledger.open(path)
+    assert ledger.put_aside is not None
+    ledger.add("f1", "CT1", identity("1"))
+    ledger.close()
+
+
+def test_a_transaction_that_cannot_be_ended_is_over(tmp_path: Path) -> None:
+    """Its commit fails: the next one does not join it."""
+    ledger = Ledger.open(tmp_path / "ledger.sqlite")
+    ledger._connection.executescript(
+        "pragma foreign_keys = on; create table parent (id integer primary key);"
+        "create table child (id integer references parent (id) deferrable initially deferred);"
+    )
+    with pytest.raises(sqlite3.IntegrityError):  # at the commit: one that fails can be had in no simpler way
+        ledger._do("insert into child values (7)")
+    ledger.add("f1", "CT1", identity("1"))
+    ledger.close()
+    again = Ledger.open(tmp_path / "ledger.sqlite")
+    assert again.states(["f1"])
+    again.close()
 
 
 def test_a_journal_older_than_the_ledger_makes_no_loss_of_what_the_cloud_has(tmp_path: Path) -> None:

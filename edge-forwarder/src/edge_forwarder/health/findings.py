@@ -58,6 +58,8 @@ WORDS: Final[Mapping[str, str]] = {
     "failing": "{value} uploads fail again and again: maypacs-edge status says why",
     "attention": "{value} uploads need a person: see the folder attention/ and maypacs-edge status",
     "commitments_untold": "{value} storage commitments were reported to nobody: the device takes no report",
+    "ledger_put_aside": "the ledger was damaged, and storage commitments that devices waited for are lost: they must"
+    " ask again. Have the disk checked; then take ledger.sqlite.unreadable out of the spool's folder",
     "clock_off": "the clock differs from the cloud's by {value}. Switch on time synchronisation",
     "certificate_ends": "the TLS certificate ends in {value}. Renew it",
     "certificate_ended": "the TLS certificate has ended or cannot be read. Renew it",
@@ -104,6 +106,8 @@ def _edge(vitals: Mapping[str, Any], limits: Limits, now: float) -> Iterator[Fin
         yield Finding("uploads_late", _level(age, _WAITS), age)
     if vitals["not_taken"]:
         yield Finding("not_taken", "red", vitals["not_taken"])
+    if vitals["ledger_put_aside"]:
+        yield Finding("ledger_put_aside", "red")
     # In an outage of moments everything that is tried fails.
     if vitals["failing"] and (uplink not in ("away", "busy") or max(age, since) >= _AWAY[0]):
         yield Finding("failing", "amber", vitals["failing"])

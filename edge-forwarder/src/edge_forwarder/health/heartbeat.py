@@ -30,7 +30,15 @@ _SECONDS: Final = 60.0
 _BOUNDS: Final = (1.0, 3600.0)
 _PATIENCE: Final = 10.0
 #: What is for local use: the console has no use for it.
-_LOCAL: Final = ("at", "uplink_since", "refusing", "has_certificate", "commitments_untold", "not_taken")
+_LOCAL: Final = (
+    "at",
+    "uplink_since",
+    "refusing",
+    "has_certificate",
+    "commitments_untold",
+    "not_taken",
+    "ledger_put_aside",
+)
 
 
 def patient(config: CloudConfig) -> CloudConfig:
@@ -63,6 +71,10 @@ class Heartbeat:
         """Called after each heartbeat that the console took; set by the composition."""
         self._thread = threading.Thread(target=self._run, name="heartbeat", daemon=True)
 
+    @property
+    def is_alive(self) -> bool:
+        return self._thread.is_alive()
+
     def start(self) -> None:
         self._sightings.recall(self._journal.facts())
         self._thread.start()
@@ -71,10 +83,6 @@ class Heartbeat:
         self._over.set()
         if self._thread.is_alive():
             self._thread.join(seconds)
-    @property
-    def is_alive(self) -> bool:
-        return self._thread.is_alive()
-
         with suppress(Exception):
             self._journal.set_fact(FACT, self._sightings.remembered())
 
