@@ -89,13 +89,13 @@ def described(template: str, method: str, operation: Operation) -> Described:
     answers: dict[int, tuple[str, ...]]
     query: tuple[str, ...] = ()
     if method == "DELETE":
-        return Described(name, f"Delete the {level}", answers={204: ()})
+        return Described(name, f"Delete the {level}", answers={204: ()}, errors=(*_ERRORS, 409))
     if last == "restore":
-        return Described(name, f"Take the {level} out of the trash", answers={204: ()})
+        return Described(name, f"Take the {level} out of the trash", answers={204: ()}, errors=(*_ERRORS, 409))
     if operation.answer.__module__.endswith(".decision_requests"):
         return _decision(name, method, template, level)
     if method == "POST":
-        takes = (*(f'{_MULTIPART}; type="{each}"' for each in (DICOM, DICOM_JSON)), DICOM)
+        takes = (*(f'{_MULTIPART}; type="{each}"' for each in (DICOM, DICOM_JSON, DICOM_XML)), DICOM)
         answers = dict.fromkeys((200, 202, 409), (DICOM_JSON,))
         return Described(name, "Store instances", takes=takes, answers=answers)
     if template == "/openapi.json":
@@ -201,7 +201,7 @@ def _operation(each: Described, template: str) -> dict[str, Any]:
     }
     content = {PROBLEM_JSON: {"schema": {"$ref": "#/components/schemas/Problem"}}}
     for status in each.errors:
-        responses.setdefault(str(status), {"description": _meaning(status), "content": content})
+        responses.setdefault(str(status), {"description": TITLES.get(status) or _meaning(status), "content": content})
     document: dict[str, Any] = {"operationId": each.name, "summary": each.summary, "responses": responses}
     resource = template.rpartition("/")[2]
     if each.query:
