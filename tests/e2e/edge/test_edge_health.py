@@ -16,6 +16,9 @@ from tests.support.processes import QUICK_TCP, Child, free_port, wait_until
 from tests.support.stub_cloud import Fault, StubCloud
 from tests.support.stub_edge import AET, StubEdge, write_ct, write_series
 
+from edge_forwarder.health.heartbeat import HEALTH
+from edge_forwarder.journal import Journal
+
 SECONDS = "heartbeat_seconds = 1.0"
 
 
@@ -86,6 +89,28 @@ def test_metrics_are_prometheus_text_and_health_has_words(cloud: StubCloud, edge
     assert 'maypacs_edge_uplink{state="ok"} 1' in text
     assert edge.health() == (200, {"status": "green", "findings": []})
     assert edge.get("/")[0] == 404
+
+
+def test_a_console_that_answers_ends_no_outage_of_uploads(cloud: StubCloud, edge: Watched, tmp_path: Path) -> None:
+    """A filter lets the console through and not storage: since when nothing goes up is not begun anew with each
+    heartbeat, or nobody would ever be told.
+    """
+
+    def uplink() -> tuple[str, float]:
+        journal = Journal.read_only(edge.folder / "spool" / "journal.sqlite")
+        try:
+            told = json.loads(journal.facts().get(HEALTH) or "{}")
+        finally:
+            journal.close()
+        return told.get("uplink", ""), told.get("uplink_since", 0.0)
+
+    with cloud.always(Fault(), "put"):
+        assert edge.storescu(write_ct(tmp_path / "a.dcm", sop="2.25.1.1")).returncode == 0
+        wait_until(lambda: uplink()[0] == "away", what="an outage")
+        before, beats = uplink(), len(cloud.heartbeats)
+        cloud.wait_for(lambda: len(cloud.heartbeats) >= beats + 3)
+        assert uplink() == before
+    cloud.wait_for(lambda: cloud.heartbeats[-1]["uplink"] == "ok")
 
 
 def test_a_revoked_edge_says_so_keeps_everything_and_goes_on_after_enrolment(
