@@ -23,7 +23,7 @@ from edge_forwarder.errors import UnreadableError
 from edge_forwarder.journal import Journal, PackState
 from edge_forwarder.ledger import Ledger
 from edge_forwarder.logs import Log
-from edge_forwarder.peek import Identity, identify
+from edge_forwarder.peek import Identity, claimed, identify
 from edge_forwarder.planner import ClosedPack, Limits, Planner, Received
 from edge_forwarder.spool import Spool, SpooledFile
 from edge_forwarder.strays import Strays
@@ -256,8 +256,7 @@ class Keeper:
         file, journal = event.file, self._journal
         known = journal.instance(file.name)
         if known is not None:
-            if self._ledger is not None and known.identity is not None:
-                self._ledger.add(file.name, file.calling_ae_title, known.identity)
+            self._enter(file, known.identity)
             return
         identity: Identity | None = None
         try:
@@ -276,8 +275,7 @@ class Keeper:
         journal.count("received_bytes", file.size)
         journal.set_fact("last_received_at", file.received_at)
         other = duplicate_of(self._spool, journal, file, identity) if identity is not None else None
-        if identity is not None and self._ledger is not None:
-            self._ledger.add(file.name, file.calling_ae_title, identity, other)
+        self._enter(file, identity, other)
         if other is not None:
             self._duplicates.append(file.name)
             journal.count("duplicates")
@@ -291,6 +289,12 @@ class Keeper:
             self.noticed(file.calling_ae_title, identity.modality or "")
             received = Received(file.name, file.size, identity, event.association, stat)
             self._settle(self._planner.add(received, time.monotonic()))
+
+    def _enter(self, file: SpooledFile, identity: Identity | None, other: str | None = None) -> None:
+        """In the ledger. Of a data set that cannot be read too: its device may ask what became of it."""
+        entry = identity or claimed(self._spool.path(file.name))
+        if entry is not None and self._ledger is not None:
+            self._ledger.add(file.name, file.calling_ae_title, entry, other)
 
     def _settle(self, closed: Iterable[ClosedPack]) -> None:
         for pack in closed:

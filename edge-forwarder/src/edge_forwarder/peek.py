@@ -74,6 +74,16 @@ def identify(path: Path) -> Identity:
     return _identity(values, head, syntax)
 
 
+def claimed(path: Path) -> Identity | None:
+    """What the sender called a file whose data set cannot be read (group 0002; of a C-STORE what its command said):
+    without study and series. None when it says nothing. Raises OSError.
+    """
+    with path.open("rb") as file:
+        head = file.read(HEAD_BYTES)
+    sop_class, sop, syntax = (part10.meta_value(head, element) for element in (0x0002, 0x0003, 0x0010))
+    return Identity("", "", sop, sop_class, syntax, "", 0) if _UID.fullmatch(sop) else None
+
+
 def _identity(values: dict[int, bytes], head: bytes, syntax: str) -> Identity:
     def uid(tag: int, name: str) -> str:
         text = values.get(tag, b"").decode("ascii", "replace").strip(" \0")

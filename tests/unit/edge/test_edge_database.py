@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from edge_forwarder import part10
 from edge_forwarder.database import was_put_aside
 from edge_forwarder.errors import ConfigError
 from edge_forwarder.journal import Journal
@@ -170,6 +171,31 @@ def test_a_journal_older_than_the_ledger_makes_no_loss_of_what_the_cloud_has(tmp
     assert journal.facts()["missing"] == 1
     for each in (journal, ledger, spool):
         each.close()
+
+
+def test_what_cannot_be_read_is_in_the_ledger_by_what_its_command_said(tmp_path: Path) -> None:
+    """So a storage commitment waits for it; also when the ledger was lost and the journal was not. A file without any
+    UID is nobody's.
+    """
+    spool = Spool(tmp_path)
+    spool.open()
+    ct = "1.2.840.10008.5.1.4.1.1.2"
+    for meta in (part10.file_meta(ct, "2.25.9", "1.2.840.10008.1.2.1"), part10.file_meta(ct, "", ""), b""):
+        writer = spool.begin("CT1")
+        writer.write(meta + b"\xffnoise" * 100)
+        writer.commit()
+    for _ in range(2):
+        journal, ledger = Journal.open(tmp_path / "journal.sqlite"), Ledger.open(tmp_path / "ledger.sqlite")
+        keeper = Keeper(spool, journal, Planner(Limits()), lambda pack: None, Log(io.StringIO()), ledger)
+        keeper.start()
+        keeper.stop()
+        (sent,) = ledger.sent("2.25.9")
+        assert (sent.ae_title, sent.sop_class_uid, sent.state) == ("CT1", ct, SentState.SPOOLED)
+        assert len(journal.names()) == 3
+        journal.close()
+        ledger.close()
+        (tmp_path / "ledger.sqlite").unlink()
+    spool.close()
 
 
 def identity(number: str) -> Identity:
