@@ -15,6 +15,8 @@ from edge_forwarder.logs import Log
 from edge_forwarder.reloading import merge
 from edge_forwarder.service import Service
 
+#: How often to see whether all is well, when systemd does not want to hear of it more often.
+_LOOK_SECONDS: Final = 10.0
 _STOP: Final = frozenset({signal.SIGTERM, signal.SIGINT})
 
 
@@ -30,16 +32,25 @@ def run(path: Path, config: Config, log: Log, *, follow_level: bool) -> None:
     # In one piece: the log may go to the same place.
     print(f"ready {config.edge.ae_title}@{service.listener.host}:{ports}\n", end="", flush=True)  # noqa: T201
     systemd.notify("READY=1")
-    while (heard := signals.next(systemd.watchdog_seconds())) not in _STOP:
+    dead: list[str] = []
+    while (heard := signals.next(min(systemd.watchdog_seconds() or _LOOK_SECONDS, _LOOK_SECONDS))) not in _STOP:
+        if service.is_damaged:
+            break
         if heard == signal.SIGHUP:
             systemd.reloading()
             reload(service, path, log, follow_level=follow_level)
             systemd.notify("READY=1")
         elif service.is_alive():
             systemd.notify("WATCHDOG=1")
+        elif service.dead != dead:
+            dead = service.dead
+            log.error("a part of the edge has died: it needs a restart", why=", ".join(dead))
     systemd.notify("STOPPING=1")
     log.info("stopping")
     service.stop()
+    if service.is_damaged:
+        # Whoever started us starts us again (systemd, Docker): then it is put aside.
+        raise EdgeError("the journal or the ledger broke: it needs a restart")
 
 
 class _Signals:

@@ -75,8 +75,11 @@ class Service:
             note_tenant(config.spool_folder, keys.archive, config.cache_folder)
             self.journal = Journal.open(config.spool_folder / "journal.sqlite")
             self.ledger = Ledger.open(config.spool_folder / "ledger.sqlite")
+            for kept in (self.journal, self.ledger):
+                kept.tell_of_damage(log)
             line = Line(self.journal, log, config.cloud.retry_max_seconds)
             self.settler = Settler(self.spool, self.journal, log, self.ledger)
+            self.settler.keep = self._keep
             longest = config.cloud.status_poll_seconds
             self.watcher = Watcher(self.settler, self.journal, Inbox(self.cloud), line, log, longest_pause=longest)
             upload = config.upload
@@ -234,7 +237,19 @@ class Service:
 
     def is_alive(self) -> bool:
         """Whether no part of it has died."""
-        return self.keeper.is_alive and (self.listener is None or self.listener.is_alive)
+        return not self.is_damaged and not self.dead
+
+    @property
+    def dead(self) -> list[str]:
+        """The parts that have died."""
+        always = (self.watcher, self.uploader, self.keeper, self.commitments, self.cache, self.erased, self.intake)
+        parts = (*always, self.tidying, self.monitor, self.listener, self.stow)
+        return [type(part).__name__ for part in parts if part is not None and not part.is_alive]
+
+    @property
+    def is_damaged(self) -> bool:
+        """Whether what it remembers on disk broke while it ran: a start puts that aside."""
+        return self.journal.is_damaged or self.ledger.is_damaged
 
     def _readers(self) -> dict[int, ServiceOfCommand]:
         """Query and retrieve."""
@@ -249,9 +264,6 @@ class Service:
             cache.open()
         except OSError as error:  # images are taken and sent all the same
             self._log.error("the cache of images cannot be used", why=error.strerror or type(error).__name__)
-        granted = (self._config.dimse.rights, *(device.rights for device in self._config.devices))
-        if limits.keep_uploaded and limits.cache_mib and any(RETRIEVE in rights for rights in granted):
-            self.settler.keep = self._keep
         self.erased = Erased(self.archive, cache, self._config.cache_folder / "erased", self._log)
         slots = threading.BoundedSemaphore(limits.parallel)
         fetcher = Fetcher(self.archive, Inbox(self.cloud), cache, limits.max_instances, self._log)
@@ -260,8 +272,13 @@ class Service:
         return {Command.C_FIND_RQ: find, Command.C_MOVE_RQ: retrieve, Command.C_GET_RQ: retrieve}
 
     def _keep(self, member: InstanceRow) -> None:
-        """An uploaded instance goes to the cache: by a second name of its file, which costs nothing."""
-        if member.identity is not None:
+        """An uploaded instance goes to the cache, if any device may retrieve: by a second name of its file, which costs
+        nothing.
+        """
+        limits = self._config.retrieve
+        granted = (self._config.dimse.rights, *(device.rights for device in self._config.devices))
+        wanted = limits.keep_uploaded and limits.cache_mib and any(RETRIEVE in rights for rights in granted)
+        if wanted and member.identity is not None:
             i = member.identity
             with suppress(ValueError):
                 instance = Instance(i.study_instance_uid, i.series_instance_uid, i.sop_instance_uid, i.sop_class_uid)
