@@ -11,7 +11,7 @@ from pydicom.uid import JPEG2000Lossless, RLELossless
 from tests.functional.dicomweb import make
 from tests.functional.dicomweb.client import Client, Reply
 
-from maypacs import bulk_resources, frame_parts, frame_runs, retrieve, steps
+from maypacs import bulk_resources, conversion, frame_parts, frame_runs, retrieve, selection, steps
 from maypacs.access.principals import Action
 from maypacs.dicomweb.routes import ROUTES, Operation
 from maypacs.frame_bytes import FrameReader
@@ -99,6 +99,19 @@ def test_one_long_instance_is_converted_over_several_requests(
     assert decoded == list(range(1, COUNT + 1)), "no frame is made twice"
     assert _until_done(narrow, make.url(1), asked)[1] == 0
     assert len(decoded) == COUNT
+
+
+def test_an_instance_too_large_to_be_read_is_converted_frame_by_frame(
+    narrow: Client, decoded: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Only its header and its frames are; under the default and by name."""
+    data = _cine()
+    narrow.stow(data)
+    monkeypatch.setattr(selection, "WHOLE_LIMIT", 1000)
+    monkeypatch.setattr(conversion, "WHOLE_LIMIT", 1000)
+    assert _until_done(narrow, make.url(1), "application/dicom")[0].body == to_explicit_little_endian(data)
+    named, _ = _until_done(narrow, make.url(1), f"application/dicom; transfer-syntax={JPEG_LS}")
+    assert named.body == to_transfer_syntax(data, JPEG_LS)
 
 
 def test_native_frames_are_compressed_over_several_requests(narrow: Client, decoded: list[int]) -> None:

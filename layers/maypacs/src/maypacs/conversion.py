@@ -121,7 +121,7 @@ def _frame_by_frame(
     Raises BusyError when more time is needed, NotAcceptableError.
     """
     syntax = EXPLICIT if target == "default" else target
-    if _stays(ref, target) or (target == "default" and ref.length > WHOLE_LIMIT) or not is_long(workspace, ref, syntax):
+    if _stays(ref, target) or not is_long(workspace, ref, syntax):
         return None
     try:
         return instance_pieces(workspace, ref, syntax, late), syntax
