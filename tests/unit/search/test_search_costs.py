@@ -148,6 +148,7 @@ def test_deep_pages_are_walked_by_cursor_without_end(table: SqliteTable) -> None
         seen |= {item["0020000D"]["Value"][0] for item in page.items}
         pages += 1
         assert page.consumed.examined < 2_500
+        assert page.consumed.read_units < 1_300, "a thousand studies, wherever they are"
         cursor = page.cursor
         if cursor is None:
             break
@@ -167,5 +168,9 @@ def test_a_rare_name_of_common_words_is_found_among_the_newest_and_the_oldest(ta
 
 
 def test_the_last_offset_that_is_taken_is_answered(table: SqliteTable) -> None:
-    """Pages by offset reach as far as the offset may."""
-    assert len(ask(table, LARGE, offset="10000", limit="5").items) == 5
+    """Pages by offset reach as far as the offset may; they cost the rows before them, and no more."""
+    for offset in (1_000, 10_000):
+        found = ask(table, LARGE, offset=str(offset), limit="5")
+        assert len(found.items) == 5
+        assert offset < found.consumed.examined <= offset + 2 * 5 + LOOK_AHEAD + 120
+        assert found.consumed.read_units <= 50 + offset / 8
