@@ -22,7 +22,7 @@ from pydicom.uid import ExplicitVRLittleEndian
 from tests.conftest import sample_files
 from tests.support.stub_edge import dataset_bytes, write_ct
 
-from edge_forwarder import commitment, query, rewrite, values
+from edge_forwarder import commitment_data, query, rewrite, values
 from edge_forwarder.cache import EXPLICIT, Cache, Instance
 from edge_forwarder.errors import CloudAwayError, QueryError, UnreadableError
 from edge_forwarder.fetch import Fetcher
@@ -133,9 +133,12 @@ def test_whatever_an_identifier_holds_it_is_understood_or_refused(
             + (head if syntax == EXPLICIT_LE else struct.pack("<I", len(value)))
             + value
         )
-    for use in (lambda ds: query.question(ds, FIND_P), commitment._read):
+    for use in (
+        lambda: query.question(values.decode(data, syntax), FIND_P),
+        lambda: commitment_data.read(data, syntax),
+    ):
         try:
-            use(values.decode(data, syntax))
+            use()
         except (QueryError, UnreadableError):
             pass
 
