@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import json
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 from functions.dicomweb import handler as dicomweb
@@ -156,15 +158,58 @@ def test_what_names_no_attribute_is_ignored_with_a_warning(two_studies: Client) 
     assert len(two_studies.get("/instances?Rows=16").json()) == 3
 
 
-def test_the_cost_of_an_answer_is_logged(two_studies: Client, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Read units, items examined, requests to the table, what was found: of an answer and of a refusal."""
+@pytest.fixture
+def logged(monkeypatch: pytest.MonkeyPatch) -> Callable[[], dict[str, Any]]:
+    """What the function's log says of the last request."""
     stream = io.StringIO()
     monkeypatch.setattr(dicomweb.logger.registered_handler, "stream", stream)
+
+    def last() -> dict[str, Any]:
+        assert "P-2" not in stream.getvalue()
+        assert make.STUDY not in stream.getvalue()
+        lines = [json.loads(line) for line in stream.getvalue().splitlines()]
+        line: dict[str, Any] = [line for line in lines if line["message"] == "request"][-1]
+        return line
+
+    return last
+
+
+def test_the_cost_of_an_answer_is_logged(two_studies: Client, logged: Callable[[], dict[str, Any]]) -> None:
+    """Read units, items examined, requests to the table, what was found: also of nothing."""
     two_studies.get("/studies?PatientID=P-2")
-    two_studies.get("/studies?PatientID=nobody")
-    lines = [json.loads(line) for line in stream.getvalue().splitlines()]
-    one, none = (line for line in lines if line["message"] == "request")
+    one = logged()
     assert (one["found"], one["examined"], one["requests"], one["status"]) == (1, 2, 2, 200)
     assert one["read_units"] >= 1
+    two_studies.get("/studies?PatientID=nobody")
+    none = logged()
     assert (none["found"], none["examined"], none["status"]) == (0, 0, 204)
-    assert "P-2" not in stream.getvalue()
+
+
+SEARCHED = [
+    *("/studies", "/series", "/instances", f"/studies/{make.STUDY}/series", f"/studies/{make.STUDY}/instances"),
+    f"{make.url()}/instances",
+]
+
+
+@pytest.mark.parametrize("path", SEARCHED)
+def test_the_cost_of_every_search_is_logged(
+    two_studies: Client, logged: Callable[[], dict[str, Any]], path: str
+) -> None:
+    """All six resources, by their templates."""
+    found = len(two_studies.get(path).json())
+    line = logged()
+    assert (line["found"], line["status"]) == (found, 200)
+    assert line["route"] == path.replace(make.STUDY, "{study}").replace(make.SERIES, "{series}")
+    assert min(line["examined"], line["requests"], line["read_units"]) >= 1
+
+
+def test_the_cost_of_a_refusal_is_logged(
+    two_studies: Client, logged: Callable[[], dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """413, which is the dearest answer: it read up to the bound and found nothing."""
+    monkeypatch.setattr("maypacs.search.MAX_EXAMINED", 1)
+    for path in ("/studies?StudyDescription=P-2", "/series?SeriesDescription=P-2"):
+        assert two_studies.get(path).status == 413
+        line = logged()
+        assert (line["status"], line["examined"]) == (413, 1)
+        assert min(line["requests"], line["read_units"]) > 0
