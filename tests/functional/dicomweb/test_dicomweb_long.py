@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import io
 import itertools
 from collections.abc import Callable
 
 import numpy as np
 import pytest
+from PIL import Image
 from pydicom.uid import JPEG2000Lossless, RLELossless
 from tests.functional.dicomweb import make
 from tests.functional.dicomweb.client import Client, Reply
 
-from maypacs import bulk_resources, conversion, frame_parts, frame_runs, retrieve, selection, steps
+from maypacs import bulk_resources, cines, conversion, frame_parts, frame_runs, rendered, retrieve, selection, steps
 from maypacs.access.principals import Action
 from maypacs.dicomweb.routes import ROUTES, Operation
 from maypacs.frame_bytes import FrameReader
+from maypacs.pixels import render
 from maypacs.pixels.encode import JPEG_BASELINE, JPEG_LS, RLE
 from maypacs.pixels.transcode import to_explicit_little_endian, to_transfer_syntax
 from maypacs.pixels.whole import WholeInstance
@@ -49,6 +52,7 @@ def decoded(monkeypatch: pytest.MonkeyPatch) -> list[int]:
         (INSTANCE, retrieve.retrieve),
         ("/studies/{study}", retrieve.retrieve),
         (f"{INSTANCE}/bulkdata/{{path+}}", bulk_resources.retrieve_value),
+        (f"{INSTANCE}/rendered", rendered.retrieve_rendered),
     ):
         ticking = Operation(Action.READ, lambda request, answer=answer: answer(request, clock=clock))  # type: ignore[misc]
         monkeypatch.setitem(ROUTES[path], "GET", ticking)  # type: ignore[arg-type]
@@ -195,6 +199,39 @@ def test_pixel_data_in_another_syntax_are_a_part_a_frame_over_several_requests(
     parts = narrow.blob(replies[-1]).parts()
     assert [kind.partition(";")[0] for kind, _ in parts] == ["image/jls"] * COUNT
     assert decoded == list(range(1, COUNT + 1))
+
+
+def test_a_long_cine_is_drawn_over_several_requests(
+    narrow: Client, decoded: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What comes is the GIF that is drawn at once where it is short: every frame, exact greys, its time."""
+    greys = np.random.default_rng(7).integers(0, 256, (COUNT, 32, 32)).astype("u1")
+    facts = {"BitsAllocated": 8, "BitsStored": 8, "HighBit": 7, "RescaleIntercept": "0", "FrameTime": "50"}
+    window = {"WindowCenter": "127.5", "WindowWidth": "255", "VOILUTFunction": "LINEAR_EXACT"}
+    ds = make.dataset(1, size=32, NumberOfFrames=COUNT, PixelData=greys.tobytes(), **facts, **window)
+    narrow.stow(make.part10(ds, RLELossless))
+    drawn: list[int] = []
+    draw = render.draw_frame
+
+    def counted(*arguments: object, **options: int) -> Image.Image:
+        drawn.append(options["frame"])
+        return draw(*arguments, **options)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(render, "draw_frame", counted)
+    path = f"{make.url(1)}/rendered"
+    short, _ = _until_done(narrow, f"{path}?viewport=32,32", "image/gif")
+    monkeypatch.setattr(cines, "SHORT_PIXELS", 0)
+    drawn.clear()
+    reply, times = _until_done(narrow, path, "image/gif")
+    assert times >= 3
+    assert drawn == list(range(1, COUNT + 1))
+    assert reply.body == short.body
+    picture = Image.open(io.BytesIO(reply.body))
+    assert (picture.n_frames, picture.info["loop"]) == (COUNT, 0)
+    for number in range(COUNT):
+        picture.seek(number)
+        assert picture.info["duration"] == 50
+        assert np.array_equal(np.asarray(picture.convert("L")), greys[number])
 
 
 def test_a_deletion_takes_what_was_made_of_an_instance(narrow: Client, decoded: list[int]) -> None:

@@ -143,7 +143,7 @@ def test_a_cine_that_is_too_long_is_406(client: Client, monkeypatch: pytest.Monk
     """And the text says what to ask for instead."""
     client.stow(make.instance(NumberOfFrames=4, PixelData=bytes(16 * 16 * 2 * 4)))
     assert client.get(f"{make.url(1)}/rendered?viewport=9000,9000", "image/gif").status == 406
-    monkeypatch.setattr("maypacs.rendered.MAX_CINE_FRAMES", 3)
+    monkeypatch.setattr("maypacs.cines.MAX_CINE_FRAMES", 3)
     reply = client.get(f"{make.url(1)}/rendered", "image/gif")
     assert reply.status == 406
     assert "frames" in reply.json()["detail"]

@@ -58,6 +58,11 @@ class FrameReader:
         return image_pixel(attributes_of(self._workspace, self.ref))
 
     @property
+    def syntax(self) -> str:
+        """The transfer syntax of `stored` frames."""
+        return self._whole.transfer_syntax_uid if self._table is None else self.ref.transfer_syntax_uid
+
+    @property
     def count(self) -> int:
         return (self._whole.frame_table if self._table is None else self._table).number_of_frames
 
@@ -76,8 +81,7 @@ class FrameReader:
         """In the target (None: as stored), and the photometric interpretation that the frame has then."""
         from maypacs.pixels.whole import compressed_frame_bytes, native_frame_bytes
 
-        frame = self.stored(number)
-        syntax = self._whole.transfer_syntax_uid if self._table is None else self.ref.transfer_syntax_uid
+        frame, syntax = self.stored(number), self.syntax
         if target is None:
             return frame, ""
         if target != EXPLICIT:

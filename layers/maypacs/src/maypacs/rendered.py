@@ -7,11 +7,13 @@ report is a text, a document and a video are what they are, a presentation state
 from __future__ import annotations
 
 import contextlib
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING
 
 from maypacs import passing, reports
+from maypacs.cines import cine
 from maypacs.dicomweb.request import Request
 from maypacs.errors import (
     BadRequestError,
@@ -20,7 +22,7 @@ from maypacs.errors import (
     NotFoundError,
     NotSupportedError,
 )
-from maypacs.exports import exists, export_bytes, export_name
+from maypacs.exports import exists, export_bytes, export_join, export_name
 from maypacs.frame_bytes import attributes_of, stored_frames, whole_instance
 from maypacs.frames import frame_list
 from maypacs.http.answers import Answer, conditional, not_modified, redirect
@@ -32,16 +34,13 @@ from maypacs.pixels.presentation import APPLIED, Presentation, referenced
 from maypacs.rendering_parameters import parse_rendering, unknown_annotations
 from maypacs.resource_kinds import Kind, available_types, kind_of
 from maypacs.selection import read_instance, select
+from maypacs.steps import deadline
+from maypacs.stored_parts import StoredPart, read_parts
 from maypacs.uids import uid
 from maypacs.workspace import Workspace
 
-if TYPE_CHECKING:
-    from PIL.Image import Image
-
 #: Changes when pictures of the same request do, so that what clients have kept is not confirmed.
-RENDERER = "2"
-#: A GIF of more is no answer of seconds: pixels of all frames, as they are stored or drawn, and frames.
-MAX_CINE_PIXELS, MAX_CINE_FRAMES = 100_000_000, 600
+RENDERER = "3"
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +52,7 @@ class Shown:
     frame: int = 1
 
 
-def retrieve_rendered(request: Request) -> Answer:
+def retrieve_rendered(request: Request, *, clock: Callable[[], float] = time.monotonic) -> Answer:
     """GET …/instances/{i}/rendered and …/frames/{n}/rendered.
 
     Raises BadRequestError, NotAcceptableError, NotFoundError, PixelError.
@@ -80,8 +79,8 @@ def retrieve_rendered(request: Request) -> Answer:
     if kind is Kind.TEXT:
         return reports.answer(request, ref, media_type)
     shown = _shown(request, ref, numbers[0] if numbers else 1)
-    cine = media_type == "image/gif" and numbers is None and ref.number_of_frames > 1 and shown.state is None
-    return _picture(request, shown, media_type, cine=cine)
+    is_cine = media_type == "image/gif" and numbers is None and ref.number_of_frames > 1 and shown.state is None
+    return _picture(request, shown, media_type, deadline(clock) if is_cine else None)
 
 
 def _single_type(request: Request, ref: InstanceRef, numbers: list[int] | None) -> str | None:
@@ -140,21 +139,26 @@ def _check_state(state: InstanceRef) -> None:
         raise NotSupportedError("of presentation states the grayscale and colour softcopy ones are shown")
 
 
-def _picture(request: Request, shown: Shown, media_type: str, *, cine: bool) -> Answer:
+def _picture(request: Request, shown: Shown, media_type: str, late: Callable[[], bool] | None) -> Answer:
+    """`late`: of a cine."""
     rendering = parse_rendering(request, media_type)
     store, limit = request.workspace.store, request.settings.inline_limit
     ref = shown.ref
     state = shown.state.digest.hex() if shown.state else ""
-    place = "all" if cine else str(shown.frame)
+    place = "all" if late else str(shown.frame)
     facts = (RENDERER, ref.transfer_syntax_uid, ref.digest.hex(), state, place, _facts(rendering))
     name = export_name(store, "rendered", *facts, study=ref.study_instance_uid)
     etag = name.rpartition("-")[2]
     if not_modified(request.if_none_match, etag):
         return conditional(Answer(200), etag, request.if_none_match)
-    if ref.length > limit and exists(store, name):
+    if (late or ref.length > limit) and exists(store, name):
         return redirect(request.sign(store.export_key(name)), etag=etag)
-    if cine:
-        body = _cine(request.workspace, ref, rendering)
+    if late:
+        resolve = partial(_resolve, request.workspace, ref, None)
+        part = StoredPart(media_type, cine(request.workspace, ref, rendering, resolve, name, late), "")
+        if part.length > limit:
+            return redirect(request.sign(export_join(store, name, lambda: part.pieces, media_type)), etag=etag)
+        body = bytes(read_parts(request.workspace, [part])[0].content)
     else:
         body = render(request.workspace, ref, shown.frame, rendering, shown.state)
     if len(body) > limit:
@@ -208,40 +212,3 @@ def _resolve(workspace: Workspace, ref: InstanceRef, state: InstanceRef | None, 
 
     mine = state if state is not None and f"/{state.sop_instance_uid}/" in uri else ref
     return resolve_bulk(read_instance(workspace, mine), uri)
-
-
-def _cine(workspace: Workspace, ref: InstanceRef, rendering: Rendering) -> bytes:
-    """All frames as an animated GIF. Raises NotAcceptableError when they are too many for one."""
-    from maypacs.pixels.decode import decode_frame
-    from maypacs.pixels.picture import animate
-    from maypacs.pixels.render import draw_frame
-
-    attributes = attributes_of(workspace, ref)
-    if not images.has_pixels(attributes):
-        raise NotFoundError("the instance has no picture")
-    pixel = images.image_pixel(attributes)
-    count = ref.number_of_frames
-    drawn = rendering.viewport.width * rendering.viewport.height if rendering.viewport else 0
-    if count > MAX_CINE_FRAMES or count * max(drawn, pixel.rows * pixel.columns) > MAX_CINE_PIXELS:
-        raise NotAcceptableError("too many frames for one GIF: ask for single frames")
-    numbers = list(range(1, count + 1))
-    whole = whole_instance(workspace, ref) if ref.frame_table is None else None
-    stored = [] if whole else stored_frames(workspace, ref, numbers)
-    pictures: list[Image] = []
-    for number in numbers:
-        if whole:
-            array, photometric = whole.decode(number)
-        else:
-            array, photometric = decode_frame(stored[number - 1], pixel, ref.transfer_syntax_uid)
-        pictures.append(
-            draw_frame(
-                array,
-                photometric,
-                pixel,
-                attributes,
-                frame=number,
-                rendering=rendering,
-                resolve=partial(_resolve, workspace, ref, None),
-            )
-        )
-    return animate(pictures, images.frame_milliseconds(attributes))

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from maypacs.errors import BadRequestError
+from maypacs.pixels.gif import paletted
 from maypacs.pixels.image import Window
 
 if TYPE_CHECKING:
@@ -43,21 +43,10 @@ def encode(picture: Image, rendering: Rendering, *, icc_profile: bytes | None = 
     if rendering.format == "png":
         picture.save(out, "PNG", compress_level=3, icc_profile=icc_profile)
     elif rendering.format == "gif":
-        picture.save(out, "GIF")
+        paletted(picture).save(out, "GIF")
     else:
         subsampling = 0 if rendering.quality >= 90 else 2
         picture.save(out, "JPEG", quality=rendering.quality, subsampling=subsampling, icc_profile=icc_profile)
-    return out.getvalue()
-
-
-def animate(pictures: Sequence[Image], milliseconds: float) -> bytes:
-    """A GIF that repeats for ever; GIF counts time in hundredths of a second and browsers slow down what is below 2."""
-    out = io.BytesIO()
-    duration = max(20, round(milliseconds / 10) * 10)
-    # Frames that are equal must stay: their times add up to the cine's own.
-    pictures[0].save(
-        out, "GIF", save_all=True, append_images=pictures[1:], duration=duration, loop=0, optimize=False, disposal=1
-    )
     return out.getvalue()
 
 
