@@ -1,4 +1,4 @@
-// A study opened in the dashboard on a throttled link: by the frame (the route of the packs is blocked) and by packs.
+// A study opened in the dashboard: by the frame (the route of the packs is blocked) and by packs.
 //
 //   MAYPACS_URL=… MAYPACS_USER=… MAYPACS_PASSWORD=… node tests/bench/viewer.mjs '[["CT", "<study uid>", 500], …]'
 //
@@ -8,8 +8,6 @@ import { createRequire } from 'node:module';
 const require = createRequire(new URL('../../frontend/package.json', import.meta.url));
 const { chromium } = require('playwright-core');
 const { MAYPACS_URL: url, MAYPACS_USER: user, MAYPACS_PASSWORD: password, CHROMIUM } = process.env;
-const LINKS = [20, 100];
-const LATENCY_MS = 30;
 const studies = JSON.parse(process.argv[2]);
 
 const browser = await chromium.launch({
@@ -18,7 +16,7 @@ const browser = await chromium.launch({
 });
 try {
   for (const [name, study, slices] of studies) {
-    for (const [megabits, way] of LINKS.flatMap((link) => [[link, 'frames'], [link, 'packs']])) {
+    for (const way of ['frames', 'packs']) {
       const context = await browser.newContext({ viewport: { width: 1440, height: 900 } });
       const page = await context.newPage();
       page.setDefaultTimeout(900_000);
@@ -31,13 +29,6 @@ try {
       await page.waitForLoadState('networkidle');
       const session = await context.newCDPSession(page);
       await session.send('Network.enable');
-      const bytes = (megabits * 1e6) / 8;
-      await session.send('Network.emulateNetworkConditions', {
-        offline: false,
-        latency: LATENCY_MS,
-        downloadThroughput: bytes,
-        uploadThroughput: bytes,
-      });
       let [requests, received] = [0, 0];
       session.on('Network.responseReceived', ({ response }) => {
         if (/\/(dicomweb|blobs|api)\//.test(response.url)) requests += 1;
@@ -50,7 +41,7 @@ try {
       await page.waitForFunction(() => document.querySelector('[data-testid=window]') !== null);
       const first = since();
       await page.waitForFunction(() => document.querySelector('[data-complete=true]') !== null, null, { polling: 200 });
-      console.log(JSON.stringify({ name, megabits, way, slices, first, all: since(), requests, megabytes: received / 1e6 }));
+      console.log(JSON.stringify({ name, way, slices, first, all: since(), requests, megabytes: received / 1e6 }));
       await context.close();
     }
   }
