@@ -161,7 +161,9 @@ def export(entry: Entry, target: Path) -> int:
 
 
 def discard(entry: Entry) -> int:
-    """Delete the files; how many. The cloud keeps its own copy of what it did not take. Raises OSError."""
+    """Delete the files; how many. The cloud keeps its own copy of what it did not take; of what is unreadable here it
+    has none. Raises OSError.
+    """
     for file in entry.files:
         file.unlink(missing_ok=True)
     _tidy(entry)

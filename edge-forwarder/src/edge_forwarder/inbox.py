@@ -74,6 +74,8 @@ class UploadStatus:
     problems: tuple[Problem, ...]
     unlisted: bool = False
     """Whether there are more problems than these: the cloud lists the first ones only."""
+    unlisted_failures: bool = False
+    """Whether there are more failures among them."""
 
 
 class Inbox:
@@ -179,12 +181,19 @@ def _status(item: Mapping[str, Any]) -> UploadStatus:
         if isinstance(entry, dict)
     )
     counts = item.get("counts")
-    counted = [counts.get(name) for name in ("conflict", "failed")] if isinstance(counts, dict) else []
+    conflicts, failures = (_count(counts, name) for name in ("conflict", "failed"))
+    listed = sum(not problem.is_conflict for problem in problems)
     return UploadStatus(
-        unlisted=sum(n for n in counted if isinstance(n, int)) > len(problems),
+        unlisted=conflicts + failures > len(problems),
+        unlisted_failures=failures > listed,
         arrival=str(item.get("arrival", "")),
         state=str(item.get("state", "unknown")),
         in_inbox=bool(item.get("in_inbox", True)),
         reason=item.get("reason"),
         problems=problems,
     )
+
+
+def _count(counts: object, name: str) -> int:
+    value = counts.get(name) if isinstance(counts, dict) else None
+    return value if isinstance(value, int) else 0

@@ -135,6 +135,13 @@ def _occurs(needle: bytes, path: Path) -> bool:
     return False
 
 
+def data_set_sha256(path: Path) -> str:
+    """Of what follows group 0002, as `Digest.data_sets` has it. Raises OSError."""
+    size = path.stat().st_size
+    (digest,) = single(path, size).digest().data_sets.values()
+    return digest
+
+
 def pack(archive: str, parts: tuple[Part, ...], boundary: str) -> Body:
     """The body of a pack."""
     segments: list[bytes | Path] = []

@@ -9,13 +9,15 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import Final
 
-from edge_forwarder import packs
+from edge_forwarder import packs, soundness
 from edge_forwarder.asking import Asking
 from edge_forwarder.cloud import Cloud
 from edge_forwarder.compressing import Compressor
-from edge_forwarder.errors import GrantExpiredError, RefusedError
+from edge_forwarder.errors import GrantExpiredError, RefusedError, SpoolError, UnreadableError
+from edge_forwarder.held import held
 from edge_forwarder.in_parts import InParts
 from edge_forwarder.inbox import Inbox
 from edge_forwarder.journal import InstanceRow, Journal, PackRow
@@ -29,6 +31,8 @@ from edge_forwarder.throttle import Throttle
 _BOUNDARY: Final = re.compile(r"[A-Za-z0-9-]{1,60}")
 #: The cloud's answers that mean: not with that arrival id. A fresh grant is asked for.
 _ARRIVAL_REFUSED: Final = frozenset({404, 409})
+#: Storage's answer to bytes that are not those of the grant (S3: BadDigest).
+_NOT_AS_GRANTED: Final = 400
 #: Bodies above this (bytes) ask what the cloud has of them: a question against minutes of uplink.
 _LARGE: Final = 64 * 1024 * 1024
 #: Bodies above this (bytes) whose upload failed before go up in parts: two parts and more.
@@ -67,13 +71,35 @@ class Sender:
         self._throttle, self._in_parts_above = throttle or Throttle(), in_parts_above
         self._compressor = compressor
         self._in_parts = InParts(self._inbox, self._throttle, log)
+        self._doubts: dict[str, int] = {}
+        """Packs that could not be read, and how often."""
+
+    def doubt(self, pack: str) -> None:
+        """What arrived of it was not what was granted: look at each of its files before it is sent again."""
+        self._doubts[pack] = soundness.FAILURES
 
     def send(self, row: PackRow) -> Sent | None:
         """None: nothing was left to send. Raises CloudError, OSError, EdgeError."""
+        try:
+            sent = self._send(row)
+        except RefusedError as error:
+            if error.status == _NOT_AS_GRANTED:
+                self.doubt(row.id)
+            raise
+        except (OSError, SpoolError, UnreadableError):
+            self._doubts[row.id] = self._doubts.get(row.id, 0) + 1
+            raise
+        self._doubts.pop(row.id, None)
+        return sent
+
+    def _send(self, row: PackRow) -> Sent | None:
         members = self._present(row.id)
+        if self._doubts.get(row.id, 0) >= soundness.FAILURES:
+            members = self._sound(row, members)
         if not members:
             self._journal.forget_pack(row.id)
             return None
+        members = [self._as_it_is(member, row) for member in members]
         if self._compressor is not None and row.arrival is None and row.sha256 is None:
             members = self._compressor.compress(row.id, members)
         row = self._journal.pack(row.id) or row
@@ -87,11 +113,11 @@ class Sender:
         return Sent(self._upload(row, body, digest), len(members), body.length)
 
     def _present(self, pack: str) -> list[InstanceRow]:
-        """The members whose files are there, as they are. One that is not was taken by somebody else: said loudly, but
-        no obstacle.
+        """The members whose files are there. One that is not was taken by somebody else: said loudly, but no
+        obstacle.
         """
         members = self._journal.members(pack)
-        missing = [m.name for m in members if not self._spool.path(m.name).is_file()]
+        missing = [m.name for m in members if not _is_there(self._spool.path(m.name))]
         if missing:
             lost = missing if self._ledger is None else self._ledger.lost(missing)
             if lost:
@@ -100,15 +126,31 @@ class Sender:
                 self._journal.forget_instances(missing)
                 self._journal.count("missing", len(lost))
                 self._journal.update_pack(pack, sha256=None, length=None, arrival=None)
-        return [self._as_it_is(m) for m in members if m.name not in missing]
+        return [m for m in members if m.name not in missing]
 
-    def _as_it_is(self, member: InstanceRow) -> InstanceRow:
+    def _sound(self, row: PackRow, members: list[InstanceRow]) -> list[InstanceRow]:
+        """Without those that hold up the others: these are set aside. If none does, the body's digest is taken anew."""
+        # A digest of another body (it is compressed since) says nothing.
+        names = [member.name for member in members]
+        digests = self._ledger.digests_of(names) if self._ledger is not None and row.sha256 else {}
+        bad = soundness.unsound(self._spool, members, digests)
+        self._doubts.pop(row.id, None)
+        if bad:
+            self._settler.spoilt(row.id, bad)
+        else:
+            self._journal.update_pack(row.id, sha256=None, length=None, arrival=None)
+        return [member for member in members if member not in bad]
+
+    def _as_it_is(self, member: InstanceRow, row: PackRow) -> InstanceRow:
         """The journal may be older than the file: a power cut came while it was compressed."""
         path = self._spool.path(member.name)
         size = path.stat().st_size
         if size == member.size or member.identity is None:
             return member
-        return self._journal.changed(member.name, size, identify(path).transfer_syntax_uid)
+        syntax = identify(path).transfer_syntax_uid
+        if row.sha256 and syntax == member.identity.transfer_syntax_uid:
+            raise SpoolError("a spooled file changed its size")
+        return self._journal.changed(member.name, size, syntax)
 
     def _prepare(self, row: PackRow, members: list[InstanceRow]) -> tuple[packs.Body, packs.Digest]:
         """The body and its digest; computed once a pack, remembered in the journal."""
@@ -125,7 +167,8 @@ class Sender:
             return body, packs.Digest(row.length, row.sha256)
         digest = body.digest()
         if self._ledger is not None:
-            self._ledger.digests({path.name: sha256 for path, sha256 in digest.data_sets.items()})
+            # Synced, for `_sound` believes it: what the journal knows of a body, the ledger knows of its files.
+            self._ledger.digests({path.name: sha256 for path, sha256 in digest.data_sets.items()}, synced=True)
         self._journal.update_pack(
             row.id, boundary=body.boundary or None, length=digest.length, sha256=digest.sha256, arrival=None
         )
@@ -156,21 +199,14 @@ class Sender:
         first, ledger = members[0].identity, self._ledger
         if first is None or ledger is None or row.arrival:  # an upload that was begun asked before
             return []
-        identities = {member.name: member.identity for member in members if member.identity is not None}
+        uids = [member.identity.sop_instance_uid for member in members if member.identity is not None]
         sender = SpooledFile(members[0].name, 0).calling_ae_title
-        reason = row.doubt or length > _LARGE or ledger.was_indexed(i.sop_instance_uid for i in identities.values())
+        reason = row.doubt or length > _LARGE or ledger.was_indexed(uids)
         if not self._asking.pays(sender, reason=reason):
             return []
-        asked = [
-            (identities[name].sop_instance_uid, identities[name].transfer_syntax_uid, digest)
-            for name, digest in ledger.digests_of(identities).items()
-        ]
-        try:
-            found = self._inbox.known(first.study_instance_uid, first.series_instance_uid, asked) if asked else set()
-        except RefusedError:  # a cloud that has no such question: everything is sent
-            found = frozenset()
+        found = held(self._inbox, ledger, members)
         self._asking.learned(sender, some=bool(found))
-        return [m for m in members if m.identity is not None and m.identity.sop_instance_uid in found]
+        return found
 
     def _upload(self, row: PackRow, body: packs.Body, digest: packs.Digest) -> str:
         current = self._journal.pack(row.id)
@@ -202,3 +238,11 @@ class Sender:
 
     def _note(self, pack: str, arrival: str) -> None:
         self._journal.update_pack(pack, arrival=arrival)
+
+
+def _is_there(path: Path) -> bool:
+    """Or cannot be looked at: who reads it will see."""
+    try:
+        return path.is_file()
+    except OSError:
+        return True

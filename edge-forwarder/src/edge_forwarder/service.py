@@ -78,7 +78,7 @@ class Service:
             for kept in (self.journal, self.ledger):
                 kept.tell_of_damage(log)
             line = Line(self.journal, log, config.cloud.retry_max_seconds)
-            self.settler = Settler(self.spool, self.journal, log, self.ledger)
+            self.settler = Settler(self.spool, self.journal, log, self.ledger, Inbox(self.cloud))
             self.settler.keep = self._keep
             longest = config.cloud.status_poll_seconds
             self.watcher = Watcher(self.settler, self.journal, Inbox(self.cloud), line, log, longest_pause=longest)
@@ -106,7 +106,7 @@ class Service:
                 throttle=self.throttle,
                 order="newest" if upload.order == "newest" else "oldest",
             )
-            self.watcher.upload_again = self.uploader.submit
+            self.watcher.upload_again, self.watcher.doubted = self.uploader.submit, sender.doubt
             planner = Planner(_limits(config))
             self.keeper = Keeper(self.spool, self.journal, planner, self.uploader.submit, log, self.ledger)
             self._put_first(config)

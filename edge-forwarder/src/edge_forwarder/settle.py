@@ -10,13 +10,15 @@ keeper finishes at the next start what a crash interrupted.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import nullcontext
+from typing import Any
 
 from ulid import ULID
 
 from edge_forwarder import attention
-from edge_forwarder.inbox import UploadStatus
+from edge_forwarder.held import held
+from edge_forwarder.inbox import Inbox, UploadStatus
 from edge_forwarder.journal import InstanceRow, Journal, PackState
 from edge_forwarder.ledger import Ledger, SentState
 from edge_forwarder.logs import Log
@@ -24,17 +26,19 @@ from edge_forwarder.spool import Spool
 
 
 class Settler:
-    def __init__(self, spool: Spool, journal: Journal, log: Log, ledger: Ledger | None = None) -> None:
-        self._spool, self._journal, self._log, self._ledger = spool, journal, log, ledger
+    def __init__(
+        self, spool: Spool, journal: Journal, log: Log, ledger: Ledger | None = None, inbox: Inbox | None = None
+    ) -> None:
+        self._spool, self._journal, self._log, self._ledger, self._inbox = spool, journal, log, ledger, inbox
         self.settled: Callable[[], None] = lambda: None
         """Told when the fate of instances is known; set by the composition."""
         self.keep: Callable[[InstanceRow], None] = lambda member: None
         """Told of each indexed file before it is deleted; set by the composition."""
 
     def heard(self, pack: str, answer: UploadStatus) -> None:
-        """The cloud is done with an upload: *indexed*, *partial* or *quarantined*."""
+        """The cloud is done with an upload: *indexed*, *partial* or *quarantined*. Raises CloudError, OSError."""
         members = self._journal.members(pack)
-        aside = _to_set_aside(members, answer)
+        aside = self._to_set_aside(members, answer)
         if self._ledger is not None:
             # Before the files go: a file that is not there is known not to be spooled any more.
             with self._ledger.transaction():
@@ -43,7 +47,7 @@ class Settler:
                 for member in aside:
                     self._ledger.settle([member.name], _fate(member, answer))
         if aside:
-            self._set_aside(pack, aside, answer)
+            self._set_aside(pack, aside, _told(answer))
         with self._journal.transaction():
             self._journal.forget_instances(m.name for m in aside)
             self._journal.count("set_aside", len(aside))
@@ -71,6 +75,28 @@ class Settler:
         self._log.info("the cloud has it already", pack=pack, instances=len(known), of=len(members))
         return whole
 
+    def spoilt(self, pack: str, bad: Mapping[InstanceRow, str]) -> None:
+        """Members that cannot go up as they came, and why: they leave the pack, so that the others go. Raises OSError:
+        then they have left it all the same.
+        """
+        other, names, reasons = str(ULID()), [member.name for member in bad], sorted(set(bad.values()))
+        with self._journal.transaction():
+            self._journal.split(pack, other, names)
+            self._journal.update_pack(other, PackState.FAILED, attempts=1, error="; ".join(reasons))
+        if self._ledger is not None:
+            self._ledger.settle(names, SentState.REFUSED)
+        uids = {member: member.identity.sop_instance_uid if member.identity else None for member in bad}
+        told = {
+            "state": "unreadable",
+            "reasons": reasons,
+            "instances": [{"sop_instance_uid": uids[member], "reason": reason} for member, reason in bad.items()],
+        }
+        self._set_aside(other, bad, told)
+        with self._journal.transaction():
+            self._journal.count("set_aside", len(bad))
+            self._journal.forget_pack(other)
+        self.settled()
+
     def _indexed(self, pack: str, instances: int) -> None:
         self._journal.update_pack(pack, PackState.INDEXED)
         self._journal.set_fact("last_indexed_at", time.time())
@@ -83,36 +109,41 @@ class Settler:
         self._journal.forget_pack(pack)
         self.settled()
 
-    def _set_aside(self, pack: str, members: list[InstanceRow], answer: UploadStatus) -> None:
-        reasons = sorted({p.reason for p in answer.problems} | ({answer.reason} if answer.reason else set()))
-        told = {
-            "arrival": answer.arrival,
-            "state": answer.state,
-            "reasons": reasons,
-            "instances": [{"sop_instance_uid": p.sop_instance_uid, "reason": p.reason} for p in answer.problems],
-        }
-        attention.write_reason(self._spool.attention / pack, told)
+    def _to_set_aside(self, members: list[InstanceRow], answer: UploadStatus) -> list[InstanceRow]:
+        """Raises CloudError."""
+        if answer.state == "quarantined":
+            return members
+        named = {p.sop_instance_uid for p in answer.problems}
+        found = [m for m in members if m.identity is not None and m.identity.sop_instance_uid in named]
+        if not answer.unlisted and None not in named and (found or not named):
+            return found
+        # The answer does not name each of them. What the cloud has, byte for byte, is indexed; the rest is kept.
+        rest = [member for member in members if member not in found]
+        known = held(self._inbox, self._ledger, rest) if self._inbox is not None and self._ledger is not None else []
+        return [member for member in members if member not in known]
+
+    def _set_aside(self, folder: str, members: Collection[InstanceRow], told: Mapping[str, Any]) -> None:
+        attention.write_reason(self._spool.attention / folder, told)
         for member in members:
-            self._spool.set_aside(member.name, pack)
-        self._log.warning(
-            "an upload needs a person",
-            pack=pack,
-            arrival=answer.arrival,
-            instances=len(members),
-            why="; ".join(reasons),
-        )
+            self._spool.set_aside(member.name, folder)
+        why = "; ".join(told["reasons"])
+        arrival = told.get("arrival")
+        self._log.warning("an upload needs a person", pack=folder, arrival=arrival, instances=len(members), why=why)
 
 
-def _to_set_aside(members: list[InstanceRow], answer: UploadStatus) -> list[InstanceRow]:
-    if answer.state == "quarantined" or answer.unlisted or any(p.sop_instance_uid is None for p in answer.problems):
-        return members
-    named = {p.sop_instance_uid for p in answer.problems}
-    found = [m for m in members if m.identity is not None and m.identity.sop_instance_uid in named]
-    # A problem with an instance that is not ours by name: keep everything rather than guess.
-    return members if named and not found else found
+def _told(answer: UploadStatus) -> dict[str, Any]:
+    return {
+        "arrival": answer.arrival,
+        "state": answer.state,
+        "reasons": sorted({p.reason for p in answer.problems} | ({answer.reason} if answer.reason else set())),
+        "instances": [{"sop_instance_uid": p.sop_instance_uid, "reason": p.reason} for p in answer.problems],
+    }
 
 
 def _fate(member: InstanceRow, answer: UploadStatus) -> SentState:
     uid = member.identity.sop_instance_uid if member.identity else None
     mine = [p for p in answer.problems if p.sop_instance_uid == uid]
-    return SentState.CONFLICT if mine and all(p.is_conflict for p in mine) else SentState.REFUSED
+    if mine:
+        return SentState.CONFLICT if all(p.is_conflict for p in mine) else SentState.REFUSED
+    # Not listed: where every failure is, it must be a conflict.
+    return SentState.CONFLICT if answer.unlisted and not answer.unlisted_failures else SentState.REFUSED

@@ -78,6 +78,8 @@ class Watcher:
         self._damages: dict[str, int] = {}
         self.upload_again: Callable[[str, float], None] = lambda pack, delay: None
         """Told of a pack that has to be uploaded again, so many seconds from now; set by the composition."""
+        self.doubted: Callable[[str], None] = lambda pack: None
+        """Told of a pack whose bytes did not arrive as they were granted; set by the composition."""
 
     @property
     def is_alive(self) -> bool:
@@ -160,6 +162,7 @@ class Watcher:
             return
         if answer.state == "quarantined" and answer.reason == _DAMAGED:
             self._log.warning("an upload arrived damaged: sent again", pack=watched.pack, arrival=answer.arrival)
+            self.doubted(watched.pack)
             self._repeat(watched.pack, keep_arrival=False, delay=self._damaged(watched.pack))
         elif answer.state in ("indexed", "partial", "quarantined"):
             self._pace.learn(time.monotonic() - watched.since)

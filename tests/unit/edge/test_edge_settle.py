@@ -13,7 +13,8 @@ import pytest
 from tests.support.processes import wait_until
 
 from edge_forwarder import attention
-from edge_forwarder.inbox import Inbox, Problem, UploadStatus
+from edge_forwarder.errors import CloudAwayError
+from edge_forwarder.inbox import Inbox, Problem, UploadStatus, _status
 from edge_forwarder.journal import Journal, PackState
 from edge_forwarder.ledger import Ledger, SentState
 from edge_forwarder.line import Line
@@ -156,3 +157,111 @@ def test_an_upload_that_cannot_be_settled_holds_up_no_other(
         wait_until(lambda: not edge.spooled(), what="the bad one gone, too")
     finally:
         watcher.stop()
+
+
+def test_what_arrives_damaged_is_looked_at_before_it_goes_again(edge: Edge) -> None:
+    """It may be the disk: parts of a body have digests of their own, so rot shows only when the whole is there."""
+    edge.sent("01PACK", "2.25.1")
+    inbox = FakeInbox(UploadStatus("arrival of 01PACK", "quarantined", False, "damaged-on-the-way", ()))
+    line, told = Line(edge.journal, Log(edge.log), 0.05), list[str]()
+    watcher = Watcher(edge.settler, edge.journal, cast(Inbox, inbox), line, Log(edge.log))
+    watcher.doubted = lambda pack: told.append(f"doubted {pack}")
+    watcher.upload_again = lambda pack, _: told.append(f"again {pack}")
+    watcher.start()
+    try:
+        wait_until(lambda: len(told) == 2, what="another try")
+    finally:
+        watcher.stop()
+    assert told == ["doubted 01PACK", "again 01PACK"]
+    assert len(edge.spooled()) == 1
+
+
+class Knowing(FakeInbox):
+    """A cloud that has some of what it is asked for."""
+
+    def __init__(self, *has: str) -> None:
+        super().__init__()
+        self.has, self.asked = set(has), list[tuple[str, str, str]]()
+
+    def known(self, study: str, series: str, instances: Sequence[tuple[str, str, str]]) -> frozenset[str]:
+        assert (study, series) == (STUDY, SERIES)
+        assert len(instances) <= 1000
+        self.asked += instances
+        return frozenset(uid for uid, _, digest in instances if uid in self.has and digest == digest_of(uid))
+
+
+def test_of_more_problems_than_are_listed_each_has_its_own_fate(edge: Edge, monkeypatch: pytest.MonkeyPatch) -> None:
+    """60 conflicts among 65 images, of which 50 are listed: the 5 that are indexed are so, the 10 are conflicts."""
+    uids = [f"2.25.{n}" for n in range(100, 165)]
+    names = dict(zip(uids, edge.sent("01PACK", *uids), strict=True))
+    inbox = Knowing(*uids[60:])
+    monkeypatch.setattr(edge.settler, "_inbox", inbox)
+    edge.settler.heard("01PACK", conflict("01PACK", *uids[:50], unlisted=True))
+    states = edge.ledger.states(list(names.values()))
+    assert {states[names[uid]] for uid in uids[:60]} == {SentState.CONFLICT}
+    assert {states[names[uid]] for uid in uids[60:]} == {SentState.INDEXED}
+    assert edge.spooled() == set()
+    (entry,) = edge.entries()
+    assert [file.name for file in entry.files] == sorted(names[uid] for uid in uids[:60])
+    assert sorted(uid for uid, _, _ in inbox.asked) == uids[50:], "what is listed is known to be no such thing"
+    assert edge.journal.facts()["indexed"] == 5
+
+
+@pytest.mark.parametrize(
+    ("answer", "expected"),
+    [
+        pytest.param(
+            UploadStatus("a", "partial", False, None, (Problem("2.25.1", "failed: x"),), True, True),
+            [SentState.REFUSED, SentState.REFUSED, SentState.INDEXED],
+            id="more failures than listed",
+        ),
+        pytest.param(
+            UploadStatus("a", "partial", False, None, (Problem(None, "failed: unreadable"),)),
+            [SentState.REFUSED, SentState.REFUSED, SentState.INDEXED],
+            id="a failure of nobody knows which",
+        ),
+        pytest.param(
+            UploadStatus("a", "quarantined", False, "bad-pack", (Problem(None, "failed: bad-pack"),)),
+            [SentState.REFUSED] * 3,
+            id="nothing of it was taken",
+        ),
+    ],
+)
+def test_what_the_cloud_does_not_name_is_kept_unless_it_has_it(
+    edge: Edge, monkeypatch: pytest.MonkeyPatch, answer: UploadStatus, expected: list[SentState]
+) -> None:
+    names = edge.sent("01PACK", "2.25.1", "2.25.2", "2.25.3")
+    monkeypatch.setattr(edge.settler, "_inbox", Knowing("2.25.3"))
+    edge.settler.heard("01PACK", answer)
+    states = edge.ledger.states(names)
+    assert [states[name] for name in names] == expected
+    kept = [name for name, state in zip(names, expected, strict=True) if state != SentState.INDEXED]
+    assert [file.name for entry in edge.entries() for file in entry.files] == sorted(kept)
+
+
+def test_without_an_answer_to_what_it_has_everything_waits(edge: Edge, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The cloud is away at that moment: no fate is guessed."""
+    names = edge.sent("01PACK", "2.25.1", "2.25.2")
+    inbox = Knowing()
+
+    def away(*_: object) -> frozenset[str]:
+        raise CloudAwayError("away")
+
+    monkeypatch.setattr(inbox, "known", away)
+    monkeypatch.setattr(edge.settler, "_inbox", inbox)
+    with pytest.raises(CloudAwayError):
+        edge.settler.heard("01PACK", conflict("01PACK", "2.25.1", unlisted=True))
+    assert edge.spooled() == set(names)
+    assert set(edge.ledger.states(names).values()) == {SentState.SPOOLED}
+
+
+def test_the_counts_tell_what_is_not_listed() -> None:
+    """As the cloud answers."""
+
+    def status(**counts: int) -> UploadStatus:
+        failures = [{"sop_instance_uid": "2.25.1", "reason": "unreadable"}]
+        return _status({"arrival": "a", "state": "partial", "failures": failures, "counts": counts})
+
+    assert [(s.unlisted, s.unlisted_failures) for s in (status(), status(stored=9, failed=1))] == [(False, False)] * 2
+    assert (status(conflict=1, failed=1).unlisted, status(conflict=1, failed=1).unlisted_failures) == (True, False)
+    assert (status(failed=2).unlisted, status(failed=2).unlisted_failures) == (True, True)

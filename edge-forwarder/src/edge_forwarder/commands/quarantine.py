@@ -21,7 +21,8 @@ show     each image of uploads: its SOP Instance UID, size, why
 export   copy the files and the reason to a folder; they stay in quarantine, too
 release  upload them again, as `maypacs-edge retry` does
 discard  delete them here, after a question; the cloud keeps what it did not take in its own
-         quarantine, or beside the image that it is in conflict with
+         quarantine, or beside the image that it is in conflict with; but what is
+         unreadable-here or spoilt-here never went there: the device may have it still
 
 NAME is the name of an upload, or how it begins. Works beside a running edge.
 """
