@@ -1,7 +1,7 @@
 """A line of so many Mbit/s and so much delay to a server on this machine, for a browser that a benchmark looks at.
 
-A browser's own throttle stops after each read of a stream, which keeps a single stream below the rate. Here the bytes of
-all connections go through one bucket, and the kernel's buffers keep the line full.
+A browser's own throttle stops after each read of a stream, which keeps a single stream below the rate. Here the bytes
+of all connections go through one bucket, and the kernel's buffers keep the line full.
 """
 
 from __future__ import annotations
