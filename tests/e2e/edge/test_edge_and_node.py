@@ -10,6 +10,7 @@ from typing import Any
 
 import pydicom
 import pytest
+import requests
 from tests.support.commitment_scu import CT, CommitmentSCU
 from tests.support.orthanc import Orthanc
 from tests.support.processes import QUICK_TCP, Edge, Node, wait_until
@@ -61,6 +62,50 @@ def test_what_a_modality_stores_is_promised_found_and_fetched_from_the_real_clou
             assert (totals["uploads"] - uploads, totals["known"]) == (0, 5)
             _dcmtk(edge, tmp_path, {str(pydicom.dcmread(p).SOPInstanceUID): p for p in files})
             _orthanc(edge, orthanc)
+
+
+def test_a_workstation_gets_the_version_that_a_person_chose_and_what_came_after_a_deletion(tmp_path: Path) -> None:
+    """The edge has the one before in its cache, as it was uploaded here: at once it is not given any more."""
+    first, second, third = (write_ct(tmp_path / f"{n}.dcm", sop="2.25.11.1", fill=n) for n in (1, 2, 3))
+    with Node(tmp_path / "node") as node:
+        headers = {"Authorization": f"Bearer {node.archive()}"}
+        study = f"{node.url}/dicomweb/hosp1/studies/2.25.1"
+        instance = f"{study}/series/2.25.11/instances/2.25.11.1"
+        edge = Edge(tmp_path / "edge", node, ae_title=AET)
+        with edge.config.open("a") as config:
+            config.write('\n[[device]]\nae_title = "WS1"\nrights = ["retrieve"]\n')
+        with edge:
+
+            def store(path: Path) -> None:
+                before = edge.status()["totals"]["uploads"]
+                assert edge.send(path).returncode == 0
+                wait_until(lambda: edge.status()["totals"]["uploads"] > before, what="an upload that is judged")
+
+            def got() -> bytes:
+                out = tmp_path / "got"
+                out.mkdir(exist_ok=True)
+                keys = ["-k", "QueryRetrieveLevel=STUDY", "-k", "StudyInstanceUID=2.25.1"]
+                where = ["-aet", "WS1", "-aec", AET, "-S", "+B", "-od", str(out), "127.0.0.1", str(edge.port)]
+                subprocess.run(["getscu", *where, *keys], env=QUICK_TCP, check=True, timeout=60)
+                (path,) = out.iterdir()
+                return dataset_bytes(path.read_bytes())
+
+            store(first)
+            assert got() == sent_dataset(first)
+            store(second)
+            assert got() == sent_dataset(first), "a conflict changes nothing"
+            (conflict,) = requests.get(f"{study}/conflicts", headers=headers, timeout=30).json()["conflicts"]
+            (other,) = (each["version"] for each in conflict["versions"] if not each["current"])
+            chosen = {"kind": "promote", "reason": "the other patient", "version": other}
+            assert requests.post(f"{instance}/decisions", json=chosen, headers=headers, timeout=30).status_code == 200
+            assert got() == sent_dataset(second)
+            assert requests.delete(instance, headers=headers, timeout=30).ok
+            path = tmp_path / "node-import"
+            path.mkdir()
+            (path / "3.dcm").write_bytes(third.read_bytes())
+            node.maypacs("import", "--archive", "hosp1", str(path))
+            wait_until(lambda: requests.get(instance, headers=headers, timeout=30).ok, what="the image of the import")
+            assert got() == sent_dataset(third)
 
 
 def _dcmtk(edge: Edge, folder: Path, sent: dict[str, Path]) -> None:
