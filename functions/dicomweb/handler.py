@@ -91,9 +91,9 @@ def _serve(template: str, parameters: dict[str, str]) -> Answer:
     return answer
 
 
-def _body(event: dict[str, Any]) -> bytes:
-    if large := event.get("largeBody"):  # of a node: more than a gateway lets through
-        return bytes(large)
+def _body(event: dict[str, Any]) -> bytes | memoryview:
+    if large := event.get("largeBody"):  # of a node: more than a gateway lets through, mapped into memory
+        return memoryview(large)
     body = event.get("body") or ""
     return pybase64.b64decode(body) if event.get("isBase64Encoded") else body.encode("utf-8")
 
@@ -157,7 +157,10 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     # A method that nobody here has heard of is one that the resource does not allow (405), not an unknown resource.
     method = event["httpMethod"] if event["httpMethod"] in METHODS else "TRACE"
     event = {**event, "path": event["path"].rstrip("/"), "httpMethod": method}
-    result = app.resolve(event, context)
+    try:
+        result = app.resolve(event, context)
+    finally:
+        event.pop("largeBody", None)  # the resolver remembers the event until the next: not a gigabyte of it
     sent = {name.lower(): value for name, value in (event.get("headers") or {}).items()}
     headers = {name: ", ".join(values) for name, values in result.pop("multiValueHeaders", {}).items()}
     headers = merge_vary(headers, cors_headers(runtime().settings.cors_origins, sent.get("origin")))

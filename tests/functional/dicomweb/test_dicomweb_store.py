@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import json
+import mmap
 from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import pytest
+from pydicom.uid import RLELossless
 from tests.functional.dicomweb import make
 from tests.functional.dicomweb.client import HOST, STORED, Client
+
+from maypacs.http.multipart import OutPart, write_multipart
 
 JSON = "application/dicom+json"
 REFERENCED, FAILED, REASON, RETRIEVE = "00081199", "00081198", "00081197", "00081190"
@@ -153,6 +160,46 @@ def test_a_body_above_the_gateways_size_names_the_upload_route(make_client: Call
 def test_a_node_takes_a_body_of_any_size(make_client: Callable[..., Client]) -> None:
     """limits = none."""
     assert make_client(inline_limit=1000, limits="none").stow(make.instance()).status == 200
+
+
+def _send_mapped(client: Client, path: Path, body: bytes, content_type: str) -> tuple[int, Any]:
+    """As a node does: the body is a file that is mapped into memory, and gone."""
+    path.write_bytes(body)
+    with path.open("rb") as file:
+        mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+    path.unlink()
+    event = client.event("POST", f"/dicomweb/{client.archive}/studies", {"Content-Type": content_type})
+    answer = client.handler.handler({**event, "largeBody": mapped}, None)
+    mapped.close()  # raises BufferError while anybody holds a window of it
+    return answer["statusCode"], json.loads(answer["body"])
+
+
+def test_a_body_that_is_a_mapped_file_is_stored_to_the_byte(make_client: Callable[..., Client], tmp_path: Path) -> None:
+    """What is no DICOM is named, a repeat is a duplicate, another version a conflict; nobody keeps the file."""
+    client = make_client(limits="none")
+    sent = [make.instance(1), make.instance(2, syntax=RLELossless), b"not DICOM", make.instance(2, PatientID="X")]
+    body, content_type = write_multipart([OutPart("application/dicom", data) for data in sent], "application/dicom")
+    status, document = _send_mapped(client, tmp_path / "body", body, content_type)
+    assert status == 202
+    assert _reasons(document) == [0xC000, 0x0111]
+    for number, data in enumerate(sent[:2], start=1):
+        assert client.get(make.url(number), STORED).parts()[0][1] == data
+    again = _send_mapped(client, tmp_path / "body", body, content_type)
+    assert again[0] == 202
+    assert len(again[1][REFERENCED]["Value"]) == 2
+
+
+@pytest.mark.parametrize("cut", [-1, -10, 700, 60, 1])
+def test_a_mapped_body_that_is_broken_is_named_and_let_go(
+    make_client: Callable[..., Client], tmp_path: Path, cut: int
+) -> None:
+    """As one in memory is: 400, and nothing is stored."""
+    client = make_client(limits="none")
+    body, content_type = write_multipart([OutPart("application/dicom", make.instance())], "application/dicom")
+    status, problem = _send_mapped(client, tmp_path / "body", body.rstrip()[:cut], content_type)
+    assert status == 400
+    assert "body" in problem["detail"] or "part" in problem["detail"] or "boundary" in problem["detail"]
+    assert client.get("/studies").status == 204
 
 
 def test_hundreds_of_instances_in_one_request_are_all_stored(client: Client) -> None:

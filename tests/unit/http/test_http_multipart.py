@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from unittest.mock import patch
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from maypacs.errors import BadRequestError
+from maypacs.http import multipart
 from maypacs.http.media_types import parse_media_type
 from maypacs.http.multipart import OutPart, read_multipart, write_multipart
 
@@ -20,6 +23,31 @@ def test_what_is_written_is_read_back_to_the_byte(contents: list[bytes]) -> None
     """Whatever the bytes are, line ends and dashes included."""
     body, content_type = write_multipart([OutPart("application/dicom", c, "/x") for c in contents], "application/dicom")
     assert _contents(body, parse_media_type(content_type).parameters["boundary"]) == contents
+
+
+@pytest.mark.parametrize("window", [1, 3, 8, 1 << 20])
+@given(
+    body=st.binary(max_size=80) | st.lists(st.sampled_from([b"--B", b"--", b"\r\n", b"\n", b"x", b":"])).map(b"".join)
+)
+def test_a_mapped_body_is_read_as_bytes_are(window: int, body: bytes) -> None:
+    """Wherever the windows end in which it is searched: the same parts, or the same refusal."""
+
+    def read(sent: bytes | memoryview) -> list[tuple[object, bytes]] | str:
+        try:
+            return [(part.headers, bytes(part.content)) for part in read_multipart(sent, "B")]
+        except BadRequestError as error:
+            return str(error)
+
+    with patch.object(multipart._Bytes, "_WINDOW", window):
+        assert read(memoryview(b"--B\r\n" + body)) == read(b"--B\r\n" + body)
+
+
+def test_parts_are_windows_of_the_body() -> None:
+    """Not copies: a body may be as large as a disc."""
+    body = bytearray(b"--B\r\n\r\nx\r\n--B--")
+    (part,) = read_multipart(memoryview(body), "B")
+    body[7 + body[7:].index(b"x")] = ord("y")
+    assert part.content == b"y"
 
 
 @given(st.binary(max_size=400))

@@ -6,6 +6,7 @@ maps, bodies as base64 (BinaryMediaTypes is `*/*`), X-Forwarded-* written by the
 
 from __future__ import annotations
 
+import mmap
 import time
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
@@ -22,6 +23,8 @@ LAMBDA_PAYLOAD_BYTES = 6 * 1024 * 1024
 #: Of an event, a body above that limit: bytes. Base64 of 265 MB costs a second and three times its memory.
 LARGE_BODY = "largeBody"
 
+#: A large one is its spooled file, mapped into memory.
+Body = bytes | mmap.mmap
 Headers = Sequence[tuple[str, str]]
 
 
@@ -34,7 +37,7 @@ class HttpRequest:
     client: str = "127.0.0.1"
     scheme: str = "http"
     behind_proxy: bool = False  #: a proxy of ours is in front: what it says in X-Forwarded-* stands
-    body: bytes = b""
+    body: Body = b""
     port: int | None = None  #: where we listen
 
 
@@ -89,11 +92,11 @@ def proxy_event(request: HttpRequest, resource: str, *, now: float | None = None
     }
 
 
-def _body(body: bytes) -> dict[str, Any]:
+def _body(body: Body) -> dict[str, Any]:
     """What no gateway would have let through has no form there to keep to: it is handed over as it came."""
     if len(body) > GATEWAY_REQUEST_BYTES:
         return {"body": None, "isBase64Encoded": False, LARGE_BODY: body}
-    return {"body": pybase64.b64encode_as_string(body) if body else None, "isBase64Encoded": bool(body)}
+    return {"body": pybase64.b64encode_as_string(bytes(body)) if body else None, "isBase64Encoded": bool(body)}
 
 
 def _headers(request: HttpRequest) -> dict[str, list[str]]:

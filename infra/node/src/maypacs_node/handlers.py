@@ -93,7 +93,7 @@ def fault(status: int, title: str, support_id: str | None = None) -> events.Http
 
 
 def answer(
-    functions: Functions, request: lane.Call, body: bytes, *, limits: str, seconds: float, port: int | None = None
+    functions: Functions, request: lane.Call, body: events.Body, *, limits: str, seconds: float, port: int | None = None
 ) -> events.HttpResponse:
     http = events.HttpRequest(
         request.method,
@@ -130,10 +130,16 @@ def serve(functions: Functions, sockets: list[socket.socket], *, limits: str, se
                 continue
             with connection:
                 connection.setblocking(True)
-                received = lane.receive(connection)
-                if received is not None:
-                    reply = answer(functions, *received, limits=limits, seconds=seconds, port=port)
-                    lane.reply(connection, reply)
+                _serve_one(functions, connection, limits=limits, seconds=seconds, port=port)
+
+
+def _serve_one(
+    functions: Functions, connection: socket.socket, *, limits: str, seconds: float, port: int | None
+) -> None:
+    """A function of its own, so that nothing of a large request is held while the next one is waited for."""
+    received = lane.receive(connection)
+    if received is not None:
+        lane.reply(connection, answer(functions, *received, limits=limits, seconds=seconds, port=port))
 
 
 def _warm_up() -> None:

@@ -13,6 +13,7 @@ A message is the length of a JSON header (4 bytes), the header, then the body, w
 from __future__ import annotations
 
 import asyncio
+import mmap
 import os
 import re
 import socket
@@ -25,7 +26,7 @@ from typing import Any, Literal
 
 import orjson
 
-from maypacs_node.events import HttpResponse
+from maypacs_node.events import Body, HttpResponse
 
 Lane = Literal["light", "heavy"]
 LANES: tuple[Lane, ...] = ("light", "heavy")
@@ -168,8 +169,11 @@ class _Answer:
             self._done.set_exception(error)
 
 
-def receive(connection: socket.socket) -> tuple[Call, bytes] | None:
-    """In a handler process: the next request, or None when its client has gone already."""
+def receive(connection: socket.socket) -> tuple[Call, Body] | None:
+    """In a handler process: the next request, or None when its client has gone already.
+
+    A spooled body is mapped, not read: its file is gone at once, its room when the last of the body is let go.
+    """
     data = connection.recv(_FIRST_READ)
     while len(data) < 4 or len(data) < 4 + _LENGTH.unpack_from(data)[0]:
         if len(data) >= 4 and _LENGTH.unpack_from(data)[0] > _MAX_HEADER:
@@ -180,20 +184,28 @@ def receive(connection: socket.socket) -> tuple[Call, bytes] | None:
         data += more
     end = 4 + _LENGTH.unpack_from(data)[0]
     request = Call.decode(data[4:end])
-    body: bytes | bytearray
+    body: Body
     if request.body_file is not None:
         path = Path(request.body_file)
         try:
-            body = path.read_bytes()
+            body = _mapped(path)
         except FileNotFoundError:  # the client went away, and the host tidied up
             return None
         path.unlink(missing_ok=True)
     else:
-        body = bytearray(data[end:])
-        while len(body) < request.body_length and (piece := connection.recv(_MAX_HEADER)):
-            body += piece
+        received = bytearray(data[end:])
+        while len(received) < request.body_length and (piece := connection.recv(_MAX_HEADER)):
+            received += piece
+        body = bytes(received)
     gone = len(body) != request.body_length or _closed(connection)
-    return None if gone else (request, bytes(body))
+    return None if gone else (request, body)
+
+
+def _mapped(path: Path) -> Body:
+    with path.open("rb") as file:
+        if not os.fstat(file.fileno()).st_size:  # nothing cannot be mapped
+            return b""
+        return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
 
 
 def _closed(connection: socket.socket) -> bool:

@@ -34,7 +34,7 @@ class Incoming:
     instance_number: int | None
     frames: bytes | None = field(repr=False)  #: encoded frame table
     dataset: Mapping[str, Any] = field(repr=False)  #: DICOM JSON
-    data: bytes = field(repr=False)  #: the Part 10 file; b"" when it is too large to be held
+    data: bytes | memoryview = field(repr=False)  #: the Part 10 file; b"" when it is too large to be held
     length: int = 0
     part: str = ""
 
@@ -52,11 +52,12 @@ class Incoming:
         return Outcome(self.sop_class, self.instance, self.study, self.series, result, reason, self.part)
 
 
-def read(data: bytes, part: str = "") -> Incoming | Outcome:
+def read(data: bytes | memoryview, part: str = "") -> Incoming | Outcome:
     """The instance, or why it cannot be one. Never raises: whatever the bytes are, they end with a name."""
     try:
-        header = parse_header(data)
-        return of_header(header, dataset_digest(data, header), frames_of(data, header), data, part)
+        whole = bytes(data)  # of a window of a mapped file: while it is parsed, one at a time
+        header = parse_header(whole)
+        return of_header(header, dataset_digest(whole, header), frames_of(whole, header), data, part)
     except Exception as error:
         return receipts.failure(reason_of(error), part)
 
@@ -71,7 +72,12 @@ def frames_of(data: bytes | memoryview, header: Header) -> bytes | None:
 
 
 def of_header(
-    header: Header, digest: bytes, frames: bytes | None, data: bytes, part: str = "", length: int | None = None
+    header: Header,
+    digest: bytes,
+    frames: bytes | None,
+    data: bytes | memoryview,
+    part: str = "",
+    length: int | None = None,
 ) -> Incoming:
     return Incoming(
         study=header.study_instance_uid,

@@ -100,7 +100,7 @@ def _receipt_of_key(workspace: Workspace, inbox_key: str) -> Receipt | None:
 def store_instances(
     workspace: Workspace,
     arrival: str,
-    instances: Sequence[bytes],
+    instances: Sequence[bytes | memoryview],
     *,
     expect_study: Uid | None = None,
     effects: Effects = DEFAULT_EFFECTS,
@@ -113,7 +113,7 @@ def store_instances(
 def take(
     workspace: Workspace,
     arrival: str,
-    files: Sequence[tuple[bytes, str]],
+    files: Sequence[tuple[bytes | memoryview, str]],
     *,
     expect_study: Uid | None = None,
     quarantine: bool = False,
@@ -128,7 +128,7 @@ def take(
         if isinstance(read, Outcome):
             outcomes[index] = read
             if quarantine:
-                workspace.store.quarantine(arrival, data, {"reason": read.reason, "part": part}, part)
+                workspace.store.quarantine(arrival, bytes(data), {"reason": read.reason, "part": part}, part)
         elif expect_study and read.study != expect_study:
             outcomes[index] = read.outcome("failed", receipts.STUDY_MISMATCH)
         else:

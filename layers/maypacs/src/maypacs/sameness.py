@@ -9,7 +9,7 @@ from maypacs.errors import MayPACSError, PixelError
 LIMIT = 64 * 1024 * 1024
 
 
-def same_content(stored: bytes, sent: bytes) -> bool:
+def same_content(stored: bytes, sent: bytes | memoryview) -> bool:
     """False when they differ, or cannot be compared: then a person is asked, who sees both."""
     from maypacs.dicom.equality import same_content as same
 

@@ -102,15 +102,15 @@ def store(request: Request) -> Answer:
 
 @dataclass(frozen=True, slots=True)
 class Sent:
-    """An instance of a request: a Part 10 file (b"" when it could not be put together)."""
+    """An instance of a request: a Part 10 file, a window of the body (b"" when it could not be put together)."""
 
-    data: bytes
+    data: bytes | memoryview
     sop_class_uid: str = ""
     sop_instance_uid: str = ""
     warning: WarningReason | None = None
 
 
-def read_instances(content_type: str, body: bytes) -> list[Sent]:
+def read_instances(content_type: str, body: bytes | memoryview) -> list[Sent]:
     """The instances of a request body. Raises UnsupportedMediaTypeError, BadRequestError."""
     if not content_type:
         raise UnsupportedMediaTypeError('a Content-Type is needed: multipart/related; type="application/dicom"')
@@ -136,7 +136,7 @@ def read_instances(content_type: str, body: bytes) -> list[Sent]:
         stated = part.headers.get("content-type", "")
         if stated and parse_media_type(stated).name != DICOM:
             raise UnsupportedMediaTypeError(f"a part is not {DICOM}")
-        instances.append(Sent(bytes(part.content)))
+        instances.append(Sent(part.content))
     if not instances:
         raise BadRequestError("the request has no parts")
     return instances

@@ -172,7 +172,7 @@ def _levels(request: Request) -> tuple[Uid, Uid | None, Uid | None]:
 
 def _body(request: Request) -> Mapping[str, Any]:
     try:
-        document = json.loads(request.body)
+        document = json.loads(bytes(request.body))
     except (ValueError, RecursionError):
         raise BadRequestError("the body is not JSON") from None
     if not isinstance(document, dict):

@@ -26,7 +26,7 @@ class Request:
     path: Mapping[str, str] = field(default_factory=dict)
     query: Mapping[str, Sequence[str]] = field(default_factory=dict)
     headers: Mapping[str, str] = field(default_factory=dict)  #: names in lower case
-    body: bytes = b""
+    body: bytes | memoryview = b""  #: a large one is a file that is mapped: take windows of it, no copy
 
     @property
     def study(self) -> Uid:

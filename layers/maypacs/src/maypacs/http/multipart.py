@@ -26,12 +26,12 @@ def read_multipart(body: bytes | memoryview, boundary: str) -> Iterator[BodyPart
     """The parts of a body. Raises BadRequestError: no boundary, no closing delimiter, bad headers, too many parts.
 
     Bare LF line ends are taken where CRLF is meant; a preamble and an epilogue are ignored (RFC 2046 5.1.1). Content is
-    never searched for a Content-Length: the boundary alone says where a part ends.
+    never searched for a Content-Length: the boundary alone says where a part ends. Nothing of the body is copied but
+    headers: it may be a file that is mapped into memory, and the parts are windows of it.
     """
     if not boundary or len(boundary) > 200 or not boundary.isascii():
         raise BadRequestError("a multipart body needs a boundary parameter of at most 200 ASCII characters")
-    data = bytes(body)
-    view = memoryview(data)
+    data = _Bytes(body)
     delimiter = b"--" + boundary.encode("ascii")
     position = _next_delimiter(data, delimiter, 0)
     if position < 0:
@@ -39,7 +39,7 @@ def read_multipart(body: bytes | memoryview, boundary: str) -> Iterator[BodyPart
     count = 0
     while True:
         after = position + len(delimiter)
-        if data[after : after + 2] == b"--":
+        if data.at(after, 2) == b"--":
             return
         start = _line_end(data, after)
         following = _next_delimiter(data, delimiter, start - 1)
@@ -49,33 +49,58 @@ def read_multipart(body: bytes | memoryview, boundary: str) -> Iterator[BodyPart
         if count > MAX_PARTS:
             raise BadRequestError(f"more than {MAX_PARTS} parts")
         headers, content_start = _headers(data, start, following)
-        end = following - (2 if data[following - 2 : following] == b"\r\n" else 1)
-        yield BodyPart(headers, view[content_start : max(content_start, end)])
+        end = following - (2 if data.at(following - 2, 2) == b"\r\n" else 1)
+        yield BodyPart(headers, data.view[content_start : max(content_start, end)])
         position = following
 
 
-def _next_delimiter(data: bytes, delimiter: bytes, start: int) -> int:
+class _Bytes:
+    """What is looked for in bytes, and in a memoryview, which has no `find` and is not copied whole."""
+
+    _WINDOW = 1 << 20
+
+    def __init__(self, body: bytes | memoryview) -> None:
+        self._bytes = body if isinstance(body, bytes) else None
+        self.view = memoryview(body)
+
+    def at(self, start: int, length: int) -> bytes:
+        """The bytes from ``start`` on, fewer at the end; none before the beginning."""
+        return bytes(self.view[start : start + length]) if start >= 0 else b""
+
+    def find(self, needle: bytes, start: int, end: int | None = None) -> int:
+        """The first place at ``start`` or behind it, ending before ``end``; -1 when there is none."""
+        end = len(self.view) if end is None else min(end, len(self.view))
+        if self._bytes is not None:
+            return self._bytes.find(needle, start, end)
+        for low in range(start, end, self._WINDOW):
+            found = bytes(self.view[low : min(end, low + self._WINDOW + len(needle) - 1)]).find(needle)
+            if found >= 0:
+                return low + found
+        return -1
+
+
+def _next_delimiter(data: _Bytes, delimiter: bytes, start: int) -> int:
     """The next delimiter at the start of a line and followed by a line end, blanks or `--`; -1 when there is none."""
     position = max(start, 0)
     while True:
         position = data.find(delimiter, position)
         if position < 0:
             return -1
-        after = data[position + len(delimiter) : position + len(delimiter) + 2]
-        at_line_start = position == 0 or data[position - 1 : position] == b"\n"
+        after = data.at(position + len(delimiter), 2)
+        at_line_start = position == 0 or data.at(position - 1, 1) == b"\n"
         if at_line_start and (after == b"--" or after[:1] in {b"\r", b"\n", b" ", b"\t", b""}):
             return position
         position += len(delimiter)
 
 
-def _line_end(data: bytes, position: int) -> int:
+def _line_end(data: _Bytes, position: int) -> int:
     end = data.find(b"\n", position, position + 256)
-    if end < 0 or data[position:end].strip():
+    if end < 0 or data.at(position, end - position).strip():
         raise BadRequestError("a boundary line is malformed")
     return end + 1
 
 
-def _headers(data: bytes, start: int, limit: int) -> tuple[dict[str, str], int]:
+def _headers(data: _Bytes, start: int, limit: int) -> tuple[dict[str, str], int]:
     """Header fields of a part, and where its content starts. A part may have none (RFC 2046 5.1): then a blank line."""
     headers: dict[str, str] = {}
     position = start
@@ -83,7 +108,7 @@ def _headers(data: bytes, start: int, limit: int) -> tuple[dict[str, str], int]:
         end = data.find(b"\n", position, min(limit, start + MAX_PART_HEADERS))
         if end < 0:
             raise BadRequestError("the headers of a part do not end")
-        line = data[position:end].rstrip(b"\r")
+        line = data.at(position, end - position).rstrip(b"\r")
         position = end + 1
         if not line:
             return headers, position
