@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import itertools
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,7 +14,18 @@ from pydicom.uid import JPEG2000Lossless, RLELossless
 from tests.functional.dicomweb import make
 from tests.functional.dicomweb.client import Client, Reply
 
-from maypacs import bulk_resources, cines, conversion, frame_parts, frame_runs, rendered, retrieve, selection, steps
+from maypacs import (
+    bulk_resources,
+    cines,
+    conversion,
+    exports,
+    frame_parts,
+    frame_runs,
+    rendered,
+    retrieve,
+    selection,
+    steps,
+)
 from maypacs.access.principals import Action
 from maypacs.dicomweb.routes import ROUTES, Operation
 from maypacs.frame_bytes import FrameReader
@@ -232,6 +244,30 @@ def test_a_long_cine_is_drawn_over_several_requests(
         picture.seek(number)
         assert picture.info["duration"] == 50
         assert np.array_equal(np.asarray(picture.convert("L")), greys[number])
+
+
+def test_what_is_composed_is_put_away_before_it_fills_the_disk(narrow: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A function has little room for files: an answer of gigabytes lies in objects until storage joins them."""
+    sources = [make.instance(number, syntax=RLELossless, size=32) for number in range(1, 8)]
+    narrow.stow(*sources)
+    monkeypatch.setattr(exports, "_FILE", 4000)
+    monkeypatch.setattr(exports, "_LITERAL", 1000)
+    sizes: list[int] = []
+    objects = type(narrow.runtime.archive_objects)
+    put = objects.put
+
+    def measured(self: Any, key: str, body: Any, **facts: Any) -> str:
+        sizes.append(len(body) if isinstance(body, bytes) else body.seek(0, io.SEEK_END))
+        if not isinstance(body, bytes):
+            body.seek(0)
+        return put(self, key, body, **facts)
+
+    monkeypatch.setattr(objects, "put", measured)
+    reply = narrow.get(make.url(), MULTI)
+    assert [content for _, content in reply.parts()] == [to_explicit_little_endian(data) for data in sources]
+    assert len(sizes) > 2
+    largest = max(len(to_explicit_little_endian(data)) for data in sources)
+    assert max(sizes[:-1]) < 4000 + largest + 1000, "the last is the whole, joined of small ones in this test"
 
 
 def test_a_deletion_takes_what_was_made_of_an_instance(narrow: Client, decoded: list[int]) -> None:
