@@ -37,6 +37,8 @@ BUSIEST_HOUR = 0.14
 UPLINK = 100e6
 #: Reads of a study, and requests to the API of one read by the dashboard (docs/cost.md).
 READS, REQUESTS_A_READ = 2, 20
+#: The same of a viewer that asks for each frame by itself, as OHIF and Weasis do (view_by_frames, docs/cost.md).
+REQUESTS_BY_FRAMES = 482
 #: Requests to S3 and to the API that go with one upload: PUT, COPY, PUT of the sidecar, DELETE, PUT of a thumbnail; a
 #: grant, two looks at its status.
 S3_WRITES, S3_READS, API_REQUESTS = 5, 3, 3
@@ -59,6 +61,8 @@ LIMITS = (
     ("S3: PUT, COPY, DELETE a second, before it splits a prefix", 3_500, False),
     ("S3: GET a second, before it splits a prefix", 5_500, False),
     ("API Gateway: requests a second, an account", 10_000, True),
+    ("API Gateway: the same, if every reader asks frame by frame", 10_000, True),
+    ("Lambda: the same", 1_000, True),
 )
 
 
@@ -99,7 +103,8 @@ def written(studies: int = 400) -> tuple[float, dict[str, float]]:
         table._connection().execute("PRAGMA synchronous=OFF")
         workspace = workspace_of(table)
         for number in range(studies):
-            take_in(workspace, list(pack_rows(workspace, number)))
+            for pack in pack_rows(workspace, number, PAUSES):
+                take_in(workspace, [pack])  # an object in the inbox is a delivery of its own
         total = table.consumed.write_units / studies
         shared: Counter[str] = Counter()
         for pk, units in table.units.items():
@@ -198,6 +203,7 @@ def _load(times: int, units: float, a_study: float, lasting: float) -> tuple[flo
     reads = a_second * READS * REQUESTS_A_READ
     api = uploads * API_REQUESTS + reads
     ingest = uploads * lasting
+    by_frames = uploads * API_REQUESTS + a_second * READS * REQUESTS_BY_FRAMES
     return (
         a_second * units,
         a_second * units,
@@ -206,6 +212,8 @@ def _load(times: int, units: float, a_study: float, lasting: float) -> tuple[flo
         uploads * S3_WRITES,
         uploads * S3_READS + reads,
         api,
+        by_frames,
+        ingest + by_frames * 0.05,
     )
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import random
 import sqlite3
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -101,13 +101,16 @@ def take_in(workspace: Workspace, packs: Sequence[tuple[Any, bytes]]) -> None:
         walk(workspace, packs[0][0].study_instance_uid, [series], arbiter=_no_conflict)
 
 
-def pack_rows(workspace: Workspace, number: int) -> Iterator[tuple[Any, bytes]]:
-    """Heads and encoded instance tables of a hospital's study."""
+def pack_rows(
+    workspace: Workspace, number: int, pauses: Mapping[str, int] | None = None
+) -> Iterator[tuple[Any, bytes]]:
+    """Heads and encoded instance tables of a hospital's study. ``pauses``: packs of a series at least, by modality."""
     _, series = hospital.study(workspace.archive_id, number)
     dice = random.Random(number)
     for one in series:
         left = one.number_of_instances
         most = max(1, min(_PACK_INSTANCES, _PACK_BYTES * one.number_of_instances // max(1, one.size)))
+        most = max(1, min(most, left // (pauses or {}).get(one.modality, 1)))
         while left > 0:
             count = min(left, most)
             yield _pack(workspace, one, one.number_of_instances - left, count, dice)
