@@ -35,7 +35,7 @@ def scu() -> Iterator[CommitmentSCU]:
 @pytest.fixture
 def secure(tmp_path: Path, cloud: StubCloud, scu: CommitmentSCU) -> Iterator[TlsEdge]:
     """An edge that listens by TLS alone, and takes callers of its authority alone."""
-    secure = tls_edge(tmp_path, cloud, scu.device + "tls = true\n")
+    secure = tls_edge(tmp_path, cloud, scu.device + 'tls = true\nstores_as = ["STORESCU"]\n')
     with secure.edge:
         scu.edge_port = secure.port
         yield secure
