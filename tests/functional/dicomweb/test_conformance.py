@@ -13,6 +13,7 @@ from tests.conftest import ROOT
 from tests.functional.dicomweb import make
 from tests.functional.dicomweb.client import Client
 
+from maypacs.dicom import transfer_syntaxes
 from maypacs.dicomweb.capabilities import openapi
 from maypacs.dicomweb.routes import ROUTES
 from maypacs.http.problems import TITLES
@@ -83,6 +84,7 @@ sys.exit(pytest.main(["--collect-only", "-q", "-p", "no:cacheprovider", *sys.arg
 """
 
 
+@pytest.mark.timeout(400)  # it imports a third of the suite
 def test_what_is_claimed_names_tests_that_exist_and_run() -> None:
     """By collection: a name that is none is found out, and so is a test (or a case of it) that is skipped."""
     claimed = [row for row in ROWS if row.status != "not yet"]
@@ -115,6 +117,20 @@ def test_the_status_codes_are_those_of_the_errors_and_of_the_description() -> No
     assert set(listed) == set(TITLES) | {status for status, _ in described} | {502}
     for status, words in described | set(TITLES.items()):
         assert words in listed[status], status
+
+
+def test_every_parameter_and_media_type_is_named() -> None:
+    """Of the description that clients read, and of the syntaxes that frames are stored in."""
+    operations = [
+        each for path in openapi(ROUTES, "")["paths"].values() for m, each in path.items() if m != "parameters"
+    ]
+    parameters = {parameter["name"] for one in operations for parameter in one.get("parameters", [])}
+    bodies = [body for one in operations for body in (one.get("requestBody", {}), *one["responses"].values())]
+    types = {re.sub(r'.*type="(.*)"', r"\1", name) for body in bodies for name in body.get("content", {})}
+    types |= {syntax.frame_media_type for syntax in transfer_syntaxes.known()}
+    words = set(re.findall(r"[\w*+./-]*\w", STATEMENT.read_text(encoding="utf-8")))
+    assert parameters - words == set()
+    assert {name for name in types if "*" not in name} - words == set()
 
 
 @pytest.mark.parametrize("row", NOT_YET, ids=lambda row: row.id)

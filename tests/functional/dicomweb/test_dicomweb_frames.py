@@ -7,12 +7,16 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
-from pydicom.uid import ExplicitVRBigEndian, ImplicitVRLittleEndian, RLELossless
+from pydicom.encaps import encapsulate
+from pydicom.uid import ExplicitVRBigEndian, ImplicitVRLittleEndian, JPEGBaseline8Bit, RLELossless
 from tests.conftest import OWN_SAMPLES
 from tests.functional.dicomweb import make
 from tests.functional.dicomweb.client import HOST, Client
 
 from maypacs import bulkdata, frame_bytes, steps
+from maypacs.dicom import transfer_syntaxes
+from maypacs.dicom.file_meta import part10_header
+from maypacs.dicom.header import parse_header
 from maypacs.frame_bytes import FrameReader
 from maypacs.frames import retrieve_frames
 from maypacs.http.multipart import read_multipart
@@ -98,6 +102,30 @@ def test_the_media_type_of_the_stored_frames_is_answered_and_another_is_406(
     assert kind.startswith(fits)
     assert content == WholeInstance(data).stored_frame(1)
     assert client.get(f"{url}/frames/1", f'multipart/related; type="{not_fits}"').status == 406
+
+
+ENCAPSULATED = [
+    each for each in transfer_syntaxes.known() if each.encapsulated and not each.deflated and not each.video
+]
+
+
+@pytest.mark.parametrize("syntax", ENCAPSULATED, ids=lambda each: each.name)
+def test_stored_frames_come_in_the_media_type_of_their_syntax(
+    client: Client, syntax: transfer_syntaxes.TransferSyntax
+) -> None:
+    """Table 8.7.3-5, for every syntax that has frames: by media type and by syntax, whether we can decode it or not."""
+    ds = make.dataset()
+    frame = bytes(range(1, 201))
+    ds.PixelData = encapsulate([frame])
+    ds["PixelData"].VR, ds["PixelData"].is_undefined_length = "OB", True
+    written = make.part10(ds, JPEGBaseline8Bit)  # pydicom does not write what it has no name for
+    dataset = written[parse_header(written).dataset_offset :]
+    client.stow(part10_header(make.CT, make.sop(1), syntax.uid) + dataset)
+    for asked in (syntax.frame_media_type, "application/octet-stream"):
+        accept = f'multipart/related; type="{asked}"; transfer-syntax={syntax.uid}'
+        ((kind, content),) = client.get(f"{make.url(1)}/frames/1", accept).parts()
+        assert _bare(kind) == f"{syntax.frame_media_type}; transfer-syntax={syntax.uid}"
+        assert content == frame
 
 
 FRAGMENTED = ["mf_jpeg_3frags_bot.dcm", "mf_jpeg_3frags_nobot.dcm", "mf_rle_extended_offset_table.dcm"]

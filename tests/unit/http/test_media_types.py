@@ -48,6 +48,21 @@ def test_the_best_dicom_choice_is_the_one_the_client_meant(accept: str | None, e
     assert mt.dicom_choices(mt.parse_accept(accept), single_allowed=True)[0] == expected
 
 
+@pytest.mark.parametrize(
+    ("old", "right"),
+    [
+        ("image/x-dicom-rle", "image/dicom-rle"),
+        ("image/x-jls", "image/jls"),
+        ("image/jll", "image/jpeg"),
+        ("image/j2c", "image/jp2"),
+    ],
+)
+def test_old_spellings_are_the_media_types_of_the_standard(old: str, right: str) -> None:
+    """In a multipart and alone (Table 8.7.3-5 has had others)."""
+    for accept, multipart in ((f'multipart/related; type="{old}"', True), (old, False)):
+        assert mt.frame_choices(mt.parse_accept(accept), single_allowed=True) == [Choice(right, multipart, None)]
+
+
 def test_a_single_part_of_a_series_is_not_acceptable() -> None:
     """Table 10.4.4-1: several instances need a multipart."""
     with pytest.raises(NotAcceptableError):

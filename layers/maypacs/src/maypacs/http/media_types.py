@@ -19,6 +19,7 @@ DICOM_JSON = "application/dicom+json"
 DICOM_XML = "application/dicom+xml"
 JSON = "application/json"
 OCTETS = "application/octet-stream"
+DEFLATE = "application/x-deflate"
 MULTIPART = "multipart/related"
 
 _DICOM_TYPES = frozenset({DICOM, DICOM_JSON, DICOM_XML})
@@ -214,11 +215,11 @@ def frame_choices(accept: tuple[MediaType, ...], *, single_allowed: bool) -> lis
         if wanted.multipart or wanted.name == "*/*":
             if _wild(wanted.part, OCTETS):
                 choices.append(Choice(OCTETS, True, wanted.transfer_syntax, wanted.quality))
-            elif wanted.part.startswith(("image/", "video/")):
+            elif _is_of_frames(wanted.part):
                 choices.append(Choice(wanted.part, True, wanted.transfer_syntax, wanted.quality))
         elif single_allowed and _wild(wanted.name, OCTETS):
             choices.append(Choice(OCTETS, False, wanted.transfer_syntax, wanted.quality))
-        elif single_allowed and wanted.name.startswith(("image/", "video/")):
+        elif single_allowed and _is_of_frames(wanted.name):
             choices.append(Choice(wanted.part, False, wanted.transfer_syntax, wanted.quality))
     if not choices:
         raise NotAcceptableError(
@@ -226,6 +227,11 @@ def frame_choices(accept: tuple[MediaType, ...], *, single_allowed: bool) -> lis
             + (", or application/octet-stream for one frame" if single_allowed else "")
         )
     return choices
+
+
+def _is_of_frames(name: str) -> bool:
+    """A type of compressed frames (Table 8.7.3-5)."""
+    return name.startswith(("image/", "video/")) or name == DEFLATE
 
 
 def rendered_choice(accept: tuple[MediaType, ...], available: Sequence[str] = ("image/jpeg", "image/png")) -> str:
