@@ -48,8 +48,8 @@ format: setup ## let the tools put the code in shape
 	$(BIN)/ruff check --fix . ; $(BIN)/ruff format .
 	cd frontend && npm run --silent format
 
-bench: setup ## the table of docs/benchmarks.md, measured here
-	$(BIN)/python -m tests.bench
+bench: setup ## the table of docs/benchmarks.md, measured here: 15 minutes, 12 GB of disk, memory as there is (up to 22 GB)
+	$(BIN)/python -m tests.bench --install
 
 torture: setup ## storms of faults against real processes, half an hour; TORTURE="--seed N" and other options
 	TCP_NODELAY=1 $(BIN)/python -m tests.torture $(TORTURE)

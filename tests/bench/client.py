@@ -78,11 +78,22 @@ class Server:
 
     def cpu_seconds(self) -> float:
         """User and system seconds of all its processes."""
-        return sum(seconds for seconds, _ in usage(self.pid).values())
+        return cpu_seconds(self.pid)
 
 
-def usage(root: int) -> dict[str, tuple[float, float]]:
-    """CPU seconds and peak memory (MB) of a process and all that descend from it, by kind of process."""
+@dataclass(frozen=True, slots=True)
+class Process:
+    kind: str
+    seconds: float  #: of CPU
+    peak: float  #: resident, in MB
+
+
+def cpu_seconds(root: int) -> float:
+    return sum(process.seconds for process in processes(root))
+
+
+def processes(root: int) -> list[Process]:
+    """A process and all that descend from it."""
     ticks = os.sysconf("SC_CLK_TCK")
     parents: dict[int, int] = {}
     seconds: dict[int, float] = {}
@@ -91,16 +102,14 @@ def usage(root: int) -> dict[str, tuple[float, float]]:
             fields = stat.read_text().rpartition(")")[2].split()
             pid = int(stat.parent.name)
             parents[pid], seconds[pid] = int(fields[1]), (int(fields[11]) + int(fields[12])) / ticks
-    found: dict[str, tuple[float, float]] = {}
+    found = []
     for pid in parents:
         ancestor: int | None = pid
         while ancestor and ancestor != root:
             ancestor = parents.get(ancestor)
         if ancestor == root:
             with suppress(OSError):
-                kind, peak = _kind(pid), _peak(pid)
-                before = found.get(kind, (0.0, 0.0))
-                found[kind] = (before[0] + seconds[pid], before[1] + peak)
+                found.append(Process(_kind(pid), seconds[pid], _peak(pid)))
     return found
 
 
@@ -117,31 +126,40 @@ def _peak(pid: int) -> float:
 
 
 def repeated(server: Server, call: Callable[[], Answer], *, times: int) -> tuple[list[float], float, bool]:
-    """Seconds of each call after one to warm up, CPU milliseconds a call, and whether the answer was a redirect."""
+    """Seconds of each call after one to warm up, CPU milliseconds a call, and whether an answer was a redirect."""
     call()
     taken, before, redirected = [], server.cpu_seconds(), False
     for _ in range(times):
         start = time.perf_counter()
-        redirected = call().redirected
+        redirected |= call().redirected
         taken.append(time.perf_counter() - start)
     return sorted(taken), (server.cpu_seconds() - before) / times * 1000, redirected
 
 
-def rate(server: Server, paths: list[str], accept: str, *, clients: int, seconds: float = 5) -> tuple[float, float]:
-    """Answers a second of so many clients, each on a connection of its own; CPU milliseconds an answer."""
+@dataclass(frozen=True, slots=True)
+class Rate:
+    a_second: float
+    cpu: float  #: milliseconds an answer
+    redirected: bool  #: at least one
+
+
+def rate(server: Server, paths: list[str], accept: str, *, clients: int, seconds: float = 5) -> Rate:
+    """Answers a second of so many clients, each on a connection of its own."""
     with server.client() as client:
         client.get(paths[0], accept)
     before, start = server.cpu_seconds(), time.perf_counter()
     deadline = start + seconds
 
-    def work(number: int) -> int:
-        count = 0
+    def work(number: int) -> tuple[int, bool]:
+        count, redirected = 0, False
         with server.client() as client:
             while time.perf_counter() < deadline:
-                client.get(paths[(number * 37 + count) % len(paths)], accept)
+                redirected |= client.get(paths[(number * 37 + count) % len(paths)], accept).redirected
                 count += 1
-        return count
+        return count, redirected
 
     with ThreadPoolExecutor(clients) as pool:
-        done = sum(pool.map(work, range(clients)))
-    return done / (time.perf_counter() - start), (server.cpu_seconds() - before) / done * 1000
+        done = list(pool.map(work, range(clients)))
+    count = sum(each for each, _ in done)
+    spent = (server.cpu_seconds() - before) / count * 1000
+    return Rate(count / (time.perf_counter() - start), spent, any(redirected for _, redirected in done))

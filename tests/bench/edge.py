@@ -21,8 +21,9 @@ from pathlib import Path
 
 import pydicom
 from samples.phantom import write_ct
-from tests.bench.__main__ import is_searchable, workplace
-from tests.bench.client import Server, usage
+from tests.bench.client import Server, cpu_seconds
+from tests.bench.made import workplace
+from tests.bench.sending import is_searchable
 from tests.bench.table import load, number, today
 from tests.support import orthanc as peer
 from tests.support.processes import QUICK_TCP, ROOT, Child, Edge, Node, free_port, wait_until
@@ -66,9 +67,8 @@ class Storescp(Child):
 
 def cpu_of(receiver: Receiver) -> float:
     """Seconds, of everything that descends from it, ended or not."""
-    alive = sum(seconds for seconds, _ in usage(receiver.pid).values())
     fields = Path(f"/proc/{receiver.pid}/stat").read_text().rpartition(")")[2].split()
-    return alive + (int(fields[13]) + int(fields[14])) / os.sysconf("SC_CLK_TCK")
+    return cpu_seconds(receiver.pid) + (int(fields[13]) + int(fields[14])) / os.sysconf("SC_CLK_TCK")
 
 
 def measure(receiver: Receiver, folders: list[Path], settled: Callable[[], object] = lambda: True) -> None:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import io
+import statistics
 import time
 import uuid
 from pathlib import Path
+from typing import Any
 
 import pydicom
 from pydicom.uid import UID
-from tests.bench.client import Answer, Client, Server, rate, repeated
+from tests.bench.client import Answer, Client, Server, processes, rate, repeated
 from tests.bench.table import Column, Table
 
 JSON = "application/dicom+json"
@@ -17,6 +19,13 @@ STORED = 'multipart/related; type="application/dicom"; transfer-syntax=*'
 DEFAULT = 'multipart/related; type="application/dicom"'
 FRAME = 'multipart/related; type="application/octet-stream"; transfer-syntax=*'
 FRAME_DEFAULT = 'multipart/related; type="application/octet-stream"'
+#: Name, query, goal.
+SEARCHES = (
+    ("by PatientID", "PatientID=MAY-0001", "under 10 ms"),
+    ("default list", "limit=25", "under 10 ms"),
+    ("by a part of a name", "PatientName=*Th*&limit=25", ""),
+    ("by a month", "StudyDate=20260901-20260930&limit=25", ""),
+)
 
 
 class Measure:
@@ -33,6 +42,11 @@ class Measure:
         if cpu is not None:
             setattr(row, f"cpu_{self.column}", cpu)
 
+    def path(self, work: str, redirected: bool) -> None:
+        """How MayPACS answered, as it was seen."""
+        if self.column == "maypacs":
+            self.table.rows[work].path = "/blobs/" if redirected else "function"
+
     def latency(
         self, work: str, path: str, accept: str, *, times: int = 5, p95: bool = False, unit: str = "s", goal: str = ""
     ) -> None:
@@ -41,21 +55,20 @@ class Measure:
             taken, cpu, redirected = repeated(self.server, lambda: client.get(path, accept), times=times)
         seconds = taken[int(times * 0.95) - 1] if p95 else taken[times // 2]
         self.put(work, unit, seconds * (1000 if unit == "ms" else 1), cpu, goal=goal)
-        if self.column == "maypacs":
-            self.table.rows[work].path = "/blobs/" if redirected else "function"
+        self.path(work, redirected)
 
     def first(self, work: str, path: str, accept: str, *, goal: str = "") -> None:
         """What nobody has asked for before."""
         with self.server.client() as client:
             before, start = self.server.cpu_seconds(), time.perf_counter()
-            client.get(path, accept)
+            answer = client.get(path, accept)
             self.put(work, "s", time.perf_counter() - start, (self.server.cpu_seconds() - before) * 1000, goal=goal)
+        self.path(work, answer.redirected)
 
     def frames(self, work: str, paths: list[str], accept: str, *, clients: int, goal: str = "") -> None:
-        value, cpu = rate(self.server, paths, accept, clients=clients)
-        self.put(work, "/s", value, cpu, higher=True, goal=goal)
-        if self.column == "maypacs":
-            self.table.rows[work].path = "function"
+        found = rate(self.server, paths, accept, clients=clients)
+        self.put(work, "/s", found.a_second, found.cpu, higher=True, goal=goal)
+        self.path(work, found.redirected)
 
     def series(self, study: str, series: str, uids: list[str]) -> None:
         """A series of uncompressed slices."""
@@ -91,41 +104,55 @@ class Measure:
         paths = [f"/studies/{study}/series/{series}/instances/{uid}/frames/{n}" for n in range(1, frames + 1)]
         self.frames(f"frames of one instance of {frames}, 8 clients", paths, FRAME, clients=8)
 
-    def searches(self) -> None:
-        for what, path, goal in (
-            ("by PatientID", "/studies?PatientID=MAY-0001", "under 10 ms"),
-            ("default list", "/studies?limit=25", "under 10 ms"),
-            ("by a part of a name", "/studies?PatientName=*Th*&limit=25", ""),
-            ("by a month", "/studies?StudyDate=20260901-20260930&limit=25", ""),
-        ):
-            self.latency(f"QIDO {what}, p95", path, JSON, times=100, p95=True, unit="ms", goal=goal)
+    def searches(self, more: str = "") -> None:
+        """`more`: what the archive holds beside what was sent."""
+        for what, path, goal in SEARCHES:
+            work = f"QIDO {what}{more}, p95"
+            self.latency(work, f"/studies?{path}", JSON, times=100, p95=True, unit="ms", goal=goal)
 
-    def stow(self, ct: list[Path], counts: tuple[int, ...]) -> None:
-        """Slices under UIDs that nobody has seen, in one request."""
+    def stow(self, ct: list[Path], counts: tuple[int, ...], repeats: int) -> None:
+        """Slices under UIDs that nobody has seen, in one request; the median."""
         for count in counts:
-            body, content_type = stow_body(ct[:count])
-            with self.server.client() as client:
-                before, start = self.server.cpu_seconds(), time.perf_counter()
-                answer = post(client, body, content_type)
-                seconds = time.perf_counter() - start
-            if answer.status not in (200, 202):
-                self.table.row(f"STOW of {count} slices", "s", "lower").note = f"{self.server.name}: {answer.status}"
-                continue
-            self.put(f"STOW of {count} slices", "s", seconds, (self.server.cpu_seconds() - before) * 1000)
+            work, taken, spent = f"STOW of {count} slices", [], []
+            for _ in range(repeats):
+                study, series = (UID(f"2.25.{uuid.uuid4().int}") for _ in range(2))
+                body, content_type = stow_body([under_new_uids(path, study, series) for path in ct[:count]])
+                with self.server.client() as client:
+                    before, start = self.server.cpu_seconds(), time.perf_counter()
+                    answer = post(client, body, content_type)
+                    taken.append(time.perf_counter() - start)
+                if answer.status not in (200, 202):
+                    self.table.row(work, "s", "lower").note = f"{self.server.name}: {answer.status}"
+                    break
+                spent.append((self.server.cpu_seconds() - before) * 1000)
+            else:
+                self.put(work, "s", statistics.median(taken), statistics.median(spent))
+                self.table.rows[work].note = f"median of {repeats} studies"
+                self.path(work, answer.redirected)
+
+    def usage(self, pid: int, name: str) -> None:
+        """CPU of the whole run, and the most memory that a process ever had, by kind of process."""
+        kinds: dict[str, list[Any]] = {}
+        for process in processes(pid):
+            kinds.setdefault(process.kind, []).append(process)
+        for kind, them in sorted(kinds.items()):
+            row = self.table.row(f"{name}: {kind}, CPU of the whole run", "s", "lower")
+            setattr(row, self.column, sum(process.seconds for process in them))
+            each = ", ".join(f"{process.peak:.0f}" for process in sorted(them, key=lambda each: -each.peak))
+            row.note = f"peak memory {each} MB" + (f", {len(them)} processes" if len(them) > 1 else "")
 
 
 def post(client: Client, body: bytes, content_type: str) -> Answer:
     return client.request("POST", "/studies", {"Content-Type": content_type, "Accept": JSON}, body)
 
 
-def stow_body(paths: list[Path]) -> tuple[bytes, str]:
+def stow_body(files: list[bytes]) -> tuple[bytes, str]:
     """Without transfer-syntax in the types of the parts: Debian's Orthanc stores nothing otherwise."""
     boundary = uuid.uuid4().hex
-    study, series = (UID(f"2.25.{uuid.uuid4().int}") for _ in range(2))
     body = bytearray()
-    for path in paths:
+    for file in files:
         body += f"--{boundary}\r\nContent-Type: application/dicom\r\n\r\n".encode()
-        body += under_new_uids(path, study, series)
+        body += file
         body += b"\r\n"
     body += f"--{boundary}--\r\n".encode()
     return bytes(body), f'multipart/related; type="application/dicom"; boundary={boundary}'
