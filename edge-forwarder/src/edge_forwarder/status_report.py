@@ -139,8 +139,9 @@ def _by_name(file: SpooledFile) -> str:
 def _files(received: Path) -> list[SpooledFile]:
     files = []
     for path in sorted(received.glob("*.dcm")):
-        with contextlib.suppress(FileNotFoundError):  # deleted between the listing and now
-            files.append(SpooledFile(path.name, path.stat().st_size))
+        with contextlib.suppress(OSError):  # deleted between the listing and now, for one
+            if path.is_file():
+                files.append(SpooledFile(path.name, path.stat().st_size))
     return files
 
 

@@ -14,8 +14,9 @@ from edge_forwarder.journal import Journal
 from edge_forwarder.logs import Log
 from edge_forwarder.spool import Spool, SpooledFile
 
-#: The spool is looked through so often (seconds).
+#: The spool is looked through so often (seconds), and at most for a fiftieth of the time: it may hold a million files.
 _LOOK_SECONDS: Final = 60.0
+_SHARE: Final = 50
 
 
 class Strays:
@@ -34,7 +35,8 @@ class Strays:
         """What is in ``received/``, has settled and is not in the journal, oldest first. What was put there by hand
         gets a name of ours. Raises OSError, sqlite3.Error.
         """
-        self.due = time.monotonic() + _LOOK_SECONDS
+        started = time.monotonic()
+        self.due = started + _LOOK_SECONDS
         known, found = self._journal.names(), []
         with os.scandir(self._spool.received) as entries:
             strangers = [e for e in entries if e.name not in known and e.name.endswith(".dcm") and e.is_file()]
@@ -48,6 +50,7 @@ class Strays:
                 continue
             except OSError as error:
                 self.note(entry.name, error)
+        self.due = max(self.due, started + _SHARE * (time.monotonic() - started))
         return sorted(found, key=lambda file: file.name)
 
     def not_taken(self) -> int:

@@ -209,6 +209,7 @@ def test_the_status_can_be_told_whatever_lies_in_the_spool(spool: Spool, tmp_pat
     """A name without a time, alone or first of several."""
     settings = config.parse({"cloud": {"url": "https://pacs.example.org"}, "spool": {"min_free_mib": 0}}, tmp_path)
     assert settings.spool_folder == spool.folder
+    (spool.received / "0000.dcm").mkdir()
     (spool.received / "0001.dcm").write_bytes(b"x")
     assert collect(settings)["waiting"] == {"instances": 1, "bytes": 1, "oldest_age": None}
     put(spool, tmp_path, 1)
