@@ -90,6 +90,24 @@ def precincts_behind_an_unknown_marker() -> bytes:
     return stream[:at] + b"\xff\x4a\xff\xff" + precincts()[at:]
 
 
+def layers() -> bytes:
+    """65,535 of them, in precincts that are small and no more than that."""
+    stream = bytearray(precincts())
+    at = stream.index(b"\xff\x52\x00\x12")
+    stream[at + 6 : at + 8] = b"\xff\xff"
+    stream[at + 14 : at + 20] = b"\x66" * 6
+    return bytes(stream)
+
+
+def layers_of_tiles() -> bytes:
+    """Some, in tiles that are some."""
+    stream = bytearray(picture())
+    at = stream.index(_COD)
+    stream[at + 6 : at + 8] = b"\x03\xe8"
+    stream[24:32] = struct.pack(">II", 16, 16)
+    return bytes(stream)
+
+
 def code_blocks() -> bytes:
     """A picture of 4096 x 4096 in blocks of four by four samples."""
     stream = bytearray(picture())

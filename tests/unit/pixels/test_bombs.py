@@ -36,6 +36,8 @@ BOMBS: dict[str, tuple[Callable[[], bytes], str, str]] = {
     "precincts of one tile-part": (bombs.precincts_of_a_tile, J2K, "more pieces"),
     "precincts of one component": (bombs.precincts_of_a_component, J2K, "more pieces"),
     "precincts behind a marker that nobody knows": (bombs.precincts_behind_an_unknown_marker, J2K, "more pieces"),
+    "layers": (bombs.layers, J2K, "more pieces"),
+    "layers of many tiles": (bombs.layers_of_tiles, J2K, "more pieces"),
     "bits": (bombs.bits, J2K, "bits a sample"),
     "rows for columns": (bombs.turned, J2K, "another size"),
     "JPEG components": (bombs.jpeg_components, BASELINE, "samples a pixel"),

@@ -16,6 +16,8 @@ _COD, _COC, _SOT, _SOD, _EOC = 0xFF52, 0xFF53, 0xFF90, 0xFF93, 0xFFD9
 _KNOWN = range(0xFF50, 0xFF79)
 #: A tile costs OpenJPEG about 7 KB, a precinct 2 KB, a code block 200 bytes; of each kind we let it have some 100 MB.
 _MAX_TILES, _MAX_PRECINCTS, _MAX_BLOCKS = 10_000, 50_000, 500_000
+#: Layers of precincts of all tiles: OpenJPEG looks at each, also where the stream has ended; seven millions a second.
+_MAX_PACKETS = 2_000_000
 #: Marker segments that we look at.
 _MAX_SEGMENTS = 100_000
 
@@ -43,7 +45,7 @@ def code_stream(frame: bytes) -> StreamHeader | None:
     tiles = -(-(width - tile_left) // tile_width) * -(-(height - tile_top) // tile_height)
     area = (min(tile_width, width), min(tile_height, height))
     precision = max(depth & 0x7F for depth in depths) + 1
-    shattered = tiles > _MAX_TILES or _has_shattered_tiles(found, area, samples)
+    shattered = tiles > _MAX_TILES or _has_shattered_tiles(found, area, tiles, samples)
     return StreamHeader(width - left, height - top, samples, precision, shattered)
 
 
@@ -65,9 +67,9 @@ def _in_jp2(frame: bytes) -> memoryview | None:
     return None
 
 
-def _has_shattered_tiles(stream: memoryview, area: tuple[int, int], samples: int) -> bool:
+def _has_shattered_tiles(stream: memoryview, area: tuple[int, int], tiles: int, samples: int) -> bool:
     """By every COD and COC, in the main header and in those of tile-parts; also when these cannot be told."""
-    position, tile_end = 2, 0
+    position, tile_end, layers = 2, 0, 1
     for _ in range(_MAX_SEGMENTS):
         if position + 4 > len(stream):
             return False
@@ -83,20 +85,22 @@ def _has_shattered_tiles(stream: memoryview, area: tuple[int, int], samples: int
         if marker == _SOT and len(segment) == 8:
             (part,) = struct.unpack_from(">I", segment, 2)
             tile_end = position + max(part, 14) if part else 0
-        style = segment[5:] if marker == _COD else segment[2 if samples > 256 else 1 :][1:] if marker == _COC else b""
-        if _is_shattered(style, area, samples):
+        style = b""
+        if marker == _COD and len(segment) >= 5:
+            layers, style = max(layers, int.from_bytes(segment[2:4], "big")), segment[5:]
+        elif marker == _COC:
+            style = segment[3 if samples > 256 else 2 :]
+        if len(style) >= 5 and _is_shattered(style, layers, area, tiles, samples):
             return True
         position += 2 + length
     return True
 
 
-def _is_shattered(style: bytes, area: tuple[int, int], samples: int) -> bool:
-    """Whether a tile of this area comes in too many precincts or code blocks, those of all components counted.
+def _is_shattered(style: bytes, layers: int, area: tuple[int, int], tiles: int, samples: int) -> bool:
+    """Whether tiles of this area come in too many precincts, packets or code blocks, those of all components counted.
 
     `style`: levels, width and height of a code block, its style, the transform, then the sizes of the precincts.
     """
-    if len(style) < 5:
-        return False
     levels, block = style[0], [(style[1] & 15) + 2, (style[2] & 15) + 2]
     precincts = 0
     for resolution, size in enumerate(style[5 : 6 + levels]):
@@ -105,4 +109,5 @@ def _is_shattered(style: bytes, area: tuple[int, int], samples: int) -> bool:
         precincts += across * down
         block = [min(mine, max(0, power - 1)) for mine, power in zip(block, powers, strict=True)]
     blocks = area[0] * area[1] >> sum(block)
-    return precincts * samples > _MAX_PRECINCTS or blocks * samples > _MAX_BLOCKS
+    packets = layers * max(precincts, levels + 1) * tiles
+    return precincts * samples > _MAX_PRECINCTS or blocks * samples > _MAX_BLOCKS or packets * samples > _MAX_PACKETS
