@@ -67,7 +67,11 @@ def object_store(table: Table, data: Path, made: Made, slices_of_stow: tuple[int
 
     _limit(table, f"C-STORE of {slices} slices, one association", slices / _median(lambda: put(1), times=3))
     for count in slices_of_stow:
-        _limit(table, f"STOW of {count} slices", _median(partial(_put_first, client, bucket, bodies, count / slices)))
+        _limit(
+            table,
+            f"STOW of {count} slices",
+            _median(partial(_put_first, client, bucket, bodies, count / slices), times=3),
+        )
     client.delete_object(Bucket=bucket, Key=_PROBE)
 
 

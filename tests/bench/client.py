@@ -117,6 +117,8 @@ def _kind(pid: int) -> str:
     words = Path(f"/proc/{pid}/cmdline").read_bytes().decode().split("\0")
     if module := next((word for word in words if word.startswith(("maypacs_node.", "maypacs."))), ""):
         return module.rpartition(".")[2]
+    if any(Path(word).name == "maypacs-edge" for word in words):
+        return "edge"
     return {"weed": "store"}.get(Path(words[0]).name) or ("supervisor" if "up" in words else Path(words[0]).name)
 
 

@@ -57,8 +57,8 @@ def ingest_cost(table: Table, ct: list[Path], folder: Path) -> None:
     row = table.row(f"write units, CT of {len(read)} slices", "", "lower", "90 at most for 500")
     row.maypacs = counts["table.index.write_units"]
     row.note = (
-        f"by the rules of DynamoDB, at the adapter's client; {counts['table.index.of_these_index']:.0f} of them are of"
-        " the index by date"
+        "by the rules of DynamoDB, counted at the adapter's client; the index by date is in it with"
+        f" {counts['table.index.of_these_index']:.0f}"
     )
     row = table.row(f"S3 requests, CT of {len(read)} slices", "", "lower", "20 at most for 500")
     row.maypacs = sum(count for name, count in counts.items() if name.startswith("s3."))
@@ -119,9 +119,11 @@ def searches_as_it_grows(table: Table, folder: Path, sizes: tuple[int, ...] = (1
     workspace = Workspace(HOSP, rows, store)
     dice = random.Random(1)
     patients = [hospital.patient_id(hospital.patient_of(dice.randrange(sizes[0]))) for _ in range(_QUESTIONS)]
+    # Of the name and a year 1,000 studies hold less than a page and what is counted beyond it: there, more is found.
     questions: dict[str, list[dict[str, list[str]]]] = {
         "PatientID": [{"PatientID": [patient]} for patient in patients],
         "default list": [{"limit": ["25"]}] * _QUESTIONS,
+        "a common name": [{"PatientName": ["NGUYEN*"], "limit": ["25"]}] * _QUESTIONS,
         "a common name and a year": [{"PatientName": ["NGUYEN*"], "StudyDate": ["20250101-20251231"]}] * _QUESTIONS,
     }
     least: dict[str, float] = {}
@@ -136,7 +138,7 @@ def searches_as_it_grows(table: Table, folder: Path, sizes: tuple[int, ...] = (1
             if size == sizes[0]:
                 least[what] = spent
             else:
-                row.goal = f"CPU within 1.5x of {sizes[0]:,}"
+                row.goal = f"CPU within 1.5x of {sizes[0]:,}" if what != "a common name and a year" else ""
                 row.note += f", CPU {spent / least[what]:.2f}x"
     rows.close()
 

@@ -39,7 +39,9 @@ class Assumptions:
     cpu_factor: float = 1.0  #: CPU of a function with one full vCPU (1,769 MB) against the machine that counted
     cold_starts: float = 0.05  #: share of calls,
     cold_at_once: float = 6  #: and no more for one activity: a browser asks for so much at the same time
-    cold_seconds: float = 0.9  #: billed with the call
+    #: Billed with the call. Imports and first request are about half of it in CPU (docs/benchmarks.md, "cold start");
+    #: the rest stands for what no client can measure: sandbox and Python, the layers, TLS, the secret's way.
+    cold_seconds: float = 0.9
     platform_log_bytes: float = 330  #: START, END and REPORT of a call
     log_event_bytes: float = 26  #: billed with each line
     access_log_bytes: float = 320  #: of the API, a request
