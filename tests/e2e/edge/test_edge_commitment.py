@@ -140,12 +140,11 @@ def test_what_came_in_its_place_after_a_deletion_is_not_what_was_sent(
     wait_until(lambda: not committer.spooled(), what="an empty spool")
     uid, _ = scu.ask([(CT, "2.25.11.1")])
     assert scu.wait(uid)[:3] == (2, [], {"2.25.11.1": DUPLICATE})
-    second, third = CommitmentSCU(committer.port, "THU-CT2", 0), CommitmentSCU(committer.port, "THU-CT3", 0)
-    uid, _ = second.ask([(CT, "2.25.11.1")])
+    uid, _ = CommitmentSCU(committer.port, "THU-CT2", 0).ask([(CT, "2.25.11.1")])
     assert scu.wait(uid)[:3] == (1, ["2.25.11.1"], {})
-    uid, _ = third.ask([(CT, "2.25.11.1")], stay=True)
-    assert third.wait(uid)[:3] == (2, [], {"2.25.11.1": UNKNOWN})
-    third.__exit__(None, None, None)
+    with CommitmentSCU(committer.port, "THU-CT3", 0) as third:
+        uid, _ = third.ask([(CT, "2.25.11.1")], stay=True)
+        assert third.wait(uid)[:3] == (2, [], {"2.25.11.1": UNKNOWN})
 
 
 def test_an_instance_sent_twice_while_it_waits_is_committed_to_both_senders(
