@@ -12,9 +12,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
+from edge_forwarder.config import MIB, PackingConfig
 from edge_forwarder.peek import Identity
 
-MIB: Final = 1024 * 1024
 #: The largest answer of an API gateway (bytes): a larger instance is served by redirect, which needs a pack of its own.
 INLINE_LIMIT: Final = 4_400_000
 #: At most this much of a pack is delimiter and part headers, for each part (bytes).
@@ -34,6 +34,17 @@ class Limits:
     """Modalities whose packs stay open so long after the last image, whether associations end or not."""
     longest: float = 300.0
     """No pack is open for longer, however its images come."""
+
+    @classmethod
+    def of(cls, config: PackingConfig) -> Limits:
+        return cls(
+            max_bytes=config.max_mib * MIB,
+            max_instances=config.max_instances,
+            max_open=config.max_open,
+            quiet=config.quiet_seconds,
+            quiet_by_modality=config.quiet_seconds_by_modality,
+            longest=config.longest_seconds,
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -107,7 +107,7 @@ class Service:
                 order="newest" if upload.order == "newest" else "oldest",
             )
             self.watcher.upload_again, self.watcher.doubted = self.uploader.submit, sender.doubt
-            planner = Planner(_limits(config))
+            planner = Planner(Limits.of(config.packing))
             self.keeper = Keeper(self.spool, self.journal, planner, self.uploader.submit, log, self.ledger)
             self._put_first(config)
             self.archive = DicomWeb(config.cloud, keys, config.retrieve)
@@ -223,7 +223,7 @@ class Service:
         """A configuration that differs in what may change while we run (`reloading.LIVE`). Raises ConfigError: then
         nothing was changed.
         """
-        limits, taps = _limits(config), windows.parse(config.upload.windows)
+        limits, taps = Limits.of(config.packing), windows.parse(config.upload.windows)
         client_tls = tls.client_context(config) if any(device.tls for device in config.devices) else None
         tls.renew(self._server_tls, config)
         self._config, self._client_tls = config, client_tls
@@ -305,14 +305,3 @@ class Service:
             self.journal.count("refused")
             self.journal.set_fact("last_refused_at", time.time())
         self.cache.make_room()
-
-
-def _limits(config: Config) -> Limits:
-    return Limits(
-        max_bytes=config.packing.max_mib * MIB,
-        max_instances=config.packing.max_instances,
-        max_open=config.packing.max_open,
-        quiet=config.packing.quiet_seconds,
-        quiet_by_modality=config.packing.quiet_seconds_by_modality,
-        longest=config.packing.longest_seconds,
-    )
