@@ -136,12 +136,12 @@ GOALS = (
     ),
     Goal("conversion once, then as a series as stored", "must", _converted),
     Goal(
-        "a CT of 500 slices: at most 90 write units, the index by date included",
+        "a CT of 500 slices: at most 90 write units of ingest, the index by date included",
         "must",
         _below(["write units, CT of 500 slices"], 90, "", equal=True),
     ),
     Goal(
-        "a CT of 500 slices: at most 20 requests to S3, PUT and ingest (what comes beside them: benchmarks.md)",
+        "a CT of 500 slices: at most 20 requests to S3, by PUT and ingest (beside them: see benchmarks.md)",
         "must",
         _below(["S3 requests, CT of 500 slices"], 20, "", equal=True),
     ),
