@@ -36,7 +36,7 @@ def neighbours(make_client: Callable[..., Client]) -> tuple[Client, Client]:
     from maypacs.access import accounts
 
     first = make_client()
-    name = f"{first.archive}0"
+    name = f"{first.archive}-0"  # hospital-1 and hospital-10 would be the tenth test's
     accounts.add_archive(first.runtime.accounts, name, name=name)
     second = dataclasses.replace(first, archive=name, key=new_key(first.runtime, name))
     first.stow(make.instance(1, size=64))
