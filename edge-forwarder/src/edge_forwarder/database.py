@@ -34,32 +34,65 @@ class Database:
     synced: ClassVar[bool]
     """Does a transaction outlive a power cut, unless it says otherwise?"""
 
-    def __init__(self, connection: sqlite3.Connection) -> None:
-        self._connection = connection
+    def __init__(self, connection: sqlite3.Connection, path: Path | None = None) -> None:
+        """``path``: where it is, for whoever may mend it."""
+        self._connection, self._path = connection, path
         self._lock = threading.RLock()
         self._is_synced = self.synced
         self.put_aside: Path | None = None
         """Where the damaged one is now in whose place this one was begun."""
         self.is_damaged = False
-        """Whether SQLite said so since it was opened: the next start puts it aside."""
+        """Whether SQLite said so since it was opened: the next start mends it, or puts it aside."""
+        self.is_mended = False
+        """Whether it was found damaged before, and is whole again."""
 
     @classmethod
     def open(cls, path: Path) -> Self:
         """Open it, or put aside one that is damaged and begin anew. Raises ConfigError for one of a newer version, and
         sqlite3.Error for what is no damage: a full disk, a folder that may not be written.
+
+        Damage that showed only in use (a row that its index lacks) is none that the quick look here finds: a mark
+        tells of it, else the next use would end the process again.
         """
+        mark = _mark(path)
+        was_damaged = mark.exists()
         try:
-            return cls(cls._connect(path))
+            opened = cls(cls._mended(path) if was_damaged else cls._connect(path), path)
+            opened.is_mended = was_damaged
         except sqlite3.DatabaseError as error:
             if not _is_damage(error):
                 raise
+            opened = cls._anew(path)
+        mark.unlink(missing_ok=True)
+        return opened
+
+    @classmethod
+    def _anew(cls, path: Path) -> Self:
         aside = next(name for name in _names_aside(path) if not name.exists())
         for suffix in ("", "-wal", "-shm"):
             with contextlib.suppress(FileNotFoundError):
                 path.with_name(path.name + suffix).rename(aside.with_name(aside.name + suffix))
-        opened = cls(cls._connect(path))
+        opened = cls(cls._connect(path), path)
         opened.put_aside = aside
         return opened
+
+    @classmethod
+    def _mended(cls, path: Path) -> sqlite3.Connection:
+        """What cannot be rebuilt is kept if its indexes were all that was wrong."""
+        if cls.rebuilt:
+            raise _DamagedError(f"damaged {cls.noun}")
+        connection = cls._connect(path)
+        try:
+            connection.execute("reindex")
+            if connection.execute("pragma integrity_check(1)").fetchone()[0] != "ok":
+                raise _DamagedError(f"damaged {cls.noun}")
+        except sqlite3.IntegrityError:
+            connection.close()
+            raise _DamagedError(f"the {cls.noun} has twice what there is once") from None
+        except BaseException:
+            connection.close()
+            raise
+        return connection
 
     @classmethod
     def read_only(cls, path: Path) -> Self:
@@ -100,6 +133,8 @@ class Database:
         if self.put_aside is not None:
             lost = "it is rebuilt" if self.rebuilt else "what it told is lost, and devices must ask again"
             log.error(f"the {self.noun} was damaged: {lost}", why=f"it is kept as {self.put_aside.name}")
+        elif self.is_mended:
+            log.warning(f"the {self.noun} was damaged and is mended: nothing it told is lost")
 
     def close(self) -> None:
         with self._lock:
@@ -132,7 +167,11 @@ class Database:
         try:
             yield
         except sqlite3.DatabaseError as error:
-            self.is_damaged = self.is_damaged or _is_damage(error)
+            if not self.is_damaged and _is_damage(error):
+                self.is_damaged = True
+                if self._path is not None:
+                    with contextlib.suppress(OSError):
+                        _mark(self._path).touch()
             raise
 
     def _rows(self, sql: str, *values: Any) -> list[sqlite3.Row]:
@@ -147,6 +186,11 @@ class Database:
 def was_put_aside(path: Path) -> bool:
     """Whether a damaged one lies beside it, which nobody has taken away yet."""
     return next(_names_aside(path)).exists()
+
+
+def _mark(path: Path) -> Path:
+    """Beside it, from when damage showed until it is mended."""
+    return path.with_name(f"{path.name}.damaged")
 
 
 def _names_aside(path: Path) -> Iterator[Path]:

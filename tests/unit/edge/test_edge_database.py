@@ -135,6 +135,77 @@ def test_damage_shows_while_it_runs_and_the_next_start_mends_it(tmp_path: Path) 
     ledger.close()
 
 
+def without_entries(path: Path, index: str, definition: str) -> None:
+    """An index that has no entry of any row, as a write that the disk lost may leave it: a quick check is content."""
+    with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        connection.execute(f"drop index if exists {index}")
+        connection.execute(f"{definition} where 0")
+        connection.execute("pragma writable_schema = on")
+        connection.execute("update sqlite_master set sql = ? where name = ?", (definition, index))
+
+
+def test_an_index_that_lacks_a_row_ends_one_process_and_not_each_one_after_it(tmp_path: Path) -> None:
+    """The journal is begun anew, once; of the ledger nothing is lost."""
+    path = tmp_path / "journal.sqlite"
+    journal = Journal.open(path)
+    journal.add_instance("a.dcm", 1, identity("1"))
+    journal.close()
+    without_entries(path, "instances_by_pack", "create index instances_by_pack on instances (pack)")
+    journal = Journal.open(path)
+    with pytest.raises(sqlite3.DatabaseError):
+        journal.forget_instances(["a.dcm"])
+    assert journal.is_damaged
+    journal.close()
+    journal = Journal.open(path)
+    assert journal.put_aside is not None
+    journal.add_instance("a.dcm", 1, identity("1"))
+    journal.forget_instances(["a.dcm"])
+    journal.close()
+
+    path, stream = tmp_path / "ledger.sqlite", io.StringIO()
+    ledger = Ledger.open(path)
+    ledger.add("a.dcm", "CT1", identity("1"))
+    number = ledger.ask("CT1", "2.25.1", [Reference("1.2.840.10008.5.1.4.1.1.2", "2.25.9")])
+    assert number is not None
+    ledger.close()
+    without_entries(path, "commitments_by_state", "create index commitments_by_state on commitments (state, due_at)")
+    ledger = Ledger.open(path)
+    with pytest.raises(sqlite3.DatabaseError):
+        ledger.decided(number, [None], 1.0)
+    assert ledger.is_damaged
+    ledger.close()
+    ledger = Ledger.open(path)
+    ledger.tell_of_damage(Log(stream))
+    assert "the ledger was damaged and is mended" in stream.getvalue()
+    ledger.decided(number, [None], 1.0)
+    assert ledger.states(["a.dcm"])
+    ledger.close()
+    assert not was_put_aside(path)
+    for name, aside in (("journal", True), ("ledger", False)):  # it was once
+        again = (Journal if name == "journal" else Ledger).open(tmp_path / f"{name}.sqlite")
+        assert (again.put_aside, again.is_mended) == (None, False)
+        again.close()
+        assert was_put_aside(tmp_path / f"{name}.sqlite") is aside
+
+
+def test_a_ledger_whose_index_cannot_be_made_anew_is_put_aside(tmp_path: Path) -> None:
+    """Its rows contradict it: two where there may be one."""
+    path = tmp_path / "ledger.sqlite"
+    ledger = Ledger.open(path)
+    for name in ("a.dcm", "b.dcm"):
+        ledger.add(name, "CT1", identity("1"))
+    ledger.close()
+    without_entries(path, "sent_by_sop", "create unique index sent_by_sop on sent (sop)")
+    ledger = Ledger.open(path)
+    with pytest.raises(sqlite3.DatabaseError):
+        ledger._do("delete from sent where name = 'a.dcm'")
+    ledger.close()
+    ledger = Ledger.open(path)
+    assert ledger.put_aside is not None
+    ledger.add("a.dcm", "CT1", identity("1"))
+    ledger.close()
+
+
 def test_a_transaction_that_cannot_be_ended_is_over(tmp_path: Path) -> None:
     """Its commit fails: the next one does not join it."""
     ledger = Ledger.open(tmp_path / "ledger.sqlite")
