@@ -203,10 +203,13 @@ class Commitments:
 
     def _decide(self) -> None:
         longest = self._config.cloud.retry_max_seconds
-        for commitment in self._ledger.commitments(CommitmentState.OPEN):
+        if self._pauses.holds(_CLOUD):
+            return
+        for number, _ in self._ledger.numbers(CommitmentState.OPEN):
             if self._pauses.holds(_CLOUD):
                 return
-            if self._pauses.holds(commitment.id):
+            commitment = None if self._pauses.holds(number) else self._ledger.commitment(number)
+            if commitment is None or commitment.state != CommitmentState.OPEN:
                 continue
             try:
                 outcome = self._judge.outcome(commitment.ae_title, commitment.wanted)
@@ -224,15 +227,18 @@ class Commitments:
                 )
 
     def _tell(self) -> None:
-        for commitment in self._in_turn():
+        for number in self._in_turn():
             with self._wake:
                 if self._stopping:
                     return
                 if any(
-                    commitment.id in asked.waiting or commitment.id in {number for number, _ in asked.told.values()}
+                    number in asked.waiting or number in {told for told, _ in asked.told.values()}
                     for asked in self._asked.values()
                 ):
                     continue
+            commitment = self._ledger.commitment(number)
+            if commitment is None or commitment.state != CommitmentState.DUE:
+                continue
             if self._is_given_up(commitment):
                 self._log.error("a storage commitment's report was taken by nobody", commitment=commitment.id)
                 self._ledger.close_commitment(commitment.id, CommitmentState.DEAD)
@@ -248,12 +254,14 @@ class Commitments:
             self._pauses.over(commitment.ae_title)
             self._told(commitment.id, commitment.ae_title, status)
 
-    def _in_turn(self) -> list[Commitment]:
+    def _in_turn(self) -> list[int]:
         """Whose reports may be tried: first those of devices that answer, of one device those that failed least."""
         pauses = self._pauses
-        due = self._ledger.commitments(CommitmentState.DUE)
-        free = (c for c in due if not pauses.holds(c.ae_title) and not pauses.holds(c.id))
-        return sorted(free, key=lambda c: (pauses.failures(c.ae_title), pauses.failures(c.id), c.id))
+        due = self._ledger.numbers(CommitmentState.DUE)
+        free = (
+            (pauses.failures(ae), pauses.failures(n), n) for n, ae in due if not (pauses.holds(ae) or pauses.holds(n))
+        )
+        return [number for *_, number in sorted(free)]
 
     def _is_given_up(self, commitment: Commitment) -> bool:
         days = (self._clock() - commitment.due_at) / 86400

@@ -233,6 +233,11 @@ class Ledger(Database):
         """Oldest first."""
         return [_commitment(row) for row in self._rows("select * from commitments where state = ? order by id", state)]
 
+    def numbers(self, state: CommitmentState) -> list[tuple[int, str]]:
+        """Of commitments, and whose they are, oldest first: without what each names, which may be much."""
+        rows = self._rows("select id, ae from commitments where state = ? order by id", state)
+        return [(row["id"], row["ae"]) for row in rows]
+
     def commitment(self, number: int) -> Commitment | None:
         rows = self._rows("select * from commitments where id = ?", number)
         return _commitment(rows[0]) if rows else None

@@ -14,6 +14,7 @@ from tests.support.commitment_scu import CT, CommitmentSCU
 from tests.support.processes import wait_until
 
 from edge_forwarder import commitment as commitment_module
+from edge_forwarder import ledger as ledger_module
 from edge_forwarder.commitment import Commitments
 from edge_forwarder.config import Config, load
 from edge_forwarder.errors import CloudAwayError, CloudError, RefusedError
@@ -200,3 +201,30 @@ def test_a_cloud_that_is_away_is_asked_once_not_for_each(tmp_path: Path, ledger:
     cloud.errors = [RefusedError("no", 500)]
     commitments._decide()
     assert len(ledger.commitments(CommitmentState.OPEN)) == 1
+
+
+def test_what_waits_for_a_pause_is_not_read_at_each_look(
+    tmp_path: Path, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A device may be deaf for days, the cloud away, and each of a thousand requests name hundreds of images."""
+    for n in range(20):
+        ledger.ask("DEAF", f"2.25.7.{n}", WANTED)
+    read: list[int] = []
+    whole = ledger_module._commitment
+    monkeypatch.setattr(ledger_module, "_commitment", lambda row: read.append(row["id"]) or whole(row))
+    patient = config(tmp_path, retry_max_seconds=600.0)
+    patient = replace(patient, cloud=replace(patient.cloud, retry_max_seconds=600.0))
+    cloud, devices = Cloud(CloudAwayError("away")), Devices()
+    commitments = Commitments(patient, ledger, cloud, devices, Log(io.StringIO()))
+    commitments._decide()
+    assert len(read) == 1
+    commitments._decide()
+    assert len(read) == 1
+    commitments.wake()
+    commitments._decide()
+    assert len(ledger.numbers(CommitmentState.DUE)) == 20
+    commitments._tell()
+    assert devices.called == ["DEAF"]
+    read.clear()
+    commitments._tell()
+    assert (devices.called, read) == (["DEAF"], [])
