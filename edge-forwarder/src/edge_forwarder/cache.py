@@ -130,9 +130,9 @@ class Cache:
             raise
         return draft
 
-    def discard(self, instance: Instance) -> None:
-        """What there is of it is not what the archive has (any more)."""
-        for kind in (STORED, EXPLICIT):
+    def discard(self, instance: Instance, *kinds: str) -> None:
+        """What there is of it (of these kinds, or of all) is not what the archive has (any more)."""
+        for kind in kinds or (STORED, EXPLICIT):
             with contextlib.suppress(OSError):
                 self.path(instance, kind).unlink(missing_ok=True)
 

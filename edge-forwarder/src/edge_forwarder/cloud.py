@@ -16,7 +16,7 @@ from urllib.parse import quote, urlsplit
 import urllib3
 
 from edge_forwarder import __version__
-from edge_forwarder.config import CloudConfig, Credentials
+from edge_forwarder.config import CloudConfig, Credentials, RetrieveConfig
 from edge_forwarder.errors import (
     CloudAwayError,
     CloudBusyError,
@@ -86,11 +86,19 @@ def authorization(secret: str | None) -> dict[str, str]:
 class Cloud:
     """A connection pool to one cloud. Threads may share it."""
 
-    def __init__(self, config: CloudConfig, keys: Keys | None, *, connections: int | None = None) -> None:
-        """``keys`` is None for who is not enrolled yet."""
+    def __init__(
+        self,
+        config: CloudConfig,
+        keys: Keys | None,
+        *,
+        connections: int | None = None,
+        patience: RetrieveConfig | None = None,
+    ) -> None:
+        """``keys`` is None for who is not enrolled yet; ``patience``: whose timeouts, if not those of the cloud."""
         self.base = config.url.rstrip("/")
         self._keys = keys
-        timeout = urllib3.Timeout(connect=config.connect_timeout_seconds, read=config.read_timeout_seconds)
+        of = patience or config
+        timeout = urllib3.Timeout(connect=of.connect_timeout_seconds, read=of.read_timeout_seconds)
         self._pool = pool(config, timeout, connections=connections or config.parallel_uploads + 2)
 
     def close(self) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Collection, Generator, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import groupby
@@ -23,6 +23,9 @@ _WHOLE_SERIES = 3
 #: So many files of the cache are compared with the archive at once: their digests take time, and somebody waits.
 _AT_ONCE: Final = 200
 
+_Digest = tuple[str, str]
+"""The transfer syntax of a file, and the SHA-256 of its data set."""
+
 
 @dataclass(frozen=True, slots=True)
 class Target:
@@ -38,19 +41,23 @@ class Fetcher:
         self._archive, self._inbox, self._cache, self._log = archive, inbox, cache, log
         self._max = max_instances
 
-    def instances(self, targets: Sequence[Target]) -> list[Instance]:
-        """Every instance that is meant. From the cache when the cloud is away and all of the study is there. Raises
-        CloudError, TooManyError.
+    def instances(self, targets: Sequence[Target]) -> tuple[list[Instance], bool]:
+        """Every instance that is meant, and whether the cloud is away: then from the cache, where all of the study is
+        there. Raises CloudError, TooManyError.
         """
         found: list[Instance] = []
+        away: CloudAwayError | None = None
         for target in targets:
             try:
+                if away is not None:
+                    raise away
                 whole = self._of_study(target.study) if not target.series else self._of_series(target)
                 if not target.series:
                     self._cache.remember(target.study, whole)
             except RefusedError:
                 raise
-            except CloudError:
+            except CloudError as error:
+                away = error if isinstance(error, CloudAwayError) else None
                 remembered = self._cache.remembered(target.study)
                 if remembered is None:
                     raise
@@ -63,7 +70,7 @@ class Fetcher:
             ]
             if len(found) > self._max:
                 raise TooManyError(f"more than {self._max} instances")
-        return found
+        return found, away is not None
 
     def _of_study(self, study: str) -> list[Instance]:
         series = self._search(f"/studies/{study}/series")
@@ -91,19 +98,22 @@ class Fetcher:
             raise TooManyError(f"more than {self._max} instances")
         return found.items
 
-    def files(self, instances: Sequence[Instance]) -> Iterator[tuple[Instance, Path | None]]:
-        """The stored file of each, series by series, as they come; None when it cannot be had."""
-        away = False
+    def files(self, instances: Sequence[Instance], *, is_away: bool = False) -> Iterator[tuple[Instance, Path | None]]:
+        """The stored file of each, series by series, as they come; None when it cannot be had. ``is_away``: the cloud
+        did not answer just now, and is not asked what is current.
+        """
+        # Each question to a cloud that is away may take as long as a connection that nobody answers.
+        away, asks = False, not is_away
         for (study, series), group in groupby(instances, key=lambda i: (i.study, i.series)):
             missing: dict[str, Instance] = {}
             of_series = list(group)
             for at in range(0, len(of_series), _AT_ONCE):
                 some = of_series[at : at + _AT_ONCE]
-                current = self._current(study, series, some)
+                digests = self._digests(some)
+                asks, current = self._current(study, series, digests) if asks else (False, digests.keys())
                 for instance in some:
-                    path = self._cache.get(instance) if instance.sop in current else None
+                    path = self._cache.get(instance) if instance in current else None
                     if path is None:
-                        self._cache.discard(instance)
                         missing[instance.sop] = instance
                     else:
                         yield instance, path
@@ -116,20 +126,44 @@ class Fetcher:
                     away, path = self._try(instance)
                 yield instance, path
 
-    def _current(self, study: str, series: str, instances: Sequence[Instance]) -> frozenset[str]:
-        """Which files of the cache are what the archive would send: another version may have become current, or come
-        after a deletion. While the cloud is away, all of them, for want of better.
-        """
-        asked = []
+    def _digests(self, instances: Sequence[Instance]) -> dict[Instance, _Digest]:
+        """Of the files that the cache has."""
+        found: dict[Instance, _Digest] = {}
         for instance in instances:
-            with suppress(OSError, UnreadableError):  # not there; damaged
-                asked.append((instance.sop, *_data_set_digest(self._cache.path(instance))))
+            try:
+                found[instance] = _data_set_digest(self._cache.path(instance))
+            except FileNotFoundError:
+                # Nobody knows what the other kind was made of. To be said now: soon another retrieve may have both.
+                self._cache.discard(instance, EXPLICIT)
+            except (OSError, UnreadableError):
+                self._cache.discard(instance)
+        return found
+
+    def _current(
+        self, study: str, series: str, digests: Mapping[Instance, _Digest]
+    ) -> tuple[bool, Collection[Instance]]:
+        """Whether the cloud is there to be asked again, and which files of the cache are what the archive would send:
+        another version may have become current, or come after a deletion. While the cloud is away, all of them, for
+        want of better.
+        """
+        known: frozenset[str] = frozenset()
         try:
-            return self._inbox.known(study, series, asked) if asked else frozenset()
+            if digests:
+                known = self._inbox.known(study, series, [(i.sop, *digest) for i, digest in digests.items()])
         except RefusedError:
-            return frozenset()
-        except CloudError:
-            return frozenset(sop for sop, *_ in asked)
+            pass
+        except CloudError as error:
+            return not isinstance(error, CloudAwayError), digests.keys()
+        for instance, digest in digests.items():
+            if instance.sop not in known:
+                self._discard(instance, digest)
+        return True, {instance for instance in digests if instance.sop in known}
+
+    def _discard(self, instance: Instance, digest: _Digest) -> None:
+        """Unless another retrieve has replaced it meanwhile, and is about to send what it has fetched."""
+        with suppress(OSError, UnreadableError):
+            if _data_set_digest(self._cache.path(instance)) == digest:
+                self._cache.discard(instance)
 
     def _try(self, instance: Instance) -> tuple[bool, Path | None]:
         """Whether the cloud is away, and the file."""
@@ -188,8 +222,8 @@ def part_10(path: Path) -> tuple[str, int]:
     return syntax, offset
 
 
-def _data_set_digest(path: Path) -> tuple[str, str]:
-    """Transfer syntax of a file, and the SHA-256 of its data set. Raises OSError, UnreadableError."""
+def _data_set_digest(path: Path) -> _Digest:
+    """Raises OSError, UnreadableError."""
     syntax, offset = part_10(path)
     with path.open("rb") as file:
         file.seek(offset)

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -42,6 +42,8 @@ Contexts = Callable[[str, str], dict[str, Context]]
 """The accepted contexts for a SOP class, by transfer syntax; asked with the syntax that an image has."""
 Store = Callable[[Context, str, str, Iterator[bytes]], int]
 """One C-STORE sub-operation; the status."""
+Files = Iterator[tuple[Instance, Path | None]]
+"""What is to be sent, as it comes; None: it cannot be had."""
 
 
 @dataclass(slots=True)
@@ -94,7 +96,7 @@ class Retrieve:
             self._end(dialogue, Status.MOVE_DESTINATION_UNKNOWN, "no [[device]] of that AE title with host and port")
             return
         try:
-            instances = self._fetcher.instances(self._targets(dialogue))
+            instances, is_away = self._fetcher.instances(self._targets(dialogue))
         except (QueryError, UnreadableError) as error:
             self._end(dialogue, Status.IDENTIFIER_DOES_NOT_MATCH, str(error))
             return
@@ -102,13 +104,14 @@ class Retrieve:
             self._end(dialogue, Status.CANNOT_CALCULATE_MATCHES, str(error))
             return
         tally = _Tally(dict.fromkeys(i.sop for i in instances))
+        files = self._fetcher.files(instances, is_away=is_away)
         if not instances:
             self._end(dialogue, Status.SUCCESS, "", tally)
         elif peer is None:
             accepted = by_class(c for c in dialogue.caller.contexts.values() if c.peer_is_scp)
-            self._send(dialogue, instances, lambda sop_class, _: accepted.get(sop_class, {}), dialogue.store, tally)
+            self._send(dialogue, files, lambda sop_class, _: accepted.get(sop_class, {}), dialogue.store, tally)
         else:
-            self._move(dialogue, peer, instances, tally)
+            self._move(dialogue, peer, {i.sop_class for i in instances}, files, tally)
 
     def _targets(self, dialogue: Dialogue) -> list[Target]:
         """Raises QueryError, UnreadableError, CloudError, TooManyError."""
@@ -138,11 +141,11 @@ class Retrieve:
 
     # Sending
 
-    def _move(self, dialogue: Dialogue, peer: Peer, instances: Sequence[Instance], tally: _Tally) -> None:
+    def _move(self, dialogue: Dialogue, peer: Peer, classes: Iterable[str], files: Files, tally: _Tally) -> None:
         originator = (dialogue.caller.ae_title, dialogue.request.message_id)
         try:
-            with Receiver(peer, (i.sop_class for i in instances), originator) as receiver:
-                self._send(dialogue, instances, receiver.contexts, receiver.store, tally)
+            with Receiver(peer, classes, originator) as receiver:
+                self._send(dialogue, files, receiver.contexts, receiver.store, tally)
         except ReceiverGoneError as error:
             self._fail(dialogue, tally, str(error))
 
@@ -154,13 +157,13 @@ class Retrieve:
     def _send(
         self,
         dialogue: Dialogue,
-        instances: Sequence[Instance],
+        files: Files,
         contexts: Contexts,
         store: Store,
         tally: _Tally,
     ) -> None:
         tally.told_at = time.monotonic()
-        for instance, path in self._fetcher.files(instances):
+        for instance, path in files:
             if dialogue.is_cancelled():
                 self._end(dialogue, Status.CANCEL, "", tally)
                 return

@@ -111,6 +111,8 @@ class Service:
             self.keeper = Keeper(self.spool, self.journal, planner, self.uploader.submit, log, self.ledger)
             self._put_first(config)
             self.archive = DicomWeb(config.cloud, keys, config.retrieve)
+            # Asked while somebody waits for an image.
+            self._asked_soon = Cloud(config.cloud, keys, connections=config.retrieve.parallel, patience=config.retrieve)
             keeper = self.keeper
             self.intake = Intake(self.spool, self.ledger, keeper.stored, keeper.ended, self.uploader.hurry, log)
             self.tidying = Tidying(
@@ -183,6 +185,7 @@ class Service:
         self.watcher.stop(seconds=2.0)
         self.cloud.close()
         self.archive.close()
+        self._asked_soon.close()
         self.journal.close()
         self.ledger.close()
         self.spool.close()
@@ -266,7 +269,7 @@ class Service:
             self._log.error("the cache of images cannot be used", why=error.strerror or type(error).__name__)
         self.erased = Erased(self.archive, cache, self._config.cache_folder / "erased", self._log)
         slots = threading.BoundedSemaphore(limits.parallel)
-        fetcher = Fetcher(self.archive, Inbox(self.cloud), cache, limits.max_instances, self._log)
+        fetcher = Fetcher(self.archive, Inbox(self._asked_soon), cache, limits.max_instances, self._log)
         retrieve = Retrieve(self.archive, fetcher, self._peer, slots, limits.max_studies, self._log)
         find = Find(self._config, self.archive, slots, self._log)
         return {Command.C_FIND_RQ: find, Command.C_MOVE_RQ: retrieve, Command.C_GET_RQ: retrieve}

@@ -133,12 +133,12 @@ class Fetcher:
     def __init__(self, files: dict[str, Path | None], error: Exception | None = None) -> None:
         self._files, self._error = files, error
 
-    def instances(self, targets: Sequence[Target]) -> list[Instance]:
+    def instances(self, targets: Sequence[Target]) -> tuple[list[Instance], bool]:
         if self._error:
             raise self._error
-        return [Instance("1.2", "1.3", sop, CT) for sop in self._files]
+        return [Instance("1.2", "1.3", sop, CT) for sop in self._files], False
 
-    def files(self, instances: Sequence[Instance]) -> Iterator[tuple[Instance, Path | None]]:
+    def files(self, instances: Sequence[Instance], *, is_away: bool) -> Iterator[tuple[Instance, Path | None]]:
         for instance in instances:
             yield instance, self._files[instance.sop]
 
