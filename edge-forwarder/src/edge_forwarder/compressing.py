@@ -48,10 +48,14 @@ class Compressor:
         if compressed is None:
             return member
         original = hashlib.sha256(memoryview(data)[part10.dataset_offset(data) :]).hexdigest()
+        if self._ledger.digests_of({member.name: identity.transfer_syntax_uid}).get(member.name, original) != original:
+            return member  # it rotted: whoever sends it sees that, too
         self._ledger.digests({member.name: original}, synced=True)
         try:
             self._spool.replace(member.name, compressed)
         except SpoolError as error:  # no room for both, for one: it goes up as it is
             self._log.warning("an image stays as it came", why=str(error))
             return member
+        data_set = memoryview(compressed)[part10.dataset_offset(compressed) :]
+        self._ledger.digests({member.name: hashlib.sha256(data_set).hexdigest()})
         return self._journal.changed(member.name, len(compressed), jpegls.JPEG_LS_LOSSLESS)

@@ -20,7 +20,7 @@ from typing import Final, Protocol
 
 from edge_forwarder.errors import RefusedError
 from edge_forwarder.inbox import ASKED, Held
-from edge_forwarder.jpegls import JPEG_LS_LOSSLESS
+from edge_forwarder.jpegls import EXPLICIT_LITTLE_ENDIAN, JPEG_LS_LOSSLESS
 from edge_forwarder.ledger import Ledger, Reference, Sent, SentState
 from edge_forwarder.statuses import FailureReason
 
@@ -116,7 +116,9 @@ def _verdict(sent: Sent, held: Held) -> FailureReason | None:
         return _failure(sent)
     if came is None:
         return FailureReason.NO_SUCH_OBJECT_INSTANCE
-    return None if sent.arrival and came <= sent.arrival else FailureReason.DUPLICATE_SOP_INSTANCE
+    went = sent.sent_as in (None, sent.digest) or sent.syntax == EXPLICIT_LITTLE_ENDIAN  # or it was compressed here
+    is_equal = went and sent.arrival and came <= sent.arrival
+    return None if is_equal else FailureReason.DUPLICATE_SOP_INSTANCE
 
 
 def _failure(sent: Sent) -> FailureReason:

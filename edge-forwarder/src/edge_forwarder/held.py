@@ -17,7 +17,7 @@ def held(inbox: Inbox, ledger: Ledger, members: Sequence[InstanceRow]) -> list[I
     identities = {member.name: member.identity for member in members if member.identity is not None}
     asked = [
         (identities[name].sop_instance_uid, identities[name].transfer_syntax_uid, digest)
-        for name, digest in ledger.digests_of(identities).items()
+        for name, digest in ledger.digests_of({n: i.transfer_syntax_uid for n, i in identities.items()}).items()
     ]
     found: set[str] = set()
     first = next(iter(identities.values()), None)

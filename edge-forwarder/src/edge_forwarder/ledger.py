@@ -20,6 +20,7 @@ from typing import Any, Final
 
 from edge_forwarder import ledger_schema
 from edge_forwarder.database import Database
+from edge_forwarder.jpegls import EXPLICIT_LITTLE_ENDIAN, JPEG_LS_LOSSLESS
 from edge_forwarder.peek import Identity
 from edge_forwarder.statuses import FailureReason
 
@@ -141,11 +142,13 @@ class Ledger(Database):
             for file, digest in digests.items():
                 self._do(sql, digest, digest, file)
 
-    def digests_of(self, files: Iterable[str]) -> dict[str, str]:
-        """Of what is sent, by file, where known."""
-        sql = "select coalesce(sent_as, digest) as digest from sent where file = ? and digest is not null limit 1"
-        found = ((file, self._rows(sql, file)) for file in files)
-        return {file: str(rows[0]["digest"]) for file, rows in found if rows}
+    def digests_of(self, files: Mapping[str, str | None]) -> dict[str, str]:
+        """What the SHA-256 of files' data sets must be, where known; given the transfer syntax that each is in now."""
+        ours = f"syntax = '{EXPLICIT_LITTLE_ENDIAN}' and ? = '{JPEG_LS_LOSSLESS}'"  # compressed here
+        digest = f"case when {ours} then nullif(sent_as, digest) else digest end"
+        sql = f"select {digest} as digest from sent where file = ? and digest is not null limit 1"  # noqa: S608
+        found = ((file, self._rows(sql, syntax, file)) for file, syntax in files.items())
+        return {file: str(rows[0]["digest"]) for file, rows in found if rows and rows[0]["digest"]}
 
     def settle(
         self, files: Iterable[str], state: SentState, *, arrival: str | None = None, known: bool = False

@@ -130,10 +130,7 @@ class Sender:
 
     def _sound(self, row: PackRow, members: list[InstanceRow]) -> list[InstanceRow]:
         """Without those that hold up the others: these are set aside. If none does, the body's digest is taken anew."""
-        # A digest of another body (it is compressed since) says nothing.
-        names = [member.name for member in members]
-        digests = self._ledger.digests_of(names) if self._ledger is not None and row.sha256 else {}
-        bad = soundness.unsound(self._spool, members, digests)
+        bad = soundness.unsound(self._spool, members, self._ledger)
         self._doubts.pop(row.id, None)
         if bad:
             self._settler.spoilt(row.id, bad)
@@ -148,7 +145,8 @@ class Sender:
         if size == member.size or member.identity is None:
             return member
         syntax = identify(path).transfer_syntax_uid
-        if row.sha256 and syntax == member.identity.transfer_syntax_uid:
+        if not soundness.was_compressed(member.identity, syntax):
+            self.doubt(row.id)
             raise SpoolError("a spooled file changed its size")
         return self._journal.changed(member.name, size, syntax)
 
@@ -167,8 +165,14 @@ class Sender:
             return body, packs.Digest(row.length, row.sha256)
         digest = body.digest()
         if self._ledger is not None:
+            data_sets = {path.name: sha256 for path, sha256 in digest.data_sets.items()}
+            syntaxes = {m.name: m.identity.transfer_syntax_uid if m.identity else None for m in members}
+            known = self._ledger.digests_of(syntaxes)
+            if any(data_sets[name] != sha256 for name, sha256 in known.items()):
+                self.doubt(row.id)
+                raise SpoolError("a spooled file is not what it was")
             # Synced, for `_sound` believes it: what the journal knows of a body, the ledger knows of its files.
-            self._ledger.digests({path.name: sha256 for path, sha256 in digest.data_sets.items()}, synced=True)
+            self._ledger.digests(data_sets, synced=True)
         self._journal.update_pack(
             row.id, boundary=body.boundary or None, length=digest.length, sha256=digest.sha256, arrival=None
         )

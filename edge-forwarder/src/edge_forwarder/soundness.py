@@ -8,12 +8,14 @@ when its digest was first taken, is named.
 from __future__ import annotations
 
 import errno
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Final
 
 from edge_forwarder import packs
 from edge_forwarder.errors import UnreadableError
 from edge_forwarder.journal import InstanceRow
+from edge_forwarder.jpegls import EXPLICIT_LITTLE_ENDIAN, JPEG_LS_LOSSLESS
+from edge_forwarder.ledger import Ledger
 from edge_forwarder.peek import Identity, identify
 from edge_forwarder.spool import Spool
 
@@ -27,17 +29,18 @@ _ITS_OWN: Final = frozenset(
 )
 
 
-def unsound(spool: Spool, members: Sequence[InstanceRow], digests: Mapping[str, str]) -> dict[InstanceRow, str]:
-    """Which of them, and why. ``digests``: SHA-256 of data sets by file, as first taken. Raises OSError for what is not
-    a file's own fault.
+def unsound(spool: Spool, members: Sequence[InstanceRow], ledger: Ledger | None) -> dict[InstanceRow, str]:
+    """Which of them, and why, by what journal and ledger know of each. Raises OSError for what is not a file's own
+    fault.
     """
     found = {}
     for member in members:
         path = spool.path(member.name)
         try:
             now, identity = packs.data_set_sha256(path), identify(path) if member.identity else None
-            known = digests.get(member.name)
-            if known is not None and (now != known or not _is_same(member.identity, identity)):
+            syntax = identity.transfer_syntax_uid if identity else None
+            known = ledger.digests_of({member.name: syntax}) if ledger is not None else {}
+            if known.get(member.name, now) != now or not _is_same(member, identity, path.stat().st_size):
                 found[member] = SPOILT
         except FileNotFoundError:  # the next look counts it
             continue
@@ -50,8 +53,18 @@ def unsound(spool: Spool, members: Sequence[InstanceRow], digests: Mapping[str, 
     return found
 
 
-def _is_same(before: Identity | None, now: Identity | None) -> bool:
-    """The data set's digest does not cover group 0002."""
+def was_compressed(before: Identity, transfer_syntax_uid: str) -> bool:
+    """Here, by `compressing`, and the journal is older: a power cut came."""
+    return (before.transfer_syntax_uid, transfer_syntax_uid) == (EXPLICIT_LITTLE_ENDIAN, JPEG_LS_LOSSLESS)
+
+
+def _is_same(member: InstanceRow, now: Identity | None, size: int) -> bool:
+    """The data set's digest does not cover group 0002, and is not known of what was never sent."""
+    before = member.identity
     if before is None or now is None:
-        return before is now
-    return (before.sop_instance_uid, before.transfer_syntax_uid) == (now.sop_instance_uid, now.transfer_syntax_uid)
+        return before is now and size == member.size
+    if before.sop_instance_uid != now.sop_instance_uid:
+        return False
+    if before.transfer_syntax_uid == now.transfer_syntax_uid:
+        return size == member.size
+    return was_compressed(before, now.transfer_syntax_uid)

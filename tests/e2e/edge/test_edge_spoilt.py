@@ -204,3 +204,43 @@ def test_a_file_that_is_not_what_it_was_leaves_its_pack(
     assert local.send("p")
     assert [dataset_bytes(part.data) for part in cloud.parts()] == [sent_dataset(files[n]) for n in (1, 2)]
     assert local.aside() == [names[0]]
+
+
+@pytest.mark.parametrize("lost", ["journal", "digest of the pack"])
+def test_what_rots_after_its_digest_never_goes_up(local: Local, cloud: StubCloud, tmp_path: Path, lost: str) -> None:
+    """The journal may be new, or the pack another one: the ledger knows what the device sent, and is asked."""
+    files = write_series(tmp_path / "in", 3)
+    names = local.received("p", *files)
+    cloud.fail("put", Fault(500))
+    with pytest.raises(Exception, match="500"):
+        local.send("p")
+    rot(local.spool.path(names[1]))
+    if lost == "journal":
+        local.journal.forget_pack("p")
+        for name in names:
+            path = local.spool.path(name)
+            local.journal.add_instance(name, path.stat().st_size, identify(path))
+        local.journal.add_pack("p", names)
+    else:
+        local.journal.update_pack("p", sha256=None, length=None, arrival=None)
+    with pytest.raises(SpoolError, match="not what it was"):
+        local.send("p")
+    assert local.send("p")
+    assert [dataset_bytes(part.data) for part in cloud.parts()] == [sent_dataset(files[n]) for n in (0, 2)]
+    assert local.aside() == [names[1]]
+    assert local.ledger.states(names)[names[1]] == SentState.REFUSED
+
+
+def test_a_file_that_was_cut_short_before_it_was_ever_sent_does_not_go(
+    local: Local, cloud: StubCloud, tmp_path: Path
+) -> None:
+    """No digest of it is known, its length is."""
+    files = write_series(tmp_path / "in", 2)
+    names = local.received("p", *files)
+    path = local.spool.path(names[0])
+    path.write_bytes(path.read_bytes()[:-100])
+    with pytest.raises(SpoolError, match="size"):
+        local.send("p")
+    assert local.send("p")
+    assert [dataset_bytes(part.data) for part in cloud.parts()] == [sent_dataset(files[1])]
+    assert local.aside() == [names[0]]

@@ -154,9 +154,29 @@ def test_the_file_is_replaced_and_everybody_knows(tmp_path: Path, spool: Spool, 
     assert sent.digest == hashlib.sha256(dataset_bytes(image)).hexdigest()
     ledger.digests({file.name: "of what goes up"})
     assert ledger.sent("2.25.111")[0].digest == sent.digest
-    assert ledger.digests_of([file.name]) == {file.name: "of what goes up"}
+    assert ledger.digests_of({file.name: jpegls.JPEG_LS_LOSSLESS}) == {file.name: "of what goes up"}
     assert compressor.compress("p", [member]) == [member]
     assert journal.facts()["compressed"] == 1
+
+
+def test_what_rotted_is_not_compressed(tmp_path: Path, spool: Spool, image: bytes) -> None:
+    """It would be a sound image afterwards, of other pixels."""
+    writer = spool.begin("CT1")
+    writer.write(image)
+    file = writer.commit()
+    identity = identify(spool.path(file.name))
+    journal, ledger = Journal.open(tmp_path / "j.sqlite"), Ledger.open(tmp_path / "l.sqlite")
+    journal.add_instance(file.name, file.size, identity)
+    journal.add_pack("p", [file.name])
+    ledger.add(file.name, "CT1", identity)
+    ledger.digests({file.name: hashlib.sha256(dataset_bytes(image)).hexdigest()})
+    rotten = image[:-7] + bytes([image[-7] ^ 1]) + image[-6:]
+    spool.path(file.name).write_bytes(rotten)
+    compressor = Compressor(spool, journal, Log(io.StringIO()), ledger, frozenset({"CT"}))
+    assert compressor.compress("p", journal.members("p")) == journal.members("p")
+    assert spool.path(file.name).read_bytes() == rotten
+    (sent,) = ledger.sent("2.25.111")
+    assert sent.sent_as == sent.digest
 
 
 def test_another_modality_is_left_alone(tmp_path: Path, spool: Spool, image: bytes) -> None:

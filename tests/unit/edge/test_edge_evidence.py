@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -123,6 +124,17 @@ def test_the_equal_of_what_was_sent_is_as_good(ledger: Ledger, archive: Archive)
     assert outcome(ledger, archive, Reference(CT, "1")) == [FailureReason.DUPLICATE_SOP_INSTANCE]
     ledger.settle(["f1"], SentState.REFUSED, arrival="5")
     assert outcome(ledger, archive, Reference(CT, "1")) == [FailureReason.PROCESSING_FAILURE]
+
+
+def test_what_went_up_in_other_bytes_is_no_equal(ledger: Ledger, archive: Archive) -> None:
+    """Only what is compressed here may differ from what the device sent, and that is Explicit VR Little Endian."""
+    implicit = replace(identity("1"), transfer_syntax_uid="1.2.840.10008.1.2")
+    ledger.add("f1", "A", implicit)
+    ledger.digests({"f1": "d1"})
+    ledger.digests({"f1": "of a file that rotted"})
+    ledger.settle(["f1"], SentState.INDEXED, arrival="5")
+    archive.has["1"] = ("1.2.840.10008.1.2", "of a file that rotted", "5")
+    assert outcome(ledger, archive, Reference(CT, "1")) == [FailureReason.DUPLICATE_SOP_INSTANCE]
 
 
 def test_what_another_device_sent_is_no_evidence(ledger: Ledger, archive: Archive) -> None:

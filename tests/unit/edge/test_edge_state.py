@@ -354,7 +354,7 @@ pragma user_version = {version};
     ledger = Ledger.open(path)
     (sent,) = ledger.sent("2.25.111")
     assert (sent.digest, sent.state) == ("d", "indexed")
-    assert ledger.digests_of(["a"]) == {"a": "d"}
+    assert ledger.digests_of({"a": "1.2.840.10008.1.2.1"}) == {"a": "d"}
     (due,) = ledger.commitments(CommitmentState.DUE)
     assert (due.id, due.created_at, due.due_at, due.attempts) == (7, 1.5, 20.5, 3)
     ledger.add("b", "CT1", IDENTITY)

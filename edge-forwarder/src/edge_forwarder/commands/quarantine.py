@@ -22,7 +22,8 @@ export   copy the files and the reason to a folder; they stay in quarantine, too
 release  upload them again, as `maypacs-edge retry` does
 discard  delete them here, after a question; the cloud keeps what it did not take in its own
          quarantine, or beside the image that it is in conflict with; but what is
-         unreadable-here or spoilt-here never went there: the device may have it still
+         unreadable-here or spoilt-here never went there: the device may have it still.
+         What is spoilt does not go up when it is released either: it comes back here
 
 NAME is the name of an upload, or how it begins. Works beside a running edge.
 """
