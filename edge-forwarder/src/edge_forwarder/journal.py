@@ -209,6 +209,10 @@ class Journal(Database):
         marks = ",".join("?" * len(states))
         return [_pack(row) for row in self._rows(f"select * from packs where state in ({marks}) order by id", *states)]  # noqa: S608 - only marks
 
+    def has_packs(self, *states: PackState) -> bool:
+        """Whether there is any."""
+        return any(self._rows("select 1 from packs where state = ? limit 1", state) for state in states)
+
     def update_pack(self, pack: str, state: PackState | None = None, **values: Any) -> None:
         """Set columns of a pack, which are those of `PackRow`."""
         if state is not None:

@@ -135,7 +135,7 @@ class Uploader:
         try:
             went = self._upload(pack)
             self._broke_at.pop(pack, None)
-            if went or not self._is_anything_left():
+            if went or not self._journal.has_packs(PackState.PACKED, PackState.FAILED):
                 self._line.worked()
             else:
                 self._line.answered()
@@ -147,9 +147,6 @@ class Uploader:
             self._again(pack, str(error), everywhere=not its_own and self._line.failed(error, upload=True))
         except (OSError, EdgeError) as error:
             self._again(pack, str(error) or type(error).__name__, everywhere=False)
-
-    def _is_anything_left(self) -> bool:
-        return any(self._journal.packs(state) for state in (PackState.PACKED, PackState.FAILED))
 
     def _breaks(self, pack: str) -> bool:
         """Whether it is this pack that breaks connections (a proxy may not like its bytes), and not the line: another

@@ -11,6 +11,7 @@ from typing import cast
 
 import pytest
 
+from edge_forwarder import journal as journal_module
 from edge_forwarder.config import CloudConfig
 from edge_forwarder.errors import CloudAwayError, CloudBusyError, UnauthorizedError
 from edge_forwarder.journal import Journal, PackRow, PackState
@@ -125,6 +126,22 @@ def test_an_outage_ends_when_nothing_is_left_to_upload(
     assert storage.wait_for_tries("nothing", 1)
     uploader.stop()
     assert line.uplink[0] == Uplink.OK
+
+
+def test_a_pack_that_need_not_go_costs_no_look_at_all_that_wait(
+    journal: Journal, storage: Storage, uploader: Uploader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A long import is done once more: thousands of packs that the cloud has."""
+    names = [f"nothing {n}" for n in range(50)]
+    for name in names:
+        journal.add_pack(name, [])
+    read: list[str] = []
+    whole = journal_module._pack
+    monkeypatch.setattr(journal_module, "_pack", lambda row: read.append(row["id"]) or whole(row))
+    uploader.start()
+    assert all(storage.wait_for_tries(name, 1) for name in names)
+    uploader.stop()
+    assert max(Counter(read).values()) <= 3
 
 
 def test_an_answer_ends_what_only_questions_suffered(line: Line) -> None:
