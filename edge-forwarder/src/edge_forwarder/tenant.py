@@ -7,6 +7,7 @@ with its key. Its cache of images is emptied: it holds nothing that the archive 
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import shutil
@@ -55,7 +56,11 @@ def note_tenant(spool: Path, archive: str, cache: Path) -> None:
     home = _home(spool, archive)
     if home.is_dir():
         _move(home, spool)
-        home.rmdir()
+        try:
+            home.rmdir()
+        except OSError as error:
+            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):  # what somebody else put there stays
+                raise
 
 
 def _known(spool: Path) -> str:

@@ -119,6 +119,17 @@ def test_a_change_that_was_interrupted_is_finished(
             assert {p.name: p.read_text() for p in folder.glob("*.sqlite*")} == {n: f"{n} of {archive}" for n in names}
 
 
+def test_what_somebody_left_beside_a_memory_stops_nothing(spool: Path, tmp_path: Path) -> None:
+    """It stays, and the memory comes back."""
+    (spool / "journal.sqlite").write_text("journal")
+    note_tenant(spool, "hosp2", tmp_path / "cache")
+    (spool / "of-hosp1" / "notes.txt").write_text("do not delete")
+    for _ in range(2):
+        note_tenant(spool, "hosp1", tmp_path / "cache")
+        assert (spool / "journal.sqlite").read_text() == "journal"
+    assert [path.name for path in (spool / "of-hosp1").iterdir()] == ["notes.txt"]
+
+
 def test_the_cache_serves_no_other_archive(spool: Path, tmp_path: Path) -> None:
     """Not even while the cloud is away. What is not the cache's stays where it is."""
     cache = tmp_path / "cache"
