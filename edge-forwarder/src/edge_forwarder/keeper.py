@@ -255,14 +255,10 @@ class Keeper:
     def _take(self, event: _Stored) -> None:
         file, journal = event.file, self._journal
         known = journal.instance(file.name)
-        if known is not None:
-            self._enter(file, known.identity)
-            return
-        identity: Identity | None = None
         try:
-            identity = identify(self._spool.path(file.name))
-        except UnreadableError as error:
-            self._log.warning("no pack can hold an instance: it goes up as a file", why=str(error))
+            identity = known.identity if known is not None else self._identity(file)
+            # Of a data set that cannot be read too: its device may ask what became of it.
+            entry = identity or claimed(self._spool.path(file.name))
         except FileNotFoundError:
             # Taken up by a scan meanwhile, uploaded and deleted; or somebody took it away.
             self._log.warning("a file is not in the spool any more", files=1)
@@ -270,12 +266,15 @@ class Keeper:
         except OSError as error:
             self._strays.note(file.name, error)
             return
+        if known is not None:
+            self._enter(file, entry)
+            return
         self._strays.taken(file.name)
         journal.count("received")
         journal.count("received_bytes", file.size)
         journal.set_fact("last_received_at", file.received_at)
         other = duplicate_of(self._spool, journal, file, identity) if identity is not None else None
-        self._enter(file, identity, other)
+        self._enter(file, entry, other)
         if other is not None:
             self._duplicates.append(file.name)
             journal.count("duplicates")
@@ -290,9 +289,16 @@ class Keeper:
             received = Received(file.name, file.size, identity, event.association, stat)
             self._settle(self._planner.add(received, time.monotonic()))
 
-    def _enter(self, file: SpooledFile, identity: Identity | None, other: str | None = None) -> None:
-        """In the ledger. Of a data set that cannot be read too: its device may ask what became of it."""
-        entry = identity or claimed(self._spool.path(file.name))
+    def _identity(self, file: SpooledFile) -> Identity | None:
+        """None: its data set has none. Raises OSError."""
+        try:
+            return identify(self._spool.path(file.name))
+        except UnreadableError as error:
+            self._log.warning("no pack can hold an instance: it goes up as a file", why=str(error))
+            return None
+
+    def _enter(self, file: SpooledFile, entry: Identity | None, other: str | None = None) -> None:
+        """In the ledger."""
         if entry is not None and self._ledger is not None:
             self._ledger.add(file.name, file.calling_ae_title, entry, other)
 

@@ -75,6 +75,29 @@ def packed(journal: Journal) -> set[str]:
     return {member.name for pack in journal.packs(PackState.PACKED) for member in journal.members(pack.id)}
 
 
+@pytest.mark.parametrize("known", [True, False])
+def test_what_has_no_identity_and_cannot_be_read_any_more_holds_up_nobody(
+    spool: Spool, journal: Journal, keeper: Keeper, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, known: bool
+) -> None:
+    """Its data set was no use before, as the journal may know; now the disk does not even give its head."""
+    writer = spool.begin("THU-CT1")
+    writer.write(b"no image")
+    bad = writer.commit()
+    if known:
+        journal.add_instance(bad.name, bad.size, None)
+        journal.add_pack("p", [bad.name])
+    good = put(spool, tmp_path, 1)
+
+    def fail(path: Path) -> Identity:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    monkeypatch.setattr(keeper_module, "claimed", fail)
+    keeper.start()
+    wait_until(lambda: good.name in packed(journal), what="the good one in a pack")
+    assert keeper.caught_up(5.0)
+    assert (bad.name in journal.names()) == known
+
+
 @pytest.mark.parametrize("number", [errno.EIO, errno.EACCES, errno.EISDIR])
 def test_a_file_that_cannot_be_read_holds_up_nobody_and_is_tried_again(
     spool: Spool, journal: Journal, keeper: Keeper, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
