@@ -131,11 +131,11 @@ class Sender:
     def _sound(self, row: PackRow, members: list[InstanceRow]) -> list[InstanceRow]:
         """Without those that hold up the others: these are set aside. If none does, the body's digest is taken anew."""
         bad = soundness.unsound(self._spool, members, self._ledger)
-        self._doubts.pop(row.id, None)
         if bad:
             self._settler.spoilt(row.id, bad)
         else:
             self._journal.update_pack(row.id, sha256=None, length=None, arrival=None)
+        self._doubts.pop(row.id, None)
         return [member for member in members if member not in bad]
 
     def _as_it_is(self, member: InstanceRow, row: PackRow) -> InstanceRow:

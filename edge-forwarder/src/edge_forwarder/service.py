@@ -107,6 +107,7 @@ class Service:
                 order="newest" if upload.order == "newest" else "oldest",
             )
             self.watcher.upload_again, self.watcher.doubted = self.uploader.submit, sender.doubt
+            self.settler.upload_again, self.settler.doubted = self.uploader.submit, sender.doubt
             planner = Planner(Limits.of(config.packing))
             self.keeper = Keeper(self.spool, self.journal, planner, self.uploader.submit, log, self.ledger)
             self._put_first(config)

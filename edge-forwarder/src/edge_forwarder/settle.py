@@ -9,10 +9,11 @@ keeper finishes at the next start what a crash interrupted.
 
 from __future__ import annotations
 
+import sqlite3
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import nullcontext
-from typing import Any
+from typing import Any, Final
 
 from ulid import ULID
 
@@ -24,6 +25,9 @@ from edge_forwarder.ledger import Ledger, SentState
 from edge_forwarder.logs import Log
 from edge_forwarder.spool import Spool
 
+#: What could not be set aside is tried again so much later (seconds).
+_AGAIN_SECONDS: Final = 60.0
+
 
 class Settler:
     def __init__(
@@ -34,6 +38,9 @@ class Settler:
         """Told when the fate of instances is known; set by the composition."""
         self.keep: Callable[[InstanceRow], None] = lambda member: None
         """Told of each indexed file before it is deleted; set by the composition."""
+        self.doubted: Callable[[str], None] = lambda pack: None
+        self.upload_again: Callable[[str, float], None] = lambda pack, delay: None
+        """Told of a pack of spoilt files that could not be set aside now; set by the composition."""
 
     def heard(self, pack: str, answer: UploadStatus) -> None:
         """The cloud is done with an upload: *indexed*, *partial* or *quarantined*. Raises CloudError, OSError."""
@@ -76,25 +83,39 @@ class Settler:
         return whole
 
     def spoilt(self, pack: str, bad: Mapping[InstanceRow, str]) -> None:
-        """Members that cannot go up as they came, and why: they leave the pack, so that the others go. Raises OSError:
-        then they have left it all the same.
+        """Members that cannot go up as they came, and why: they leave the pack, so that the others go, whether or not
+        the disk lets them be set aside now. Raises OSError, sqlite3.Error if there are no others: it is still to do.
         """
-        other, names, reasons = str(ULID()), [member.name for member in bad], sorted(set(bad.values()))
+        whole = len(bad) == len(self._journal.members(pack))
+        if whole:
+            self._aside_spoilt(pack, bad)
+            return
+        other = str(ULID())
         with self._journal.transaction():
-            self._journal.split(pack, other, names)
-            self._journal.update_pack(other, PackState.FAILED, attempts=1, error="; ".join(reasons))
+            self._journal.split(pack, other, [member.name for member in bad])
+            self._journal.update_pack(other, PackState.FAILED, attempts=1, error="; ".join(sorted(set(bad.values()))))
+        try:
+            self._aside_spoilt(other, bad)
+        except (OSError, sqlite3.Error) as error:
+            self._log.error("what is spoilt cannot be set aside", pack=other, why=f"{type(error).__name__}: {error}")
+            self.doubted(other)
+            self.upload_again(other, _AGAIN_SECONDS)
+
+    def _aside_spoilt(self, pack: str, bad: Mapping[InstanceRow, str]) -> None:
+        """All that the pack has."""
+        reasons = sorted(set(bad.values()))
         if self._ledger is not None:
-            self._ledger.settle(names, SentState.REFUSED)
+            self._ledger.settle([member.name for member in bad], SentState.REFUSED)
         uids = {member: member.identity.sop_instance_uid if member.identity else None for member in bad}
         told = {
             "state": "unreadable",
             "reasons": reasons,
             "instances": [{"sop_instance_uid": uids[member], "reason": reason} for member, reason in bad.items()],
         }
-        self._set_aside(other, bad, told)
+        self._set_aside(pack, bad, told)
         with self._journal.transaction():
             self._journal.count("set_aside", len(bad))
-            self._journal.forget_pack(other)
+            self._journal.forget_pack(pack)
         self.settled()
 
     def _indexed(self, pack: str, instances: int) -> None:

@@ -13,7 +13,7 @@ from tests.support.processes import wait_until
 from tests.support.stub_cloud import ARCHIVE, KEY, Fault, StubCloud
 from tests.support.stub_edge import StubEdge, dataset_bytes, sent_dataset, write_ct, write_series
 
-from edge_forwarder import soundness
+from edge_forwarder import attention, soundness
 from edge_forwarder.cloud import Cloud
 from edge_forwarder.config import CloudConfig, Credentials
 from edge_forwarder.errors import SpoolError
@@ -244,3 +244,38 @@ def test_a_file_that_was_cut_short_before_it_was_ever_sent_does_not_go(
     assert local.send("p")
     assert [dataset_bytes(part.data) for part in cloud.parts()] == [sent_dataset(files[1])]
     assert local.aside() == [names[0]]
+
+
+@pytest.mark.parametrize("of", [1, 3])
+def test_what_is_spoilt_and_cannot_be_set_aside_now_is_later(
+    local: Local, cloud: StubCloud, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, of: int
+) -> None:
+    """The disk is full: what is beside it goes up at once; it never does, and is not forgotten."""
+    files = write_series(tmp_path / "in", of)
+    names = local.received("p", *files)
+    cloud.fail("put", Fault(500))
+    with pytest.raises(Exception, match="500"):
+        local.send("p")
+    rot(local.spool.path(names[0]))
+    local.sender.doubt("p")
+    again = list[str]()
+    local.settler.upload_again = lambda pack, delay: again.append(pack)
+    local.settler.doubted = local.sender.doubt
+    with monkeypatch.context() as ill:
+        ill.setattr(attention, "write_reason", _no_space)
+        if of == 1:
+            with pytest.raises(OSError, match="No space"):
+                local.send("p")
+            again.append("p")  # as the uploader does
+        else:
+            assert local.send("p")
+    (pack,) = again
+    assert [member.name for member in local.journal.members(pack)] == [names[0]]
+    assert not local.send(pack)
+    assert [dataset_bytes(part.data) for part in cloud.parts()] == [sent_dataset(file) for file in files[1:]]
+    assert (local.aside(), local.journal.pack(pack)) == ([names[0]], None)
+    assert len(list(local.spool.attention.iterdir())) == 1
+
+
+def _no_space(*_: object) -> None:
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
