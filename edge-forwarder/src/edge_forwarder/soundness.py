@@ -23,10 +23,9 @@ UNREADABLE: Final = "unreadable-here: the disk does not give the file back"
 SPOILT: Final = "spoilt-here: the file is not what it was when it was received"
 #: A file is looked at after so many failures to read its pack: a disk may have a bad moment.
 FAILURES: Final = 3
-#: What an error says of one file, not of the machine (no memory, no descriptors, a share that is away).
-_ITS_OWN: Final = frozenset(
-    {errno.EIO, errno.EACCES, errno.EPERM, errno.EISDIR, errno.EUCLEAN, errno.EBADMSG, errno.ENODATA, errno.EILSEQ}
-)
+#: What an error says of one file, not of the machine (no memory, no descriptors, a share that is away), nor of who runs
+#: it: a wrong chown must not set aside all that waits.
+_ITS_OWN: Final = frozenset({errno.EIO, errno.EISDIR, errno.EUCLEAN, errno.EBADMSG, errno.ENODATA, errno.EILSEQ})
 
 
 def unsound(spool: Spool, members: Sequence[InstanceRow], ledger: Ledger | None) -> dict[InstanceRow, str]:

@@ -157,15 +157,16 @@ def test_a_pack_of_nothing_else_is_over(
     assert (local.aside(), local.journal.pack("p"), local.journal.names()) == ([name], None, set())
 
 
+@pytest.mark.parametrize("number", [errno.EMFILE, errno.EACCES, errno.EPERM])
 def test_what_is_the_machines_fault_is_no_files(
-    local: Local, cloud: StubCloud, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    local: Local, cloud: StubCloud, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
 ) -> None:
-    """Too many open files: nothing is set aside, however long it lasts."""
+    """Too many open files, or a wrong chown: nothing is set aside, however long it lasts."""
     names = local.received("p", *write_series(tmp_path / "in", 2))
     with monkeypatch.context() as ill:
-        SickDisk(ill, local.spool.path(names[1]), errno.EMFILE)
+        SickDisk(ill, local.spool.path(names[1]), number)
         for _ in range(2 * soundness.FAILURES):
-            with pytest.raises(OSError, match="open files"):
+            with pytest.raises(OSError, match=os.strerror(number)):
                 local.send("p")
     assert local.send("p")
     assert (local.aside(), len(cloud.parts())) == ([], 2)
