@@ -28,6 +28,7 @@ from maypacs import (
 )
 from maypacs.access.principals import Action
 from maypacs.dicomweb.routes import ROUTES, Operation
+from maypacs.errors import StorageError
 from maypacs.frame_bytes import FrameReader
 from maypacs.pixels import render
 from maypacs.pixels.encode import JPEG_BASELINE, JPEG_LS, RLE
@@ -97,6 +98,26 @@ def _until_done(client: Client, path: str, accept: str | None = None) -> tuple[R
         assert reply.headers["retry-after"] == "1"
         assert f"of {COUNT} frames are done" in reply.json()["detail"]
     raise AssertionError("it never ends")
+
+
+@pytest.mark.parametrize("target", [None, EXPLICIT], ids=str)
+def test_storage_that_is_away_is_no_reason_to_answer_as_stored(
+    narrow: Client, decoded: list[int], monkeypatch: pytest.MonkeyPatch, target: str | None
+) -> None:
+    """That answer would be kept for a day. The next request has the converted one."""
+    data = _cine()
+    narrow.stow(data)
+    asked = f"{MULTI}; transfer-syntax={target}" if target else MULTI
+    with monkeypatch.context() as broken:
+        broken.setattr(frame_parts, "_runs", _away)
+        reply = narrow.send("GET", make.url(1), {"Accept": asked}, follow=False)
+    assert reply.status == 503
+    whole, _ = _until_done(narrow, make.url(1), asked)
+    assert whole.parts()[0][1] == to_explicit_little_endian(data)
+
+
+def _away(*_: object, **__: object) -> None:
+    raise StorageError("get_object: SlowDown")
 
 
 @pytest.mark.parametrize("target", [None, EXPLICIT, JPEG_LS, JPEG2000Lossless], ids=str)

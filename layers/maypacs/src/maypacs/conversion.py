@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from maypacs.dicom import transfer_syntaxes
 from maypacs.dicom.header import parse_header
 from maypacs.dicomweb.request import Request
-from maypacs.errors import BusyError, MayPACSError, NotAcceptableError
+from maypacs.errors import BusyError, MayPACSError, NotAcceptableError, StorageError, TableError
 from maypacs.exports import exists, export_bytes, export_join, export_name
 from maypacs.frame_parts import instance_pieces, is_long
 from maypacs.http.answers import Answer, conditional, redirect
@@ -32,6 +32,8 @@ from maypacs.stored_parts import (
 from maypacs.workspace import Workspace
 
 EXPLICIT = transfer_syntaxes.EXPLICIT_VR_LITTLE_ENDIAN
+#: Says nothing of the image: no reason to give it as it is stored, and to keep that answer.
+_NOT_OF_THE_IMAGE = (BusyError, StorageError, TableError)
 
 
 def converted(
@@ -125,7 +127,7 @@ def _frame_by_frame(
         return None
     try:
         return instance_pieces(workspace, ref, syntax, late), syntax
-    except BusyError:
+    except _NOT_OF_THE_IMAGE:
         raise
     except MayPACSError as error:
         if target == "default":
@@ -151,6 +153,8 @@ def _without_reading(workspace: Workspace, ref: InstanceRef, target: str) -> tup
         try:
             if pieces := in_explicit(workspace, ref):
                 return pieces, EXPLICIT
+        except _NOT_OF_THE_IMAGE:
+            raise
         except MayPACSError:
             if target == "default":
                 return as_stored(workspace, ref), ref.transfer_syntax_uid
