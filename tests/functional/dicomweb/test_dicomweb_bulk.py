@@ -272,3 +272,16 @@ def test_a_video_comes_as_its_stream_and_by_range(client: Client) -> None:
     assert content.startswith(stream)
     for accept in ("image/jpeg", 'multipart/related; type="image/jls"; transfer-syntax=*'):
         assert client.get(uri, accept).status == 406
+
+
+def test_the_default_and_the_same_syntax_by_name_are_two_answers(client: Client) -> None:
+    """Of pixels that cannot be decoded they differ: neither may stand for the other in a cache or an export."""
+    client.stow(make.instance())
+    tags = {
+        client.send("GET", f"{make.url(1)}/pixeldata", {"Accept": accept}).headers["etag"]
+        for accept in (
+            'multipart/related; type="application/octet-stream"',
+            'multipart/related; type="application/octet-stream"; transfer-syntax=1.2.840.10008.1.2.1',
+        )
+    }
+    assert len(tags) == 2

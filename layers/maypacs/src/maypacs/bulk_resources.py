@@ -127,7 +127,8 @@ def _range(reader: FrameReader, asked_for: ByteRange, headers: Mapping[str, str]
 def bulk_of(request: Request, selection: Selection, choice: Choice, kind: Kind, clock: Callable[[], float]) -> Answer:
     """The bulk data of what is selected, as one choice has them. Raises NotFoundError, NotAcceptableError, BusyError"""
     target = _target(choice)
-    facts = (selection.version, kind, choice.media_type, target or "stored")
+    # Named or not: what cannot be decoded is given as it is stored by default, and not when a syntax is named.
+    facts = (selection.version, kind, choice.media_type, choice.transfer_syntax or "default")
     name = export_name(request.workspace.store, "bulk-all", *facts, study=request.study)
     etag = name.rpartition("-")[2]
     if not_modified(request.if_none_match, etag):
