@@ -9,15 +9,17 @@ from __future__ import annotations
 import hmac
 import secrets
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
-from typing import IO
+from typing import IO, TypeVar
 
 from maypacs.archive import assembled
 from maypacs.archive.objects import CopyRange, Objects
 from maypacs.archive.store import ArchiveStore
 from maypacs.errors import ObjectNotFoundError
 
+#: Another one when the same question gets other bytes: what was kept of before, and its ETags, is not found then.
+_EDITION = "2"
 #: What is composed in memory before it goes to a file.
 _SPOOL = 16 << 20
 #: Of what is composed, as much as may lie in a file: a function has 512 MB for files, and a part may be 256 MiB.
@@ -25,10 +27,12 @@ _FILE = 64 << 20
 #: Of bytes between two ranges of other objects, what is no object of its own.
 _LITERAL = 1 << 20
 
+_Kept = TypeVar("_Kept")
+
 
 def export_name(store: ArchiveStore, kind: str, *facts: str, study: str) -> str:
     """Below its study: a deletion takes what was made of the study along."""
-    message = "\n".join((store.archive_id, kind, *facts)).encode()
+    message = "\n".join((_EDITION, store.archive_id, kind, *facts)).encode()
     return f"{study}/{kind}-{hmac.digest(store.pack_secret, message, 'sha256').hex()[:40]}"
 
 
@@ -84,6 +88,22 @@ def export_assembled(
     return key
 
 
+def in_a_row(spans: Iterable[tuple[int, int, _Kept]]) -> tuple[list[_Kept], int]:
+    """Of what earlier requests have left, each of items [start, end): what follows one another from 0 on, and where it
+    ends. Two requests at once leave spans that overlap: of equal starts the longest counts.
+    """
+    longest: dict[int, tuple[int, _Kept]] = {}
+    for start, end, kept in spans:
+        if end > longest.get(start, (start,))[0]:
+            longest[start] = end, kept
+    row: list[_Kept] = []
+    reached = 0
+    while reached in longest:
+        reached, kept = longest[reached]
+        row.append(kept)
+    return row, reached
+
+
 def spool() -> IO[bytes]:
     return tempfile.SpooledTemporaryFile(max_size=_SPOOL)
 
@@ -114,6 +134,10 @@ class Composition:
             self._file.write(piece)
             if self._file.tell() > _FILE:
                 self._flush()
+
+    @property
+    def is_empty(self) -> bool:
+        return not self._pieces and not self._file.tell()
 
     def store(self, key: str, content_type: str) -> None:
         """All that was written, as one object."""

@@ -34,7 +34,7 @@ class FrameReader:
     """
 
     def __init__(self, workspace: Workspace, ref: InstanceRef, numbers: Sequence[int] = ()) -> None:
-        self._workspace, self.ref, self._numbers = workspace, ref, numbers
+        self._workspace, self.ref, self.numbers = workspace, ref, numbers
         self._start, self._held = 0, b""
 
     @cached_property
@@ -44,10 +44,6 @@ class FrameReader:
     @cached_property
     def _whole(self) -> WholeInstance:
         return whole_instance(self._workspace, self.ref)
-
-    @cached_property
-    def _place(self) -> dict[int, int]:
-        return {number: place for place, number in enumerate(self._numbers)}
 
     @cached_property
     def pixel(self) -> ImagePixel:
@@ -94,7 +90,7 @@ class FrameReader:
         """What to read: the frame, and those that are asked for after it as long as they lie close enough."""
         assert self._table is not None
         low, high, wanted = first.offset, first.offset + first.length, first.length
-        for following in self._numbers[self._place.get(number, len(self._numbers)) + 1 :]:
+        for following in self.numbers[self.numbers.index(number) + 1 :] if number in self.numbers else ():
             if not 1 <= following <= self._table.number_of_frames:
                 break
             found = self._table.locate(following)

@@ -15,6 +15,7 @@ import orjson
 from maypacs.archive.objects import CopyRange
 from maypacs.archive.store import ArchiveStore
 from maypacs.errors import BusyError
+from maypacs.exports import in_a_row
 
 #: Bytes of one run.
 RUN_BYTES = 32 << 20
@@ -71,11 +72,14 @@ def _runs(store: ArchiveStore, name: str) -> Runs:
     pieces: list[CopyRange] = []
     lengths: list[int] = []
     photometric = ""
-    for head in store.objects.list(store.export_key(f"{name}.")):
-        span = _LIST.search(head.key)
-        if span and int(span[1]) == len(lengths):
-            entry = orjson.loads(store.objects.get(head.key))
-            lengths += entry["lengths"]
-            photometric = entry["photometric"]
-            pieces.append(CopyRange(head.key.removesuffix(".json"), 0, sum(entry["lengths"])))
+    sizes = {head.key: head.size for head in store.objects.list(store.export_key(f"{name}."))}
+    row, _ = in_a_row((int(s[1]), int(s[2]), key) for key in sizes if (s := _LIST.search(key)))
+    for key in row:
+        entry, data = orjson.loads(store.objects.get(key)), key.removesuffix(".json")
+        size = sum(entry["lengths"])
+        if sizes.get(data) != size:  # its bytes expired first
+            break
+        lengths += entry["lengths"]
+        photometric = entry["photometric"]
+        pieces.append(CopyRange(data, 0, size))
     return Runs(tuple(pieces), tuple(lengths), photometric)

@@ -15,7 +15,7 @@ from maypacs.archive.objects import CopyRange
 from maypacs.archive.store import ArchiveStore
 from maypacs.dicomweb.request import Request
 from maypacs.errors import BusyError
-from maypacs.exports import Composition, exists, export_boundary
+from maypacs.exports import Composition, exists, export_boundary, in_a_row
 from maypacs.http.answers import Answer, conditional, redirect
 from maypacs.http.multipart import content_type, part_close, part_head, write_multipart
 from maypacs.stored_parts import AnyPart, StoredPart, length_of, read_parts
@@ -26,7 +26,7 @@ CONVERSION_SECONDS = 20.0
 HEAD_BYTES = 400
 #: What lossless compression gains at most, roughly: above this much stored, an export may exist.
 GAIN = 4
-_CHUNK = re.compile(r"\.([0-9]{6})-([0-9]{6})\Z")
+_CHUNK = re.compile(r"\.([0-9]{9})-([0-9]{9})\Z")
 
 Item = TypeVar("Item")
 
@@ -151,8 +151,9 @@ class _Steps(Generic[Item]):
                 composed.write(part_close(self._boundary))
             if whole or end > self.start:
                 key = store.export_key(name) if whole else _chunk_key(store, name, self.start, end)
+                is_empty = composed.is_empty  # stored all the same: it says how far the work is
                 composed.store(key, self._media_type)
-                self.done.append(CopyRange(key))
+                self.done += [] if is_empty else [CopyRange(key)]
         if not finished:
             progress = f"being converted: {end} of {len(self._items)} {self._what} are done"
             raise self.busy or BusyError(progress, retry_after=1)
@@ -163,19 +164,14 @@ class _Steps(Generic[Item]):
 
 
 def _chunk_key(store: ArchiveStore, name: str, start: int, end: int) -> str:
-    return f"{store.export_key(name)}.{start:06}-{end:06}"
+    return f"{store.export_key(name)}.{start:09}-{end:09}"
 
 
 def _chunks(store: ArchiveStore, name: str) -> tuple[list[CopyRange], int]:
-    """What earlier requests have left, without gaps, and the number of the first instance that is still to do."""
-    found: list[CopyRange] = []
-    reached = 0
-    for head in store.objects.list(f"{store.export_key(name)}."):
-        span = _CHUNK.search(head.key)
-        if span and int(span[1]) == reached:
-            found.append(CopyRange(head.key))
-            reached = int(span[2])
-    return found, reached
+    """What earlier requests have left, without gaps, and the number of the first item that is still to do."""
+    heads = store.objects.list(f"{store.export_key(name)}.")
+    row, reached = in_a_row((int(s[1]), int(s[2]), head) for head in heads if (s := _CHUNK.search(head.key)))
+    return [CopyRange(head.key) for head in row if head.size], reached
 
 
 def _write(composed: Composition, boundary: str, part: AnyPart, where: str) -> None:
