@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import io
 import itertools
+import zlib
 from collections.abc import Callable
 
 import numpy as np
 import pytest
-from pydicom.dataset import Dataset
+from pydicom import dcmwrite
+from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.encaps import encapsulate
-from pydicom.uid import MPEG4HP41, RLELossless
+from pydicom.uid import MPEG4HP41, UID, RLELossless
 from tests.conftest import OWN_SAMPLES
 from tests.functional.dicomweb import make
 from tests.functional.dicomweb.client import HOST, Client, Reply
 
-from maypacs import bulkdata, steps
+from maypacs import bulkdata, frame_parts, steps
 from maypacs.access.principals import Action
 from maypacs.bulk_resources import retrieve_all
 from maypacs.dicomweb.routes import ROUTES, Operation
@@ -285,3 +288,51 @@ def test_the_default_and_the_same_syntax_by_name_are_two_answers(client: Client)
         )
     }
     assert len(tags) == 2
+
+
+@pytest.fixture
+def one_bit() -> tuple[bytes, np.ndarray[tuple[int, ...], np.dtype[np.uint8]]]:
+    """21 frames of 3 x 3 bits, each deflated by itself (1.2.840.10008.1.2.8.1, which pydicom does not know)."""
+    bits = np.random.default_rng(3).integers(0, 2, (21, 9), dtype=np.uint8)
+    ds = make.dataset(1, Rows=3, Columns=3, BitsAllocated=1, BitsStored=1, HighBit=0, NumberOfFrames=21)
+    ds.PixelData = encapsulate([_deflated(np.packbits(frame, bitorder="little").tobytes()) for frame in bits])
+    ds["PixelData"].is_undefined_length = True
+    ds.preamble = bytes(128)
+    ds.file_meta = FileMetaDataset()
+    ds.file_meta.FileMetaInformationGroupLength = 0  # counted when it is written
+    ds.file_meta.MediaStorageSOPClassUID = ds.SOPClassUID
+    ds.file_meta.MediaStorageSOPInstanceUID = ds.SOPInstanceUID
+    ds.file_meta.TransferSyntaxUID = UID("1.2.840.10008.1.2.8.1")
+    out = io.BytesIO()
+    dcmwrite(out, ds, implicit_vr=False, little_endian=True, force_encoding=True)
+    return out.getvalue(), bits
+
+
+def _deflated(data: bytes) -> bytes:
+    engine = zlib.compressobj(wbits=-15)
+    packed = engine.compress(data) + engine.flush()
+    return packed + b"\0" * (len(packed) % 2)
+
+
+@pytest.mark.parametrize("long", [False, True])
+def test_one_bit_frames_are_joined_without_padding(
+    client: Client,
+    monkeypatch: pytest.MonkeyPatch,
+    one_bit: tuple[bytes, np.ndarray[tuple[int, ...], np.dtype[np.uint8]]],
+    long: bool,
+) -> None:
+    """PS3.5 8.1.1: 21 frames of 9 bits, compressed one by one, are 24 bytes, however they are asked for."""
+    monkeypatch.setattr(frame_parts, "LONG_BYTES", 1 if long else frame_parts.LONG_BYTES)
+    data, bits = one_bit
+    native = np.packbits(bits.reshape(-1), bitorder="little").tobytes()
+    client.stow(data)
+    path, octets = f"{make.url(1)}/bulkdata/7FE00010", "application/octet-stream"
+    assert client.get(path, octets).body == native
+    assert client.get(f"{make.url(1)}/pixeldata").parts()[0][1] == native
+    for start, end in list(itertools.combinations(range(25), 2))[::7]:
+        reply = client.get(path, octets, Range=f"bytes={start}-{end - 1}")
+        assert (reply.status, reply.body) == (206, native[start:end])
+    whole = WholeInstance(client.get(make.url(1), "application/dicom; transfer-syntax=1.2.840.10008.1.2.1").body)
+    assert whole.transfer_syntax_uid == "1.2.840.10008.1.2.1"
+    alone = [np.packbits(frame, bitorder="little").tobytes() for frame in bits]
+    assert [whole.native_frame(number)[0] for number in range(1, 22)] == alone

@@ -19,6 +19,7 @@ from maypacs import (
     cines,
     conversion,
     exports,
+    frame_bytes,
     frame_parts,
     frame_runs,
     rendered,
@@ -149,6 +150,45 @@ def test_an_instance_too_large_to_be_read_is_converted_frame_by_frame(
     assert _until_done(narrow, make.url(1), "application/dicom")[0].body == to_explicit_little_endian(data)
     named, _ = _until_done(narrow, make.url(1), f"application/dicom; transfer-syntax={JPEG_LS}")
     assert named.body == to_transfer_syntax(data, JPEG_LS)
+
+
+def test_a_run_whose_bytes_expired_is_made_again(narrow: Client, decoded: list[int]) -> None:
+    """Exports go by age, object by object: what is said of a run may be there longer than the run."""
+    data = _cine()
+    narrow.stow(data)
+    assert narrow.send("GET", make.url(1), {"Accept": "application/dicom"}, follow=False).status == 503
+    objects = narrow.runtime.archive_objects
+    assert objects
+    runs = [head.key for head in objects.list("") if "frame-runs" in head.key and not head.key.endswith(".json")]
+    assert runs
+    objects.delete(runs[0])
+    assert _until_done(narrow, make.url(1), "application/dicom")[0].body == to_explicit_little_endian(data)
+
+
+@pytest.mark.parametrize(
+    ("accept", "headers"),
+    [
+        (OCTETS, {}),
+        ("application/octet-stream", {}),
+        ("application/octet-stream", {"Range": f"bytes=0-{COUNT * 2048 - 1}"}),
+    ],
+)
+def test_small_frames_are_read_many_at_a_time(
+    client: Client, monkeypatch: pytest.MonkeyPatch, accept: str, headers: dict[str, str]
+) -> None:
+    """A request to storage takes longer than decoding one."""
+    client.stow(_cine())
+    reads: list[int] = []
+
+    def counted(*arguments: Any) -> bytes:
+        reads.append(arguments[-1])
+        return selection.read_range(*arguments)
+
+    monkeypatch.setattr(frame_bytes, "read_range", counted)
+    reply = client.get(f"{make.url(1)}/bulkdata/7FE00010", accept, **headers)
+    body = reply.parts()[0][1] if accept == OCTETS else reply.body
+    assert body == _values().tobytes()
+    assert len(reads) == 1
 
 
 def test_native_frames_are_compressed_over_several_requests(narrow: Client, decoded: list[int]) -> None:

@@ -17,7 +17,7 @@ from maypacs.conversion import location, possible
 from maypacs.dicom import transfer_syntaxes
 from maypacs.dicomweb.request import Request
 from maypacs.errors import MayPACSError, NotAcceptableError, NotFoundError, PixelError
-from maypacs.exports import export_bytes, export_join, export_name
+from maypacs.exports import exists, export_bytes, export_join, export_name
 from maypacs.frame_bytes import EXPLICIT, FrameReader, attributes_of
 from maypacs.frame_parts import is_long, native_runs
 from maypacs.frames import DEFAULT_SYNTAXES
@@ -29,6 +29,7 @@ from maypacs.pixel_parts import Item, PixelParts, value_part
 from maypacs.selection import Selection, first_of, select
 from maypacs.steps import deadline, in_steps
 from maypacs.stored_parts import AnyPart
+from maypacs.workspace import Workspace
 
 Kind = Literal["bulkdata", "pixeldata"]
 _PIXELS = ("7FE00010", "7FE00008", "7FE00009")
@@ -84,6 +85,8 @@ def retrieve_value(request: Request, *, clock: Callable[[], float] = time.monoto
 
 def _single(request: Request, ref: InstanceRef, choice: Choice, clock: Callable[[], float]) -> Answer:
     """Encapsulated pixel data as one part: a video's stream, or all frames uncompressed. Raises NotAcceptableError."""
+    from maypacs.pixels.whole import joined
+
     stored = transfer_syntaxes.info(ref.transfer_syntax_uid)
     if stored.video and choice.media_type in {OCTETS, stored.frame_media_type}:
         return passing.video(request, ref, stored.frame_media_type)
@@ -93,35 +96,44 @@ def _single(request: Request, ref: InstanceRef, choice: Choice, clock: Callable[
     etag = name.rpartition("-")[2]
     if not_modified(request.if_none_match, etag):
         return conditional(Answer(200), etag, request.if_none_match)
-    reader = FrameReader(request.workspace, ref)
-    numbers = range(1, reader.count + 1)
     where = f"{location(request.root, ref)}/bulkdata/{request.path['path']}"
     headers = {"Content-Type": OCTETS, "Content-Location": where, "Accept-Ranges": "bytes"}
     store, limit = request.workspace.store, request.settings.inline_limit
     if wanted := asked(request.headers, etag):
-        return _range(reader, wanted, headers, limit, etag)
+        return _range(request.workspace, ref, wanted, headers, limit, etag)
+    if exists(store, name):
+        return redirect(request.sign(store.export_key(name)), etag=etag)
     if is_long(request.workspace, ref, EXPLICIT):
         runs = native_runs(request.workspace, ref, deadline(clock))
         return redirect(request.sign(export_join(store, name, lambda: runs.pieces, OCTETS)), etag=etag)
-    octets = b"".join(reader.made(number, EXPLICIT)[0] for number in numbers)
+    reader = FrameReader(request.workspace, ref, range(1, ref.number_of_frames + 1))
+    octets = joined([reader.made(number, EXPLICIT)[0] for number in range(1, reader.count + 1)], reader.pixel)
     if len(octets) > limit:
         return redirect(request.sign(export_bytes(store, name, octets, OCTETS)), etag=etag)
     return conditional(Answer(200, headers, octets), etag, None)
 
 
-def _range(reader: FrameReader, asked_for: ByteRange, headers: Mapping[str, str], limit: int, etag: str) -> Answer:
+def _range(
+    workspace: Workspace, ref: InstanceRef, asked_for: ByteRange, headers: Mapping[str, str], limit: int, etag: str
+) -> Answer:
     """Bytes of uncompressed pixel data: only the frames that they are of are decoded. Raises PixelError."""
-    frame_size = reader.pixel.decoded_size
-    total = frame_size * reader.count
+    from maypacs.pixels.whole import joined
+
+    reader = FrameReader(workspace, ref)
+    pixel, together = reader.pixel, reader.pixel.together
+    size = pixel.frame_bits * together // 8
+    total = (pixel.frame_bits * reader.count + 7) // 8
     wanted = span(asked_for, total, limit)
     if wanted is None:
         return unsatisfied(total)
-    first, last = wanted[0] // frame_size, (wanted[1] - 1) // frame_size
-    frames = [reader.made(number, EXPLICIT)[0] for number in range(first + 1, last + 2)]
-    if any(len(frame) != frame_size for frame in frames):
+    first, after = wanted[0] // size, (wanted[1] - 1) // size + 1
+    numbers = range(first * together + 1, min(after * together, reader.count) + 1)
+    reader.numbers = numbers
+    frames = [reader.made(number, EXPLICIT)[0] for number in numbers]
+    if any(len(frame) != pixel.decoded_size for frame in frames):
         raise PixelError("the frames are not of the size that the image has")
-    start = wanted[0] - first * frame_size
-    return partial(b"".join(frames)[start : start + wanted[1] - wanted[0]], wanted[0], total, headers, etag)
+    start = wanted[0] - first * size
+    return partial(joined(frames, pixel)[start : start + wanted[1] - wanted[0]], wanted[0], total, headers, etag)
 
 
 def bulk_of(request: Request, selection: Selection, choice: Choice, kind: Kind, clock: Callable[[], float]) -> Answer:

@@ -58,16 +58,21 @@ def instance_pieces(workspace: Workspace, ref: InstanceRef, target: str, late: L
 
 
 def _runs(workspace: Workspace, ref: InstanceRef, target: str, late: Late) -> Runs:
+    from maypacs.pixels.whole import joined
+
     reader = FrameReader(workspace, ref, range(1, ref.number_of_frames + 1))
-    numbers = range(1, reader.count + 1)
+    together = reader.pixel.together if target == EXPLICIT else 1
+    numbers = range(1, reader.count + 1, together)
     if target == EXPLICIT and reader.pixel.decoded_size * reader.count > _LARGEST:
         raise PixelError("the decompressed pixel data would exceed 4 GiB")
 
     def make(number: int) -> tuple[bytes, str]:
-        frame, photometric = reader.made(number, target)
-        return (frame if target == EXPLICIT else fragment(frame)), photometric
+        made = [reader.made(each, target) for each in range(number, min(number + together, reader.count + 1))]
+        frames, photometric = [frame for frame, _ in made], made[-1][1]
+        return (joined(frames, reader.pixel) if target == EXPLICIT else fragment(frames[0])), photometric
 
-    name = export_name(workspace.store, "frame-runs", ref.digest.hex(), target, study=ref.study_instance_uid)
+    facts = (ref.transfer_syntax_uid, ref.digest.hex(), target)
+    name = export_name(workspace.store, "frame-runs", *facts, study=ref.study_instance_uid)
     return frames_in_runs(workspace.store, name, numbers, make, late)
 
 

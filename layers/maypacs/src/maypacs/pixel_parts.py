@@ -81,9 +81,12 @@ class PixelParts:
         return OutPart(_stored_type(ref), stored_frames(self._workspace, ref, [1])[0], where)
 
     def _native(self, ref: InstanceRef, reader: FrameReader, numbers: Sequence[int], where: str) -> AnyPart:
+        from maypacs.pixels.whole import joined
+
         if is_long(self._workspace, ref, EXPLICIT):
             return StoredPart(_NATIVE, native_runs(self._workspace, ref, self._late).pieces, where)
-        return OutPart(_NATIVE, b"".join(reader.made(number, EXPLICIT)[0] for number in numbers), where)
+        frames = [reader.made(number, EXPLICIT)[0] for number in numbers]
+        return OutPart(_NATIVE, joined(frames, reader.pixel), where)
 
 
 def value_part(workspace: Workspace, ref: InstanceRef, path: str, content_type: str, where: str) -> AnyPart:

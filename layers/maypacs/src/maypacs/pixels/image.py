@@ -63,9 +63,19 @@ class ImagePixel:
     floats: bool = False  #: (7FE0,0008) or (7FE0,0009): IEEE floats
 
     @property
+    def frame_bits(self) -> int:
+        """Bits of one frame after decoding: all samples."""
+        return self.rows * self.columns * self.samples * self.bits_allocated
+
+    @property
     def decoded_size(self) -> int:
         """Bytes of one frame as Explicit VR Little Endian holds it after decoding: all samples, whole bytes."""
-        return (self.rows * self.columns * self.samples * self.bits_allocated + 7) // 8
+        return (self.frame_bits + 7) // 8
+
+    @property
+    def together(self) -> int:
+        """Frames that fill whole bytes: 1, or 8 of single bits that do not (PS3.5 8.1.1: no padding in between)."""
+        return 8 if self.frame_bits % 8 else 1
 
     def native_size(self, available: int) -> int:
         """Bytes of one native frame without padding. Raises PixelError when fewer are there.

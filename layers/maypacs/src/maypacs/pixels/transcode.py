@@ -15,7 +15,7 @@ from maypacs.dicom import explicit, transfer_syntaxes
 from maypacs.dicom.header import Header, parse_header
 from maypacs.errors import PixelError
 from maypacs.pixels.jpeg import DCT_SYNTAXES
-from maypacs.pixels.whole import WholeInstance
+from maypacs.pixels.whole import WholeInstance, joined
 
 #: Attributes by tag; None removes one.
 Changes = dict[str, str | int | None]
@@ -109,7 +109,7 @@ def decoded_pixels(data: bytes, header: Header) -> tuple[bytes, Changes]:
         frames.append(frame)
     if sum(map(len, frames)) > _LARGEST:
         raise PixelError("the decompressed pixel data would exceed 4 GiB")
-    native = b"".join(frames)
+    native = joined(frames, instance.pixel)
     return native, changes(instance, transfer_syntaxes.EXPLICIT_VR_LITTLE_ENDIAN, photometric, len(native))
 
 

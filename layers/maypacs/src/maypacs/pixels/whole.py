@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cached_property, partial
 from typing import TYPE_CHECKING
 
@@ -91,6 +92,19 @@ def native_frame_bytes(frame: bytes, pixel: ImagePixel, transfer_syntax_uid: str
     as_rgb = transfer_syntax_uid.startswith("1.2.840.10008.1.2.4.5")
     array, photometric = decode_frame(frame, pixel, transfer_syntax_uid, as_rgb=as_rgb)
     return native_bytes(array, pixel), photometric
+
+
+def joined(frames: Sequence[bytes], pixel: ImagePixel) -> bytes:
+    """Native frames, each from bit 0 of its first byte on, as pixel data have them (PS3.5 8.1.1): bits without gaps."""
+    if pixel.together == 1:
+        return b"".join(frames)
+    bits, native = pixel.frame_bits, bytearray()
+    for start in range(0, len(frames), pixel.together):
+        number, together = 0, frames[start : start + pixel.together]
+        for place, frame in enumerate(together):
+            number |= (int.from_bytes(frame, "little") & (1 << bits) - 1) << place * bits
+        native += number.to_bytes((len(together) * bits + 7) // 8, "little")
+    return bytes(native)
 
 
 def resolve_bulk(data: bytes, uri: str) -> bytes:
