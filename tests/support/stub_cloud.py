@@ -91,6 +91,10 @@ class Upload:
     """By number, of an upload in parts."""
 
 
+#: As a node says it.
+NOT_AS_GRANTED = {"title": "Bad Request", "detail": "the SHA-256 of the body is not the one of the grant"}
+
+
 @dataclass(frozen=True, slots=True)
 class Fault:
     """What to do instead of answering. ``status`` 0 cuts the connection, -1 says and takes nothing for as long as it
@@ -429,11 +433,13 @@ def _handler(cloud: StubCloud) -> type[BaseHTTPRequestHandler]:
                 good = hashlib.sha256(body).hexdigest() == self.headers["x-checksum"]
                 if good:
                     upload.parts[int(number)] = body
-                return self.misbehave(fault) if fault else self.answer(200 if good else 400, {})
+                if fault:
+                    return self.misbehave(fault)
+                return self.answer(200, {}) if good else self.answer(400, NOT_AS_GRANTED)
             whole = len(body) == upload.length and hashlib.sha256(body).hexdigest() == upload.sha256
             if not whole or self.headers["x-checksum"] != upload.sha256:
                 self.close_connection = True
-                return self.answer(400, {"title": "not the body that was granted"})
+                return self.answer(400, NOT_AS_GRANTED)
             with cloud.lock:
                 again = upload.body is not None
                 upload.body = body

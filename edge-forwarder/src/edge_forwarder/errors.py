@@ -128,3 +128,7 @@ class RefusedError(CloudError):
     def __init__(self, message: str, status: int) -> None:
         super().__init__(message)
         self.status = status
+
+
+class NotAsGrantedError(RefusedError):
+    """What arrived are not the bytes that were granted: spoilt on the way, or here."""

@@ -11,11 +11,14 @@ from typing import Any, Final
 from urllib.parse import urljoin
 
 from edge_forwarder.cloud import STORED, Cloud, refusal, text
-from edge_forwarder.errors import CloudAwayError, GrantExpiredError
+from edge_forwarder.errors import CloudAwayError, GrantExpiredError, NotAsGrantedError
 from edge_forwarder.packs import Digest
 
 #: If-None-Match did not hold: an earlier try had arrived, and only its answer was lost.
 _THERE_ALREADY: Final = 412
+_BAD_REQUEST: Final = 400
+#: What S3 and a node call other bytes than those of the grant. A 400 may also be a stall (S3: RequestTimeout).
+_NOT_AS_GRANTED: Final = (b"BadDigest", b"XAmzContentSHA256Mismatch", b"the SHA-256 of the body")
 #: A question about what is held names at most so many instances.
 ASKED: Final = 1000
 #: A status request names at most so many arrivals.
@@ -160,6 +163,8 @@ class Inbox:
             return
         if response.status == 403:
             raise GrantExpiredError("the upload grant is not accepted")
+        if response.status == _BAD_REQUEST and any(word in response.data for word in _NOT_AS_GRANTED):
+            raise NotAsGrantedError("what arrived is not what was granted", response.status)
         raise refusal(response, "the upload")
 
     def status(self, arrivals: Sequence[str]) -> list[UploadStatus]:

@@ -16,7 +16,7 @@ from edge_forwarder import packs, soundness
 from edge_forwarder.asking import Asking
 from edge_forwarder.cloud import Cloud
 from edge_forwarder.compressing import Compressor
-from edge_forwarder.errors import GrantExpiredError, RefusedError, SpoolError, UnreadableError
+from edge_forwarder.errors import GrantExpiredError, NotAsGrantedError, RefusedError, SpoolError, UnreadableError
 from edge_forwarder.held import held
 from edge_forwarder.in_parts import InParts
 from edge_forwarder.inbox import Inbox
@@ -31,8 +31,6 @@ from edge_forwarder.throttle import Throttle
 _BOUNDARY: Final = re.compile(r"[A-Za-z0-9-]{1,60}")
 #: The cloud's answers that mean: not with that arrival id. A fresh grant is asked for.
 _ARRIVAL_REFUSED: Final = frozenset({404, 409})
-#: Storage's answer to bytes that are not those of the grant (S3: BadDigest).
-_NOT_AS_GRANTED: Final = 400
 #: Bodies above this (bytes) ask what the cloud has of them: a question against minutes of uplink.
 _LARGE: Final = 64 * 1024 * 1024
 #: Bodies above this (bytes) whose upload failed before go up in parts: two parts and more.
@@ -82,9 +80,8 @@ class Sender:
         """None: nothing was left to send. Raises CloudError, OSError, EdgeError."""
         try:
             sent = self._send(row)
-        except RefusedError as error:
-            if error.status == _NOT_AS_GRANTED:
-                self.doubt(row.id)
+        except NotAsGrantedError:
+            self.doubt(row.id)
             raise
         except (OSError, SpoolError, UnreadableError):
             self._doubts[row.id] = self._doubts.get(row.id, 0) + 1

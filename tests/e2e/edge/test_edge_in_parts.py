@@ -33,6 +33,7 @@ def arrived_whole(cloud: StubCloud, path: Path) -> bool:
         pytest.param("part", Fault(after=True), id="an answer is lost"),
         pytest.param("part", Fault(403), id="a grant has expired"),
         pytest.param("part", Fault(500), id="a part fails"),
+        pytest.param("part", Fault(400, body=b"<Error><Code>RequestTimeout</Code></Error>"), id="storage waited long"),
         pytest.param("parts", Fault(503, (("Retry-After", "0"),)), id="grants are refused for a while"),
         pytest.param("in-parts", Fault(after=True), id="the answer to the beginning is lost"),
         pytest.param("complete", Fault(after=True), id="the answer to the end is lost"),
