@@ -8,7 +8,6 @@ import random
 import statistics
 import time
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -19,6 +18,7 @@ from tests.bench.cost.meter import Meter
 from tests.bench.table import Table
 from tests.support import hospital
 from tests.support.tables import CREDENTIALS
+from tests.support.workspaces import HOSP, PACK_KEY, packs_of
 
 from maypacs import arrivals, incoming
 from maypacs.archive.s3_objects import S3Objects
@@ -27,17 +27,12 @@ from maypacs.incoming import Incoming
 from maypacs.index.dynamodb_table import DynamoDBTable, create_table_request
 from maypacs.index.sqlite_table import SqliteTable
 from maypacs.ingest import ingest_object
-from maypacs.pack import grammar
 from maypacs.query import parse_query
 from maypacs.search import search
-from maypacs.uids import ArchiveId
 from maypacs.workspace import Workspace
 from maypacs_node.cost.counts import COUNTS
 from maypacs_node.seaweed import SeaweedFS
 
-HOSP = ArchiveId("hosp1")
-_SECRET = bytes(32)
-_SLICES_A_PACK = 125  #: 64 MiB, as an edge packs them
 #: Passes over the same questions, and how many there are.
 _PASSES, _QUESTIONS = 15, 100
 
@@ -50,7 +45,7 @@ def ingest_cost(table: Table, ct: list[Path], folder: Path) -> None:
         objects, inbox = (S3Objects(name, endpoint=store.endpoint) for name in ("archive", "inbox"))
         rows = SqliteTable(folder / "index.sqlite")
         spent = _take_in(
-            Workspace(HOSP, rows, ArchiveStore(HOSP, objects=objects, inbox=inbox, pack_key=_SECRET)), read
+            Workspace(HOSP, rows, ArchiveStore(HOSP, objects=objects, inbox=inbox, pack_key=PACK_KEY)), read
         )
     table.row("ingest CPU for a CT slice", "ms", "lower", "under 2 ms").maypacs = spent / len(read) * 1000
     counts = _counted(read)
@@ -68,22 +63,13 @@ def ingest_cost(table: Table, ct: list[Path], folder: Path) -> None:
 def _take_in(workspace: Workspace, read: list[Incoming]) -> float:
     """Seconds of CPU of ingest alone."""
     spent = 0.0
-    for body in _packs(read):
+    for body in packs_of(read):
         key = workspace.store.upload_key(arrivals.new_arrival())
         workspace.store.inbox.put(key, body)
         began = time.process_time()
         ingest_object(workspace, key, size=len(body))
         spent += time.process_time() - began
     return spent
-
-
-def _packs(read: list[Incoming]) -> Iterator[bytes]:
-    for start in range(0, len(read), _SLICES_A_PACK):
-        parts = [
-            grammar.Instance(each.data, each.transfer_syntax, each.study, each.series, each.instance)
-            for each in read[start : start + _SLICES_A_PACK]
-        ]
-        yield grammar.write_pack(parts, archive_id=HOSP, secret=_SECRET).data
 
 
 def _counted(read: list[Incoming]) -> Counter[str]:
@@ -96,7 +82,7 @@ def _counted(read: list[Incoming]) -> Counter[str]:
             for bucket in ("archive", "inbox"):
                 boto3.client("s3").create_bucket(Bucket=bucket)
             boto3.client("dynamodb").create_table(**create_table_request("index"))
-            store = ArchiveStore(HOSP, objects=S3Objects("archive"), inbox=S3Objects("inbox"), pack_key=_SECRET)
+            store = ArchiveStore(HOSP, objects=S3Objects("archive"), inbox=S3Objects("inbox"), pack_key=PACK_KEY)
             workspace = Workspace(HOSP, DynamoDBTable("index"), store)
             meter.counts.clear()
             _take_in(workspace, read)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,12 +13,14 @@ from tests.support.memory_objects import MemoryBuckets, MemoryObjects
 
 from maypacs.archive.store import ArchiveStore
 from maypacs.errors import GoneError, NotFoundError
+from maypacs.incoming import Incoming
 from maypacs.index import contents, series_rows
 from maypacs.index.cascade import Effects
 from maypacs.index.rows import SeriesSummary, StudySummary, study_pk
 from maypacs.index.sqlite_table import SqliteTable
 from maypacs.index.table import Item, Table
 from maypacs.index.terms import hint_rows
+from maypacs.pack import grammar
 from maypacs.reindex import indexed_studies
 from maypacs.uids import ArchiveId, Uid
 from maypacs.workspace import Workspace
@@ -25,6 +28,18 @@ from maypacs.workspace import Workspace
 HOSP = ArchiveId("hosp1")
 PACK_KEY = bytes(range(32))
 QUICK = Effects(sleep=lambda seconds: None)
+#: Of 530 KB: as an edge packs them, up to 64 MiB.
+SLICES_A_PACK = 125
+
+
+def packs_of(slices: Sequence[Incoming]) -> Iterator[bytes]:
+    """What an edge uploads of them."""
+    for start in range(0, len(slices), SLICES_A_PACK):
+        parts = [
+            grammar.Instance(each.data, each.transfer_syntax, each.study, each.series, each.instance)
+            for each in slices[start : start + SLICES_A_PACK]
+        ]
+        yield grammar.write_pack(parts, archive_id=HOSP, secret=PACK_KEY).data
 
 
 @dataclass

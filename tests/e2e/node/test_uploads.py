@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 import pytest
 import requests
 from tests.support.processes import Node, wait_until
+from tests.support.stub_cloud import NOT_AS_GRANTED
 
 from maypacs.archive.grants import WINDOW, HmacUploadGranter, UploadGrant
 from maypacs_node.uploads import SINGLE_PUT_BYTES
@@ -99,6 +100,8 @@ def test_other_bytes_than_granted_leave_nothing(
     grant = uploader.grant(name, b"A" * 50_000)
     answer = uploader.put(grant, iter([sent]) if chunked else sent)
     assert answer.status_code == status, answer.text
+    # An edge tells by the words that it was the bytes: its tests' cloud must use the same.
+    assert (NOT_AS_GRANTED["detail"] in answer.text) == (name.startswith("hash"))
     assert uploader.stored(name) is None
     assert uploader.put(grant, b"A" * 50_000).status_code == 200
 

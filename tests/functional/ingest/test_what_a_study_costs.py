@@ -15,7 +15,7 @@ from moto import mock_aws
 from pydicom.uid import UID
 from samples.phantom import stable_uid, write_ct
 from tests.bench.cost.meter import Meter
-from tests.support.workspaces import HOSP, PACK_KEY, QUICK
+from tests.support.workspaces import HOSP, PACK_KEY, QUICK, SLICES_A_PACK, packs_of
 
 from maypacs import arrivals, incoming
 from maypacs.archive.s3_objects import S3Objects
@@ -25,14 +25,11 @@ from maypacs.incoming import Incoming
 from maypacs.index import contents
 from maypacs.index.dynamodb_table import DynamoDBTable, create_table_request
 from maypacs.ingest import ingest_object
-from maypacs.pack import grammar
 from maypacs.read_ahead import ReadAhead
 from maypacs.uids import Uid
 from maypacs.workspace import Workspace
 
 SLICES = 500
-#: Of 530 KB: as an edge packs them, up to 64 MiB.
-SLICES_A_PACK = 125
 
 
 @pytest.fixture
@@ -86,17 +83,8 @@ def ct(tmp_path_factory: pytest.TempPathFactory) -> list[Incoming]:
     return slices
 
 
-def packs(slices: list[Incoming]) -> Iterator[bytes]:
-    for start in range(0, len(slices), SLICES_A_PACK):
-        parts = [
-            grammar.Instance(each.data, each.transfer_syntax, each.study, each.series, each.instance)
-            for each in slices[start : start + SLICES_A_PACK]
-        ]
-        yield grammar.write_pack(parts, archive_id=HOSP, secret=PACK_KEY).data
-
-
 def take_in(workspace: Workspace, slices: list[Incoming]) -> None:
-    for body in packs(slices):
+    for body in packs_of(slices):
         key = workspace.store.upload_key(arrivals.new_arrival())
         workspace.store.inbox.put(key, body)
         receipt = ingest_object(workspace, key, size=len(body), effects=QUICK)

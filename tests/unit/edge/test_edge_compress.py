@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import io
 import struct
-from collections.abc import Iterator
 from pathlib import Path
 
 import pydicom
@@ -118,14 +117,6 @@ def test_noise_that_gets_no_smaller_stays(tmp_path: Path, image: bytes) -> None:
     at = image.index(b"\xe0\x7f\x10\x00OW") + 12
     noise = bytes((n * n * 2654435761 >> 7) % 256 for n in range(len(image) - at))
     assert jpegls.compress(image[:at] + noise) is None
-
-
-@pytest.fixture
-def spool(tmp_path: Path) -> Iterator[Spool]:
-    spool = Spool(tmp_path / "spool")
-    spool.open()
-    yield spool
-    spool.close()
 
 
 def test_the_file_is_replaced_and_everybody_knows(tmp_path: Path, spool: Spool, image: bytes) -> None:

@@ -28,14 +28,6 @@ from edge_forwarder.status_report import collect
 
 
 @pytest.fixture
-def spool(tmp_path: Path) -> Iterator[Spool]:
-    spool = Spool(tmp_path / "spool")
-    spool.open()
-    yield spool
-    spool.close()
-
-
-@pytest.fixture
 def journal(tmp_path: Path) -> Iterator[Journal]:
     journal = Journal.open(tmp_path / "spool" / "journal.sqlite")
     yield journal

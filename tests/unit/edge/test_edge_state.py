@@ -27,14 +27,6 @@ IDENTITY = Identity("2.25.1", "2.25.11", "2.25.111", "1.2.840.10008.5.1.4.1.1.2"
 
 
 @pytest.fixture
-def spool(tmp_path: Path) -> Iterator[Spool]:
-    spool = Spool(tmp_path / "spool")
-    spool.open()
-    yield spool
-    spool.close()
-
-
-@pytest.fixture
 def journal(tmp_path: Path) -> Iterator[Journal]:
     journal = Journal.open(tmp_path / "journal.sqlite")
     yield journal

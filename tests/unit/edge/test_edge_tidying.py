@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import json
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
@@ -36,14 +36,6 @@ class FakeInbox:
             raise CloudAwayError("away")
         self.asked += arrivals
         return [UploadStatus(a, self.states.get(a, "unknown"), False, None, ()) for a in arrivals]
-
-
-@pytest.fixture
-def spool(tmp_path: Path) -> Iterator[Spool]:
-    spool = Spool(tmp_path / "spool")
-    spool.open()
-    yield spool
-    spool.close()
 
 
 @pytest.fixture

@@ -1,0 +1,18 @@
+"""What many tests of the edge's parts begin with."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from edge_forwarder.spool import Spool
+
+
+@pytest.fixture
+def spool(tmp_path: Path) -> Iterator[Spool]:
+    spool = Spool(tmp_path / "spool")
+    spool.open()
+    yield spool
+    spool.close()
