@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 NPM_CI := npm ci --no-audit --no-fund --loglevel=error
 
-.PHONY: help setup run test check format bench cost torture simulate layers lock clean
+.PHONY: help setup run test check fuzz format bench cost torture simulate layers lock clean
 
 help: ## list the verbs
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -43,6 +43,9 @@ check: setup ## lint, types, import contracts, template
 	$(BIN)/lint-imports
 	$(BIN)/cfn-lint template.yaml infra/*.yaml
 	cd frontend && npm run --silent check
+
+fuzz: setup ## new examples for every test of properties, a minute or two a round; FUZZ=10 rounds
+	@for round in $$(seq $${FUZZ:-1}); do $(BIN)/pytest -q -n 2 -m hypothesis --hypothesis-profile=search tests/unit tests/fuzz tests/functional tests/contract || exit 1; done
 
 format: setup ## let the tools put the code in shape
 	$(BIN)/ruff check --fix . ; $(BIN)/ruff format .

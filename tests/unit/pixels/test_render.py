@@ -134,6 +134,25 @@ def test_a_palette_gives_colours_and_its_tables_may_be_bulk_data() -> None:
     assert drawn.tolist() == [[[0, 0, 0], [255, 255, 255], [255, 255, 255]]]
 
 
+@pytest.mark.parametrize("sequence", ["00283000", "00283010"])
+def test_a_table_without_a_whole_entry_is_a_pixel_error(sequence: str) -> None:
+    """Not an IndexError."""
+    table = {"00283002": {"vr": "US", "Value": [3, 0, 16]}, "00283006": {"vr": "OW", "BulkDataURI": "/x"}}
+    attributes = {sequence: {"vr": "SQ", "Value": [table]}}
+    with pytest.raises(PixelError, match="look-up table without data"):
+        to_eight_bits(
+            np.zeros((1, 4), np.int16), "MONOCHROME2", GREY, attributes, frame=1, window=None, resolve=lambda uri: b"1"
+        )
+
+
+@pytest.mark.parametrize("entries", [2, 2 - 0x10000, 2 - 0x20000])
+def test_a_table_whose_descriptor_counts_below_zero_is_read(entries: int) -> None:
+    """A descriptor of VR SS says more than 32,767 entries so; no other number makes a table of nothing."""
+    table = {"00283002": {"vr": "SS", "Value": [entries, 0, 8]}, "00283006": {"vr": "US", "Value": [0, 255]}}
+    attributes = {"00283010": {"vr": "SQ", "Value": [table]}}
+    assert _grey([-5, 0, 1, 9], attributes) == [0, 0, 255, 255]
+
+
 def test_a_palette_image_without_palette_is_a_pixel_error() -> None:
     """Not a KeyError."""
     with pytest.raises(PixelError, match="palette"):

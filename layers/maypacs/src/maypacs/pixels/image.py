@@ -220,8 +220,7 @@ def _lut(attributes: Attributes, descriptor_tag: str, data_tag: str, resolve: Re
     if len(descriptor) != 3 or data_tag not in attributes:
         return None
     entries, first, bits = (int(v) for v in descriptor)
-    if entries < 0:  # a descriptor of VR SS
-        entries += 0x10000
+    entries &= 0xFFFF  # negative in a descriptor of VR SS
     element = attributes[data_tag]
     values: tuple[int, ...] | bytes
     if "BulkDataURI" in element:

@@ -48,20 +48,23 @@ def scaled_lut(values: Array, lut: Lut, *, signed: bool = False) -> Array:
 
 
 def lut_values(lut: Lut) -> Array:
+    """The entries of a table, at least one. Raises PixelError."""
     import numpy as np
 
     if isinstance(lut.values, tuple):
-        return np.asarray(lut.values, dtype=np.int64)[: lut.entries]
+        table = np.asarray(lut.values, dtype=np.int64)[: lut.entries]
     # 8-bit entries may be packed two a word, or one a word: the number of bytes tells.
-    if len(lut.values) >= lut.entries * 2:
-        return np.frombuffer(lut.values, "<u2", lut.entries).astype(np.int64)
-    if len(lut.values) >= lut.entries:
-        return np.frombuffer(lut.values, "u1", lut.entries).astype(np.int64)
-    if not lut.values:
+    elif len(lut.values) >= lut.entries * 2:
+        table = np.frombuffer(lut.values, "<u2", lut.entries).astype(np.int64)
+    elif len(lut.values) >= lut.entries:
+        table = np.frombuffer(lut.values, "u1", lut.entries).astype(np.int64)
+    elif lut.bits <= 8:
+        table = np.frombuffer(lut.values, "u1").astype(np.int64)
+    else:
+        table = np.frombuffer(lut.values, "<u2", len(lut.values) // 2).astype(np.int64)
+    if not len(table):
         raise PixelError("a look-up table without data")
-    return np.frombuffer(
-        lut.values, "u1" if lut.bits <= 8 else "<u2", -1 if lut.bits <= 8 else len(lut.values) // 2
-    ).astype(np.int64)
+    return table
 
 
 def palette_colour(array: Array, palette: images.Palette) -> Array:
