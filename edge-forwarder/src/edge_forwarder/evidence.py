@@ -9,6 +9,8 @@ configured to store as, the latest of it, if what is current in the cloud now is
   it is what the upload was compared with. What replaced it after a deletion came later. (What a person made current
   instead may have come before; then the equal is kept beside it.)
 
+While an image of its that came cannot be read here, nothing is decided for it: that may be a later version of any.
+
 Of what it did not send here (but through another edge, before this one, or longer ago than the ledger remembers) nobody
 here knows the bytes: that is *no such object instance*, and when it is sent again, it costs a question, no upload.
 """
@@ -46,14 +48,17 @@ class Evidence:
         is_spooled: Callable[[str], bool],
         caught_up: Callable[[], bool],
         stored_as: Callable[[str], Collection[str]],
+        unread: Callable[[], Collection[str]],
     ) -> None:
-        """``stored_as``: the AE titles under which a device sends its images."""
+        """``stored_as``: the AE titles under which a device sends its images; ``unread``: those from which images came
+        that are not in the ledger, for they could not be read yet.
+        """
         self._ledger, self._archive, self._is_spooled, self._caught_up = ledger, archive, is_spooled, caught_up
-        self._stored_as = stored_as
+        self._stored_as, self._unread = stored_as, unread
 
     def outcome(self, ae_title: str, wanted: Iterable[Reference]) -> list[FailureReason | None] | None:
         """None while any is pending. Raises CloudError."""
-        if not self._caught_up():
+        if not self._caught_up() or not set(self._unread()).isdisjoint(self._stored_as(ae_title)):
             return None
         verdicts: dict[Reference, FailureReason | None] = {}
         places: dict[tuple[str, str], list[tuple[Reference, Sent]]] = {}

@@ -97,6 +97,10 @@ class Keeper:
             return self._strays.unread
         return max(1, self._strays.not_taken())
 
+    def unread(self) -> frozenset[str]:
+        """The AE titles from which images came that could not be read yet."""
+        return self._strays.senders()
+
     def start(self) -> None:
         self._thread.start()
 

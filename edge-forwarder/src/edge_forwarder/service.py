@@ -127,7 +127,8 @@ class Service:
             calls_by_tls = any(device.tls for device in config.devices)
             self._client_tls = tls.client_context(config) if calls_by_tls else None
             mine = lambda title: self._config.stored_as(title)  # noqa: E731 - of the configuration that is in force
-            judge = Evidence(self.ledger, Inbox(self.cloud), self._is_spooled, self.keeper.caught_up, mine)
+            spooled, inbox = self._is_spooled, Inbox(self.cloud)
+            judge = Evidence(self.ledger, inbox, spooled, self.keeper.caught_up, mine, self.keeper.unread)
             self.commitments = Commitments(config, self.ledger, judge, self._peer, log)
             self.settler.settled = self.commitments.wake
             offer = Offer({Command.N_ACTION_RQ: self.commitments.action, **self._readers()}, self.commitments)

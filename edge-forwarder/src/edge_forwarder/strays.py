@@ -25,11 +25,18 @@ class Strays:
         self.due = 0.0
         """When to look next, by the clock of `time.monotonic`."""
         self._unread: set[str] = set()
+        self._unsettled: set[str] = set()
+        """Under a name of ours, but touched a moment ago."""
 
     @property
     def unread(self) -> int:
         """How many files could not be read."""
         return len(self._unread)
+
+    def senders(self) -> frozenset[str]:
+        """Whose images these are that nobody has read yet: which, is not known. Any thread may ask."""
+        names = frozenset(self._unread) | frozenset(self._unsettled)
+        return frozenset(naming.sender(name).strip() for name in names if naming.is_ours(name))
 
     def look(self) -> list[SpooledFile]:
         """What is in ``received/``, has settled and is not in the journal, oldest first. What was put there by hand
@@ -41,9 +48,12 @@ class Strays:
         with os.scandir(self._spool.received) as entries:
             strangers = [e for e in entries if e.name not in known and e.name.endswith(".dcm") and e.is_file()]
         self._unread &= {entry.name for entry in strangers}
+        self._unsettled &= {entry.name for entry in strangers}
         for entry in strangers:
             try:
-                if naming.is_settled(stat := entry.stat()):
+                if not naming.is_settled(stat := entry.stat()):
+                    self._unsettled.add(entry.name)
+                else:
                     name = entry.name if naming.is_ours(entry.name) else self._adopt(entry.name, stat.st_size)
                     found.append(SpooledFile(name, stat.st_size))
             except FileNotFoundError:
@@ -65,6 +75,7 @@ class Strays:
 
     def taken(self, name: str) -> None:
         self._unread.discard(name)
+        self._unsettled.discard(name)
 
     def _adopt(self, stranger: str, size: int) -> str:
         name = naming.new(naming.BY_HAND)

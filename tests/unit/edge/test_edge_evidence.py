@@ -74,10 +74,17 @@ def archive() -> Archive:
 
 
 def outcome(
-    ledger: Ledger, archive: Archive, *wanted: Reference, ae: str = "A", spooled: bool = True, caught_up: bool = True
+    ledger: Ledger,
+    archive: Archive,
+    *wanted: Reference,
+    ae: str = "A",
+    spooled: bool = True,
+    caught_up: bool = True,
+    unread: Iterable[str] = (),
 ) -> list[FailureReason | None] | None:
-    stored_as = {"A-ASKS": {"A-ASKS", "A"}}
-    judge = Evidence(ledger, archive, lambda _: spooled, lambda: caught_up, lambda title: stored_as.get(title, {title}))
+    titles = {"A-ASKS": {"A-ASKS", "A"}}
+    stored_as, senders = (lambda title: titles.get(title, {title})), frozenset(unread)
+    judge = Evidence(ledger, archive, lambda _: spooled, lambda: caught_up, stored_as, lambda: senders)
     return judge.outcome(ae, wanted)
 
 
@@ -91,6 +98,17 @@ def test_spooled_is_pending_and_the_cloud_is_not_asked(ledger: Ledger, archive: 
 def test_what_is_received_but_not_written_down_yet_is_pending(ledger: Ledger, archive: Archive) -> None:
     """Between the acknowledgement and the journal there is a moment: no verdict in it."""
     assert outcome(ledger, archive, Reference(CT, "1"), caught_up=False) is None
+
+
+def test_what_a_device_sent_and_nobody_could_read_yet_holds_its_commitments(ledger: Ledger, archive: Archive) -> None:
+    """It may be a later version of any of its images; what another device sent is none."""
+    send(ledger, "f1", arrival="5")
+    archive.has["1"] = (EXPLICIT, "d1", "5")
+    for ae in ("A", "A-ASKS"):
+        assert outcome(ledger, archive, Reference(CT, "1"), ae=ae, unread=["A", "B"]) is None
+        assert outcome(ledger, archive, Reference(CT, "1"), Reference(CT, "404"), ae=ae, unread=["A"]) is None
+        assert outcome(ledger, archive, Reference(CT, "1"), ae=ae, unread=["B"]) == [None]
+    assert len(archive.asked) == 2
 
 
 def test_indexed_is_committed_while_the_cloud_has_these_very_bytes(ledger: Ledger, archive: Archive) -> None:

@@ -103,9 +103,33 @@ def test_a_file_that_cannot_be_read_holds_up_nobody_and_is_tried_again(
     assert keeper.caught_up(5.0)
     wait_until(lambda: packed(journal) == {found.name, late.name}, what="the two that can be read")
     assert keeper.not_taken == 1
+    assert keeper.unread() == {"THU-CT1"}
     monkeypatch.setattr(keeper_module, "identify", identify)
     wait_until(lambda: told.name in packed(journal), what="the third")
     assert keeper.not_taken == 0
+    assert not keeper.unread()
+
+
+def test_whose_images_wait_to_be_read_is_known_by_their_names(
+    spool: Spool, journal: Journal, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One that was put back a moment ago, and one that cannot be read; not what a person brought from elsewhere."""
+    found = strays.Strays(spool, journal, Log(io.StringIO()))
+    file = put(spool, tmp_path, 1)
+    write_ct(spool.received / "IM0001.dcm", sop="2.25.2")
+    assert found.look() == []
+    assert (found.senders(), found.unread) == ({"THU-CT1"}, 0)
+    monkeypatch.setattr(naming, "SETTLED_SECONDS", 0.0)
+    assert file in found.look()
+    found.note(file.name, OSError(errno.EIO, os.strerror(errno.EIO)))
+    found.taken(file.name)
+    assert not found.senders()
+    found.note(file.name, OSError(errno.EIO, os.strerror(errno.EIO)))
+    found.look()
+    assert (found.senders(), found.unread) == ({"THU-CT1"}, 1)
+    spool.path(file.name).unlink()
+    found.look()
+    assert not found.senders()
 
 
 def test_what_a_person_put_into_the_spool_goes_up_under_a_name_of_ours(
