@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import socket
 import subprocess
 import tempfile
 import time
@@ -14,18 +13,12 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from localstack_client.session import Session
+from tests.support.processes import free_port
 
 ROOT = Path(__file__).resolve().parents[2]
 VENV = ROOT / ".venv-ministack"
 REGION = "eu-central-1"
 START_SECONDS = 60
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def ministack_program() -> Path:

@@ -6,7 +6,6 @@ import json
 import os
 import re
 import signal
-import socket
 import subprocess
 import time
 from collections.abc import Callable, Sequence
@@ -14,18 +13,20 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from maypacs_node import processes
+
 ROOT = Path(__file__).resolve().parents[2]
 BIN = ROOT / ".venv" / "bin"
 
 #: dcmtk and Orthanc: without it Nagle and delayed ACK cost ~50 ms an instance.
 QUICK_TCP = {**os.environ, "TCP_NODELAY": "1"}
+#: No two workers of one run look for ports in the same place, nor does the kernel for outgoing connections.
+_PORTS = 400
+_FIRST_PORT = 10_000 + _PORTS * (int(os.environ.get("PYTEST_XDIST_WORKER", "gw4")[2:]) % 5)
 
 
 def free_port() -> int:
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        port: int = s.getsockname()[1]
-        return port
+    return processes.free_port(within=range(_FIRST_PORT, _FIRST_PORT + _PORTS))
 
 
 def wait_until(condition: Callable[[], object], *, seconds: float = 30, what: str = "condition") -> None:

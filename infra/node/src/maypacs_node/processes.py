@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import secrets
 import signal
 import socket
 import subprocess
@@ -114,10 +115,13 @@ def port_is_free(port: int, host: str = "127.0.0.1") -> bool:
 
 
 def free_port(
-    host: str = "127.0.0.1", *, taken: frozenset[int] = frozenset(), within: range = range(23000, 32000)
+    host: str = "127.0.0.1", *, taken: frozenset[int] = frozenset(), within: range = range(10000, 12000)
 ) -> int:
-    """A port below the kernel's ephemeral range, so that no outgoing connection takes it between now and the bind."""
-    start = (os.getpid() * 37 + time.monotonic_ns() // 1000) % len(within)
+    """A port below the kernel's ephemeral range, so that no outgoing connection takes it between now and the bind.
+
+    Which one is a matter of chance: others who look at the same moment should not find the same.
+    """
+    start = secrets.randbelow(len(within))
     for offset in range(len(within)):
         port = within[(start + offset) % len(within)]
         if port not in taken and port_is_free(port, host):

@@ -36,12 +36,19 @@ REGION = "us-east-1"
 #: SeaweedFS derives the gRPC port of each service by adding this.
 _GRPC = 10000
 #: Neither these nor their gRPC ports are in the kernel's ephemeral range (from 32768).
-_PORTS = range(20000, 22700)
+_PORTS = range(12000, 22000)
+_TAKEN = "address already in use"
+#: Somebody may take a port between our look and SeaweedFS's bind: then it gets others.
+_PORT_ATTEMPTS = 5
 _SERVICES = ("master", "volume", "filer", "s3")
 
 
 class SeaweedError(RuntimeError):
     """SeaweedFS did not start, or is not installed."""
+
+
+class _PortTakenError(SeaweedError):
+    """Somebody else took a port that was free a moment ago."""
 
 
 def binary() -> str:
@@ -74,6 +81,7 @@ class SeaweedFS:
         self._config = self.folder / "s3.json"
         self.access_key, self.secret_key = self._credentials()
         self.ports: dict[str, int] = {}
+        self._log_from = 0  #: where the log of this start begins
 
     @property
     def endpoint(self) -> str:
@@ -106,13 +114,24 @@ class SeaweedFS:
         self.stop()
 
     def start(self, *, seconds: float = 60) -> None:
-        """Starts it and returns when the S3 gateway answers. Raises SeaweedError, with the end of its log."""
+        """Starts it and returns when the S3 gateway answers, maybe on other ports than were chosen before. Raises
+        SeaweedError, with the end of its log."""
+        deadline = time.monotonic() + seconds
+        for attempt in range(1, _PORT_ATTEMPTS + 1):
+            try:
+                self._start(deadline)
+                return
+            except _PortTakenError:
+                if attempt == _PORT_ATTEMPTS:
+                    raise
+
+    def _start(self, deadline: float) -> None:
         self.choose_ports()
+        self._log_from = self.log.stat().st_size if self.log.exists() else 0
         for name in ("filer.sock", "s3.sock"):  # others of that folder are not ours
             (self.run / name).unlink(missing_ok=True)
         data = self.folder / "data"
         data.mkdir(exist_ok=True)
-        deadline = time.monotonic() + seconds
         write_private(self.run / "security.toml", _security())  # SeaweedFS looks for it where it runs
         self._found_cluster(data, deadline)
         command = [binary(), "-v=0", "server", "-ip=127.0.0.1", "-ip.bind=127.0.0.1", f"-dir={data}", "-disableHttp"]
@@ -235,11 +254,23 @@ class SeaweedFS:
 
     def _wait(self, condition: Callable[[], bool], deadline: float) -> None:
         while not condition():
-            if self.process is None or self.process.poll() is not None or time.monotonic() > deadline:
+            said = self._said()
+            ended = self.process is None or self.process.poll() is not None
+            # It says that of its port at once, and takes half a minute to end.
+            if ended or _TAKEN in said or time.monotonic() > deadline:
                 self.stop()
-                tail = self.log.read_text(errors="replace")[-2000:] if self.log.exists() else ""
-                raise SeaweedError(f"SeaweedFS did not start; the end of {self.log}:\n{tail}")
+                error = _PortTakenError if _TAKEN in said else SeaweedError
+                raise error(f"SeaweedFS did not start; the end of {self.log}:\n{said[-2000:]}")
             time.sleep(0.05)
+
+    def _said(self) -> str:
+        """Its log since this start."""
+        try:
+            with self.log.open("rb") as log:
+                log.seek(self._log_from)
+                return log.read().decode(errors="replace")
+        except FileNotFoundError:
+            return ""
 
     def vacuum(self) -> bool:
         """Gives the bytes of deleted objects back: until then they lie in the volumes' files. Of the process that runs

@@ -94,7 +94,7 @@ class Supervisor:
             self._plan()
             # They import for a second or two: while the store starts. The background would look for it in vain.
             self._start_children(("handler-", "web-"))
-            self._store.start()
+            self._start_store(self._store)
             self._supervise(port)
         return 0
 
@@ -208,9 +208,8 @@ class Supervisor:
         """It ran before: what keeps it from running (it was killed again, the disk is full) passes, so the node stays,
         answers 503 and tries again."""
         print("the object store ended: starting it again", file=sys.stderr, flush=True)  # noqa: T201
-        before = self._children[0].env["MAYPACS_S3_ENDPOINT"]
         try:
-            store.start()
+            self._start_store(store)
         except (SeaweedError, OSError) as error:
             self._store_failures += 1
             pause = min(_LONGEST_PAUSE, 2.0 ** (self._store_failures - 1))
@@ -218,6 +217,10 @@ class Supervisor:
             print(f"again in {pause:.0f} s: {error}", file=sys.stderr, flush=True)  # noqa: T201
             return
         self._store_failures = 0
+
+    def _start_store(self, store: SeaweedFS) -> None:
+        before = self._children[0].env["MAYPACS_S3_ENDPOINT"]
+        store.start()
         if store.endpoint != before:  # somebody took its port meanwhile
             self._stop_children()
             self._plan()
