@@ -64,7 +64,7 @@ layers: setup ## the layers of template.yaml in build/layers (arm64)
 	$(BIN)/python infra/deploy/layers.py
 
 lock: ## make the lock files anew (needs uv)
-	cd requirements && for f in runtime edge dev; do uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --no-annotate -q $$f.in -o $$f.lock; done
+	cd requirements && for f in runtime edge edge-codecs dev; do uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --no-annotate -q $$f.in -o $$f.lock; done
 	cd requirements && uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --no-deps -q no-deps.in -o no-deps.lock
 	cd requirements && uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --no-annotate -q ministack.in -o ministack.lock
 

@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 
 from edge_forwarder import tls
 from edge_forwarder.cloud import Cloud
+from edge_forwarder.compression import codecs
 from edge_forwarder.config import MIB, Config, load_credentials
 from edge_forwarder.errors import CloudError, ConfigError, EdgeError, NotAssociatedError, WireError
 from edge_forwarder.health import echo
@@ -47,6 +48,8 @@ class Check:
 def everything(config: Config) -> Iterator[Check]:
     """One after the other, each as soon as it is known."""
     yield Check(Level.OK, "configuration")
+    if config.compress.codecs:
+        yield _compression(config)
     yield _credentials(config)
     yield _disk(config)
     yield _port(config)
@@ -54,6 +57,14 @@ def everything(config: Config) -> Iterator[Check]:
     if config.tls.certificate or any(device.tls for device in config.devices):
         yield _tls(config)
     yield from _devices(config)
+
+
+def _compression(config: Config) -> Check:
+    if broken := [name for name in config.compress.codecs if not codecs.works(codecs.CODECS[name])]:
+        return Check(
+            Level.WRONG, f"[compress] {broken[0]} does not work here: install its codec anew, or change the rule"
+        )
+    return Check(Level.OK, f"compression without loss: {', '.join(config.compress.codecs)}")
 
 
 def _credentials(config: Config) -> Check:

@@ -20,9 +20,9 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Iterator
 from typing import Final, Protocol
 
+from edge_forwarder.compression.syntaxes import was_compressed
 from edge_forwarder.errors import RefusedError
 from edge_forwarder.inbox import ASKED, Held
-from edge_forwarder.jpegls import EXPLICIT_LITTLE_ENDIAN, JPEG_LS_LOSSLESS
 from edge_forwarder.ledger import Ledger, Reference, Sent, SentState
 from edge_forwarder.statuses import FailureReason
 
@@ -109,8 +109,8 @@ def _versions(sent: Sent) -> Iterator[tuple[str, str, str]]:
     """SOP Instance UID, transfer syntax and digest of what the device sent, and of what went up in its place."""
     if sent.digest:
         yield sent.sop_instance_uid, sent.syntax, sent.digest
-    if sent.sent_as and sent.sent_as != sent.digest:
-        yield sent.sop_instance_uid, JPEG_LS_LOSSLESS, sent.sent_as
+    if sent.sent_as and sent.sent_syntax and was_compressed(sent.syntax, sent.sent_syntax):
+        yield sent.sop_instance_uid, sent.sent_syntax, sent.sent_as
 
 
 def _verdict(sent: Sent, held: Held) -> FailureReason | None:
@@ -121,7 +121,7 @@ def _verdict(sent: Sent, held: Held) -> FailureReason | None:
         return _failure(sent)
     if came is None:
         return FailureReason.NO_SUCH_OBJECT_INSTANCE
-    went = sent.sent_as in (None, sent.digest) or sent.syntax == EXPLICIT_LITTLE_ENDIAN  # or it was compressed here
+    went = sent.sent_as in (None, sent.digest) or was_compressed(sent.syntax, sent.sent_syntax or "")
     is_equal = went and sent.arrival and came <= sent.arrival
     return None if is_equal else FailureReason.DUPLICATE_SOP_INSTANCE
 

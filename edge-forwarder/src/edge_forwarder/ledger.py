@@ -19,15 +19,15 @@ from enum import StrEnum
 from typing import Any, Final
 
 from edge_forwarder import ledger_schema
+from edge_forwarder.compression.syntaxes import was_compressed
 from edge_forwarder.database import Database
-from edge_forwarder.jpegls import EXPLICIT_LITTLE_ENDIAN, JPEG_LS_LOSSLESS
 from edge_forwarder.peek import Identity
 from edge_forwarder.statuses import FailureReason
 
 #: A row as a `Sent`.
 _SENT: Final = (
     "name, file, ae as ae_title, sop as sop_instance_uid, sop_class as sop_class_uid, study as study_instance_uid,"
-    " series as series_instance_uid, digest, state, syntax, sent_as, arrival"
+    " series as series_instance_uid, digest, state, syntax, sent_as, sent_syntax, arrival"
 )
 #: Names in one question.
 _AT_ONCE: Final = 500
@@ -53,8 +53,8 @@ class CommitmentState(StrEnum):
 class Sent:
     """One instance as one device sent it. ``file`` is the spool's file with its bytes: its own, or that of an equal one
     that was there already. ``digest`` is the SHA-256 of its data set in the transfer syntax ``syntax``, as the device
-    sent it; ``sent_as`` of what goes up for it: the same, or its data set in JPEG-LS; both once known. ``arrival``: the
-    upload of it that the cloud is done with.
+    sent it; ``sent_as`` of what goes up for it, in ``sent_syntax``: the same, or its data set compressed; all once
+    known. ``arrival``: the upload of it that the cloud is done with.
     """
 
     name: str
@@ -68,6 +68,7 @@ class Sent:
     state: SentState
     syntax: str
     sent_as: str | None
+    sent_syntax: str | None
     arrival: str | None
 
 
@@ -114,9 +115,9 @@ class Ledger(Database):
         equal: Mapping[str, Any] = next((dict(row) for row in self._rows(sql, file)), {}) if file else {}
         self._do(
             "insert or ignore into sent (name, file, ae, sop, sop_class, study, series, digest, state, at,"
-            " syntax, sent_as, arrival, turn)"
+            " syntax, sent_as, sent_syntax, arrival, turn)"
             # Which of several under one UID is the latest does not go by a clock.
-            " values (?,?,?,?,?,?,?,?,?,?,?,?,?, (select 1 + coalesce(max(turn), 0) from sent where sop = ?))",
+            " values (?,?,?,?,?,?,?,?,?,?,?,?,?,?, (select 1 + coalesce(max(turn), 0) from sent where sop = ?))",
             name,
             file or name,
             ae_title,
@@ -129,26 +130,38 @@ class Ledger(Database):
             time.time(),
             identity.transfer_syntax_uid,
             equal.get("sent_as"),
+            equal.get("sent_syntax"),
             equal.get("arrival"),
             identity.sop_instance_uid,
         )
 
-    def digests(self, digests: Mapping[str, str], *, synced: bool = False) -> None:
-        """SHA-256 of data sets, by file. The first of a file is of what the device sent; a later one of what is sent in
-        its place, for it is the same image.
+    def digests(
+        self, digests: Mapping[str, str], syntaxes: Mapping[str, str | None] | None = None, *, synced: bool = False
+    ) -> None:
+        """SHA-256 of data sets, and the transfer syntaxes that they are in, by file. The first of a file is of what the
+        device sent; a later one of what is sent in its place, for it is the same image.
         """
-        sql = "update sent set digest = coalesce(digest, ?), sent_as = ? where file = ?"
+        sql = (
+            "update sent set digest = coalesce(digest, ?), sent_as = ?, sent_syntax = coalesce(?, sent_syntax)"
+            " where file = ?"
+        )
         with self.transaction(synced=synced):
             for file, digest in digests.items():
-                self._do(sql, digest, digest, file)
+                self._do(sql, digest, digest, (syntaxes or {}).get(file), file)
 
     def digests_of(self, files: Mapping[str, str | None]) -> dict[str, str]:
         """What the SHA-256 of files' data sets must be, where known; given the transfer syntax that each is in now."""
-        ours = f"syntax = '{EXPLICIT_LITTLE_ENDIAN}' and ? = '{JPEG_LS_LOSSLESS}'"  # compressed here
-        digest = f"case when {ours} then nullif(sent_as, digest) else digest end"
-        sql = f"select {digest} as digest from sent where file = ? and digest is not null limit 1"  # noqa: S608
-        found = ((file, self._rows(sql, syntax, file)) for file, syntax in files.items())
-        return {file: str(rows[0]["digest"]) for file, rows in found if rows and rows[0]["digest"]}
+        sql = "select syntax, digest, sent_as from sent where file = ? and digest is not null limit 1"
+        found = {}
+        for file, now in files.items():
+            for row in self._rows(sql, file):
+                digest = row["digest"]
+                if now is not None and was_compressed(row["syntax"], now):
+                    # Whoever compressed it may have been stopped before that was written down.
+                    digest = row["sent_as"] if row["sent_as"] != digest else None
+                if digest:
+                    found[file] = str(digest)
+        return found
 
     def settle(
         self, files: Iterable[str], state: SentState, *, arrival: str | None = None, known: bool = False

@@ -15,7 +15,8 @@ from typing import Final
 from edge_forwarder import packs, soundness
 from edge_forwarder.asking import Asking
 from edge_forwarder.cloud import Cloud
-from edge_forwarder.compressing import Compressor
+from edge_forwarder.compression.compressor import Compressor
+from edge_forwarder.compression.syntaxes import was_compressed
 from edge_forwarder.errors import GrantExpiredError, NotAsGrantedError, RefusedError, SpoolError, UnreadableError
 from edge_forwarder.held import held
 from edge_forwarder.in_parts import InParts
@@ -142,7 +143,7 @@ class Sender:
         if size == member.size or member.identity is None:
             return member
         syntax = identify(path).transfer_syntax_uid
-        if not soundness.was_compressed(member.identity, syntax):
+        if not was_compressed(member.identity.transfer_syntax_uid, syntax):
             self.doubt(row.id)
             raise SpoolError("a spooled file changed its size")
         return self._journal.changed(member.name, size, syntax)
@@ -169,7 +170,7 @@ class Sender:
                 self.doubt(row.id)
                 raise SpoolError("a spooled file is not what it was")
             # Synced, for `_sound` believes it: what the journal knows of a body, the ledger knows of its files.
-            self._ledger.digests(data_sets, synced=True)
+            self._ledger.digests(data_sets, syntaxes, synced=True)
         self._journal.update_pack(
             row.id, boundary=body.boundary or None, length=digest.length, sha256=digest.sha256, arrival=None
         )

@@ -11,7 +11,8 @@ from edge_forwarder import __version__, tls, windows
 from edge_forwarder.cache import Cache, Instance
 from edge_forwarder.cloud import Cloud
 from edge_forwarder.commitment import Commitments
-from edge_forwarder.compressing import Compressor
+from edge_forwarder.compression import codecs
+from edge_forwarder.compression.compressor import Compressor
 from edge_forwarder.config import MIB, Config
 from edge_forwarder.dicomweb import DicomWeb
 from edge_forwarder.erased import Erased
@@ -294,8 +295,13 @@ class Service:
         self.keeper.is_stat, self.uploader.is_bulk = urgency.is_stat, urgency.is_bulk
 
     def _compressor(self) -> Compressor | None:
-        modalities = frozenset(modality.strip().upper() for modality in self._config.upload.compress)
-        return Compressor(self.spool, self.journal, self._log, self.ledger, modalities) if modalities else None
+        wanted = self._config.compress
+        for name in wanted.codecs:
+            if not codecs.works(codecs.CODECS[name]):
+                raise ConfigError(f"[compress] {name} does not work here: install its codec anew, or change the rule")
+        if not wanted.codecs:
+            return None
+        return Compressor(self.spool, self.journal, self._log, self.ledger, wanted.rules, wanted.default)
 
     def _is_spooled(self, name: str) -> bool:
         return (self.intake.folder / name).is_file() or self.spool.path(name).is_file()

@@ -12,9 +12,9 @@ from collections.abc import Sequence
 from typing import Final
 
 from edge_forwarder import packs
+from edge_forwarder.compression.syntaxes import was_compressed
 from edge_forwarder.errors import UnreadableError
 from edge_forwarder.journal import InstanceRow
-from edge_forwarder.jpegls import EXPLICIT_LITTLE_ENDIAN, JPEG_LS_LOSSLESS
 from edge_forwarder.ledger import Ledger
 from edge_forwarder.peek import Identity, identify
 from edge_forwarder.spool import Spool
@@ -52,11 +52,6 @@ def unsound(spool: Spool, members: Sequence[InstanceRow], ledger: Ledger | None)
     return found
 
 
-def was_compressed(before: Identity, transfer_syntax_uid: str) -> bool:
-    """Here, by `compressing`, and the journal is older: a power cut came."""
-    return (before.transfer_syntax_uid, transfer_syntax_uid) == (EXPLICIT_LITTLE_ENDIAN, JPEG_LS_LOSSLESS)
-
-
 def _is_same(member: InstanceRow, now: Identity | None, size: int) -> bool:
     """The data set's digest does not cover group 0002, and is not known of what was never sent."""
     before = member.identity
@@ -66,4 +61,5 @@ def _is_same(member: InstanceRow, now: Identity | None, size: int) -> bool:
         return False
     if before.transfer_syntax_uid == now.transfer_syntax_uid:
         return size == member.size
-    return was_compressed(before, now.transfer_syntax_uid)
+    # Compressed here, and the journal is older: a power cut came.
+    return was_compressed(before.transfer_syntax_uid, now.transfer_syntax_uid)

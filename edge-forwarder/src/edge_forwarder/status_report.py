@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from edge_forwarder import attention, tls
+from edge_forwarder.compression.compressor import LEFT
 from edge_forwarder.config import MIB, Config
 from edge_forwarder.errors import ConfigError
 from edge_forwarder.health.findings import WORDS, Finding, level_of
@@ -80,6 +81,7 @@ def collect(config: Config, now: float | None = None) -> dict[str, Any]:
             if name.startswith("last_received_at.")
         },
         "packing": _packing(facts),
+        "not_compressed": {n.removeprefix(LEFT): facts[n] for n in sorted(facts) if n.startswith(LEFT)},
         **{name: facts.get(name) for name in _TIMES},
     }
 
@@ -217,6 +219,9 @@ def as_text(report: dict[str, Any]) -> str:
     )
     if totals["compressed"]:
         lines.append(f"Compressed: {totals['compressed']} images, by {_size(totals['compressed_saved_bytes'])}.")
+    if left := report["not_compressed"]:
+        reasons = ", ".join(f"{reason} {count}" for reason, count in left.items())
+        lines.append(f"Not compressed, though a rule is for them: {reasons}.")
     if totals["known"]:
         lines.append(f"Not uploaded, for the cloud had them: {totals['known']} images, {_size(totals['known_bytes'])}.")
     if totals["missing"]:

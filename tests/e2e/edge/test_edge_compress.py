@@ -16,7 +16,7 @@ from tests.support.stub_edge import write_series
 
 pytestmark = pytest.mark.e2e
 
-JPEG_LS = "1.2.840.10008.1.2.4.80"
+JPEG_LS, HTJ2K = "1.2.840.10008.1.2.4.80", "1.2.840.10008.1.2.4.201"
 
 
 def get(node: Node, key: str, path: str, accept: str) -> bytes:
@@ -26,13 +26,16 @@ def get(node: Node, key: str, path: str, accept: str) -> bytes:
         return body
 
 
-def test_what_was_compressed_is_the_same_image_for_everybody(tmp_path: Path) -> None:
-    """Stored as JPEG-LS, converted back to the very pixels; committed; sent again, it goes up neither way."""
+@pytest.mark.parametrize(("rule", "stored"), [("jpeg-ls", JPEG_LS), ("htj2k", HTJ2K)])
+def test_what_was_compressed_is_the_same_image_for_everybody(tmp_path: Path, rule: str, stored: str) -> None:
+    """Stored compressed, converted back to the very pixels; committed; sent again, it goes up neither way."""
     with Node(tmp_path / "node") as node, CommitmentSCU(0, "STORESCU") as scu:
         key = node.archive()
         scu.listen()
         edge = Edge(tmp_path / "edge", node)
-        edge.config.write_text(edge.config.read_text().replace("# compress = []", 'compress = ["CT"]'))
+        edge.config.write_text(
+            edge.config.read_text().replace("# by_modality = {}", f'by_modality = {{ CT = "{rule}" }}')
+        )
         with edge.config.open("a") as config:
             config.write(scu.device)
         with edge:
@@ -53,7 +56,7 @@ def test_what_was_compressed_is_the_same_image_for_everybody(tmp_path: Path) -> 
         assert len(metadata) == 3
         for n, path in enumerate(files, 1):
             sent = pydicom.dcmread(path)
-            for syntax in (JPEG_LS, "1.2.840.10008.1.2.1"):
+            for syntax in (stored, "1.2.840.10008.1.2.1"):
                 accept = f'multipart/related; type="application/dicom"; transfer-syntax={syntax}'
                 body = get(node, key, f"{series}/instances/2.25.11.{n}", accept)
                 start = body.index(b"DICM") - 128

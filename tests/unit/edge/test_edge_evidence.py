@@ -19,7 +19,7 @@ from edge_forwarder.statuses import FailureReason
 CT, MR = "1.2.840.10008.5.1.4.1.1.2", "1.2.840.10008.5.1.4.1.1.4"
 
 
-EXPLICIT, JPEG_LS = "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.4.80"
+EXPLICIT, JPEG_LS, JPEG_2000 = "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.4.80", "1.2.840.10008.1.2.4.90"
 
 
 def identity(sop: str, sop_class: str = CT) -> Identity:
@@ -129,7 +129,7 @@ def test_the_equal_of_what_was_sent_is_as_good(ledger: Ledger, archive: Archive)
     *indexed* of ours: only if it said so, of an upload that came after that.
     """
     send(ledger, "f1", arrival="5")
-    ledger.digests({"f1": "of JPEG-LS"})
+    ledger.digests({"f1": "of JPEG-LS"}, {"f1": JPEG_LS})
     archive.has["1"] = (JPEG_LS, "of JPEG-LS", "5")
     assert outcome(ledger, archive, Reference(CT, "1")) == [None]
     archive.has["1"] = (EXPLICIT, "of JPEG-LS", "6")
@@ -144,14 +144,14 @@ def test_the_equal_of_what_was_sent_is_as_good(ledger: Ledger, archive: Archive)
     assert outcome(ledger, archive, Reference(CT, "1")) == [FailureReason.PROCESSING_FAILURE]
 
 
-def test_what_went_up_in_other_bytes_is_no_equal(ledger: Ledger, archive: Archive) -> None:
-    """Only what is compressed here may differ from what the device sent, and that is Explicit VR Little Endian."""
-    implicit = replace(identity("1"), transfer_syntax_uid="1.2.840.10008.1.2")
-    ledger.add("f1", "A", implicit)
-    ledger.digests({"f1": "d1"})
-    ledger.digests({"f1": "of a file that rotted"})
+@pytest.mark.parametrize(("sent", "went"), [(EXPLICIT, EXPLICIT), (JPEG_LS, JPEG_LS), (JPEG_2000, JPEG_LS)])
+def test_what_went_up_in_other_bytes_is_no_equal(ledger: Ledger, archive: Archive, sent: str, went: str) -> None:
+    """Only what is compressed here may differ from what the device sent: in another syntax, from a native one."""
+    ledger.add("f1", "A", replace(identity("1"), transfer_syntax_uid=sent))
+    ledger.digests({"f1": "d1"}, {"f1": sent})
+    ledger.digests({"f1": "of a file that rotted"}, {"f1": went})
     ledger.settle(["f1"], SentState.INDEXED, arrival="5")
-    archive.has["1"] = ("1.2.840.10008.1.2", "of a file that rotted", "5")
+    archive.has["1"] = (sent, "of a file that rotted", "5")
     assert outcome(ledger, archive, Reference(CT, "1")) == [FailureReason.DUPLICATE_SOP_INSTANCE]
 
 
@@ -239,7 +239,7 @@ def test_many_references_are_asked_in_portions(ledger: Ledger, archive: Archive)
     """A question has an end, also when each image has two digests; the order of the request is kept."""
     for n in range(1200):
         send(ledger, f"f{n}", sop=str(n), arrival="5")
-        ledger.digests({f"f{n}": "of JPEG-LS"})
+        ledger.digests({f"f{n}": "of JPEG-LS"}, {f"f{n}": JPEG_LS})
     archive.has |= {str(n): (EXPLICIT, "d1", "5") for n in range(0, 1200, 2)}
     found = outcome(ledger, archive, *(Reference(CT, str(n)) for n in range(1200)))
     assert found == [None, FailureReason.NO_SUCH_OBJECT_INSTANCE] * 600

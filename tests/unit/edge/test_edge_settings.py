@@ -33,6 +33,7 @@ SECTIONS = {
     "retrieve": config.RetrieveConfig,
     "packing": config.PackingConfig,
     "upload": config.UploadConfig,
+    "compress": config.CompressConfig,
     "health": config.HealthConfig,
     "stow": config.StowConfig,
     "device": config.DeviceConfig,

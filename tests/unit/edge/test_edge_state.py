@@ -356,3 +356,20 @@ pragma user_version = {version};
     assert ledger.was_indexed(["2.25.111"])
     assert not (tmp_path / "ledger.sqlite.unreadable").exists()
     ledger.close()
+
+
+def test_what_an_edge_before_rules_compressed_went_up_in_jpeg_ls(tmp_path: Path) -> None:
+    """Version 5 knew one codec, and wrote no syntax down."""
+    path = tmp_path / "ledger.sqlite"
+    ledger = Ledger.open(path)
+    for name in ("a", "b"):
+        ledger.add(name, "CT1", IDENTITY)
+        ledger.digests({name: "raw"})
+    ledger.digests({"b": "compressed"})
+    ledger.close()
+    with sqlite3.connect(path) as connection:
+        connection.executescript("alter table sent drop column sent_syntax; pragma user_version = 5;")
+    connection.close()
+    ledger = Ledger.open(path)
+    assert [each.sent_syntax for each in ledger.sent("2.25.111")] == [None, "1.2.840.10008.1.2.4.80"]
+    ledger.close()

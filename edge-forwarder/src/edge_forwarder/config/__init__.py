@@ -5,6 +5,7 @@ compares the two.
 from edge_forwarder.config.checks import MIB
 from edge_forwarder.config.cloud import CloudConfig
 from edge_forwarder.config.commitment import CommitmentConfig
+from edge_forwarder.config.compress import CompressConfig
 from edge_forwarder.config.configuration import SECTIONS, Config, load, parse
 from edge_forwarder.config.credentials import Credentials, load_credentials, save_credentials, write_private
 from edge_forwarder.config.device import DeviceConfig
@@ -23,6 +24,7 @@ __all__ = [
     "SECTIONS",
     "CloudConfig",
     "CommitmentConfig",
+    "CompressConfig",
     "Config",
     "Credentials",
     "DeviceConfig",

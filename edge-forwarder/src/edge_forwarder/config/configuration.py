@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from edge_forwarder.config.cloud import CloudConfig
 from edge_forwarder.config.commitment import CommitmentConfig
+from edge_forwarder.config.compress import CompressConfig
 from edge_forwarder.config.device import DeviceConfig
 from edge_forwarder.config.dimse import DimseConfig
 from edge_forwarder.config.edge import EdgeConfig
@@ -33,6 +34,7 @@ SECTIONS: Final[Mapping[str, type[Section]]] = {
     "retrieve": RetrieveConfig,
     "packing": PackingConfig,
     "upload": UploadConfig,
+    "compress": CompressConfig,
     "health": HealthConfig,
     "stow": StowConfig,
 }
@@ -51,6 +53,7 @@ class Config:
     retrieve: RetrieveConfig
     packing: PackingConfig
     upload: UploadConfig
+    compress: CompressConfig
     health: HealthConfig
     stow: StowConfig
     devices: tuple[DeviceConfig, ...]

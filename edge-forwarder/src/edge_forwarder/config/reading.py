@@ -43,6 +43,7 @@ def _value(where: str, kind: str, value: Any) -> Any:
         "float": lambda v: isinstance(v, int | float) and not isinstance(v, bool) and v >= 0,
         "bool": lambda v: isinstance(v, bool),
         "tuple[str, ...]": lambda v: isinstance(v, list) and all(isinstance(x, str) for x in v),
+        "Mapping[str, str]": lambda v: isinstance(v, dict) and all(isinstance(x, str) for x in v.values()),
         "Mapping[str, float]": lambda v: (
             isinstance(v, dict)
             and all(isinstance(x, int | float) and not isinstance(x, bool) and x >= 0 for x in v.values())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from edge_forwarder import jpegls, windows
+from edge_forwarder import windows
 from edge_forwarder.config.reading import Section
 from edge_forwarder.errors import ConfigError
 
@@ -31,13 +31,9 @@ class UploadConfig(Section):
     """AE titles whose images go after all others, such as an old PACS that is emptied."""
     in_parts_above_mib: int = 64
     """What is larger goes up in parts, and goes on where it broke off."""
-    compress: tuple[str, ...] = ()
-    """Modalities whose images are compressed without loss (JPEG-LS) before they go up; needs maypacs-edge[compress]."""
 
     def check(self) -> None:
         windows.parse(self.windows)
-        if self.compress and not jpegls.is_available():
-            raise ConfigError('[upload] compress needs the codec: pip install "maypacs-edge[compress]"')
         if self.order not in ("oldest", "newest"):
             raise ConfigError("[upload] order is oldest or newest")
         if not 1 <= self.in_parts_above_mib <= 4096:

@@ -23,8 +23,14 @@ def same_content(stored: bytes, sent: bytes | memoryview) -> bool:
 
 def _all_frames(data: bytes, header: Header) -> bytes:
     try:
+        from maypacs.pixels.decode import NATIVE, native_bytes
+        from maypacs.pixels.encode import samples
         from maypacs.pixels.whole import WholeInstance
     except ImportError:  # a function without the codecs layer: two syntaxes are then two versions
         raise PixelError("no codecs here") from None
     whole = WholeInstance(data, header)
-    return b"".join(whole.native_frame(number)[0] for number in range(1, whole.pixel.number_of_frames + 1))
+    numbers = range(1, whole.pixel.number_of_frames + 1)
+    if whole.pixel.planar and whole.transfer_syntax_uid in NATIVE:
+        syntax, pixel = whole.transfer_syntax_uid, whole.pixel
+        return b"".join(native_bytes(samples(whole.stored_frame(n), pixel, syntax)[0], pixel) for n in numbers)
+    return b"".join(whole.native_frame(n)[0] for n in numbers)

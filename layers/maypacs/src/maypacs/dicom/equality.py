@@ -17,7 +17,7 @@ from maypacs.dicom.header import Header, inflate, parse_header
 from maypacs.dicom.values import swap_words
 from maypacs.errors import DicomError
 
-#: (Part 10 file, header) -> all frames, native little endian, one after the other; raises PixelError.
+#: (Part 10 file, header) -> all frames, native little endian, colour by pixel, one after the other; raises PixelError.
 Decoder = Callable[[bytes, Header], bytes]
 
 #: Pixels and the attributes of their encoding: compared as pixels.
@@ -116,7 +116,10 @@ def _same_pixels(a: bytes, first: Header, b: bytes, second: Header, decode: Deco
         return len(one) == len(two) and all(map(_same_bytes, one, two))
     if any(syntax.lossy or not syntax.known for syntax in syntaxes):
         return False
-    left, right = _native(a, first, decode), _native(b, second, decode)
+    by_plane = [_is_by_plane(header) for header in (first, second)]
+    if by_plane[0] == by_plane[1]:
+        by_plane = [False, False]  # either is as good
+    left, right = _native(a, first, decode, by_plane[0]), _native(b, second, decode, by_plane[1])
     return left is not None and right is not None and _same_bytes(left, right)
 
 
@@ -138,11 +141,18 @@ def _frames(data: bytes, header: Header) -> Iterator[bytes]:
         yield defragment(data[place.offset : place.offset + place.length], place)
 
 
-def _native(data: bytes, header: Header, decode: Decoder | None) -> bytes | None:
-    """Native little endian pixels; None when they cannot be had."""
+def _is_by_plane(header: Header) -> bool:
+    """Whether native colours lie plane by plane (PS3.3 C.7.6.3.1.3); what is decoded comes by pixel anyway."""
+    if header.pixel_data is None or header.pixel_data.encapsulated:
+        return False
+    return [header.dataset.get(tag, {}).get("Value") for tag in ("00280002", "00280006")] == [[3], [1]]
+
+
+def _native(data: bytes, header: Header, decode: Decoder | None, by_plane: bool) -> bytes | None:
+    """Native little endian pixels, colour by pixel if they are ``by_plane``; None when they cannot be had."""
     pixels = header.pixel_data
     assert pixels is not None
-    if pixels.encapsulated:
+    if pixels.encapsulated or by_plane:
         return decode(data, header) if decode is not None else None
     raw = data[pixels.offset : pixels.offset + pixels.length]
     return swap_words(raw, pixels.word) if pixels.word > 1 else raw

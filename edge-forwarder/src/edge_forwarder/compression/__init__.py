@@ -1,0 +1,1 @@
+"""Lossless compression of what waits, by rules for each modality."""
