@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from pydicom.dataset import Dataset
-from pydicom.uid import CTImageStorage
+from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 from pynetdicom import AE, evt
 from pynetdicom.sop_class import (
     StudyRootQueryRetrieveInformationModelFind,
@@ -54,8 +54,10 @@ class StrangePacs:
         ae = AE(ae_title="STRANGE")
         for model in (FIND, GET, MOVE):
             ae.add_supported_context(model)
-        ae.add_supported_context(CTImageStorage, scu_role=True, scp_role=True)
-        ae.add_requested_context(CTImageStorage)
+        # As they are in the files that tests write, for who compares bytes.
+        syntaxes = [ExplicitVRLittleEndian, ImplicitVRLittleEndian]
+        ae.add_supported_context(CTImageStorage, syntaxes, scu_role=True, scp_role=True)
+        ae.add_requested_context(CTImageStorage, syntaxes)
         if self.known:
             ae.require_calling_aet = [self.known]
         self._reserved = ReservedPort()
@@ -101,7 +103,7 @@ class StrangePacs:
             answer = Dataset()
             for keyword in ("QueryRetrieveLevel", "StudyDate", *_KEY.values(), "SOPClassUID"):
                 if keyword in keys:
-                    setattr(answer, keyword, group[0].get(keyword, "") if keyword in group[0] else level)
+                    setattr(answer, keyword, level if keyword == "QueryRetrieveLevel" else group[0].get(keyword, ""))
             if level == "STUDY" and self.counts:
                 answer.NumberOfStudyRelatedInstances = len(group)
             yield 0xFF00, answer

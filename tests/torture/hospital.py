@@ -7,10 +7,10 @@ import os
 import signal
 import subprocess
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from tests.support.processes import BIN, ROOT, Child, Node, free_port
+from tests.support.processes import BIN, ROOT, Child, Node
 from tests.torture.proxy import Proxy
 
 AET = "MAYEDGE"
@@ -37,9 +37,9 @@ class TorturedEdge(Child):
     """``maypacs-edge run`` on a spool that may be a disk of its own."""
 
     def __init__(
-        self, folder: Path, proxy: Proxy, code: str, spool: Path, settings: dict[str, str], devices: str
+        self, folder: Path, proxy: Proxy, code: str, spool: Path, settings: dict[str, str], devices: str, port: int
     ) -> None:
-        self.folder, self.spool, self.port = folder, spool, free_port()
+        self.folder, self.spool, self.port = folder, spool, port
         self.config = folder / "edge.toml"
         folder.mkdir(parents=True)
         command = [str(BIN / "maypacs-edge"), "enroll", "--url", proxy.url, "--code", code]
@@ -51,15 +51,17 @@ class TorturedEdge(Child):
         super().__init__([BIN / "maypacs-edge", "run", "--config", self.config], log=folder / "edge.log")
         self.env["PYTHONFAULTHANDLER"] = "1"
         self.gate = threading.Lock()
-        """Held while the edge starts: an import by itself would have its spool."""
-        self.importing: subprocess.Popen[bytes] | None = None
+        """Held while the edge starts: a command by itself would have its spool."""
+        self._beside: dict[str, subprocess.Popen[bytes]] = {}
+        """By name, the commands that were started last."""
 
-    def start_import(self, folder: Path) -> subprocess.Popen[bytes]:
-        """``maypacs-edge send`` of a folder, beside the running edge or, when that is down, by itself."""
-        command = [str(word) for word in (BIN / "maypacs-edge", "send", "--config", self.config, folder)]
-        with self.gate, (self.folder / "send.log").open("ab") as log:
-            self.importing = subprocess.Popen(command, stdout=log, stderr=log, cwd=ROOT, stdin=subprocess.DEVNULL)
-            return self.importing
+    def beside(self, words: Sequence[str]) -> subprocess.Popen[bytes]:
+        """One of ``maypacs-edge``, beside the running edge or, when that is down, by itself."""
+        line = [str(BIN / "maypacs-edge"), *words, "--config", str(self.config)]
+        with self.gate, (self.folder / f"{words[0]}.log").open("ab") as log:
+            started = subprocess.Popen(line, stdout=log, stderr=log, cwd=ROOT, stdin=subprocess.DEVNULL)
+            self._beside[words[0]] = started
+            return started
 
     def set(self, settings: dict[str, str]) -> None:
         """Give settings that stand in edge.toml as comments a value."""
@@ -71,9 +73,9 @@ class TorturedEdge(Child):
 
     def run(self) -> None:
         with self.gate:
-            if self.importing is not None:
-                self.importing.kill()
-                self.importing.wait()
+            for command in self._beside.values():
+                command.kill()
+                command.wait()
             self.start(r"^ready ", seconds=120)
 
     def stop(self, *, seconds: float = 60) -> int:

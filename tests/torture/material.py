@@ -76,12 +76,12 @@ def synthetic(folder: Path, count: int, dice: random.Random) -> Iterator[Item]:
             fill = dice.randrange(200)
             path = folder / f"{made:05}.dcm"
             write_ct(path, study=study, series=series, sop=sop, number=number, size=its, fill=fill)
-            yield _item(path, sop)
+            yield item_of(path, sop)
             made += 1
             if dice.random() < 0.02:
                 other = folder / f"{made:05}-other.dcm"
                 write_ct(other, study=study, series=series, sop=sop, number=number, size=its, fill=fill + 1)
-                yield _item(other, sop)
+                yield item_of(other, sop)
 
 
 def folder_to_import(folder: Path, count: int, dice: random.Random) -> list[Item]:
@@ -91,11 +91,12 @@ def folder_to_import(folder: Path, count: int, dice: random.Random) -> list[Item
         series = f"2.25.{root}.{number // 20}"
         sop = f"{series}.{number}"
         path = folder / str(number // 20) / f"{number:04}.dcm"
-        items.append(_item(write_ct(path, study=f"{series}.1", series=series, sop=sop, number=number), sop))
+        items.append(item_of(write_ct(path, study=f"{series}.1", series=series, sop=sop, number=number), sop))
     return items
 
 
-def _item(path: Path, sop: str) -> Item:
+def item_of(path: Path, sop: str) -> Item:
+    """Of a file that we wrote."""
     return Item(path, str(CTImageStorage), sop, digest_of(path.read_bytes()), plain=True)
 
 

@@ -10,17 +10,19 @@ import tempfile
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tests.support.processes import BIN, ROOT, Node, wait_until
+from tests.support.processes import BIN, ROOT, Node, free_port, wait_until
 from tests.torture import hospital, material
+from tests.torture import migration as migrating
 from tests.torture.cloud import Cloud, CloudState
 from tests.torture.commitments import Commitments
 from tests.torture.hospital import TorturedEdge, disk, processes_of, start
 from tests.torture.material import Item
+from tests.torture.migration import TITLE, Migration
 from tests.torture.proxy import Proxy, Weather
 from tests.torture.reader import DEVICE, Reader
 from tests.torture.senders import Answers, Import, Sender
@@ -47,6 +49,8 @@ class Outcome:
     requests: int = 0
     reads: tuple[int, int] = (0, 0)
     """Retrieves, and images that came by them."""
+    migrated: tuple[int, int] = (0, 0)
+    """Images of the old PACS, and runs of `migrate` that it took."""
 
     @property
     def faults(self) -> list[str]:
@@ -62,7 +66,8 @@ class Outcome:
             f"  in the cloud: identical {v.identical}, equal {v.equal}, conflicts {v.conflicts},"
             f" quarantined {v.quarantined}; not taken {dict(v.not_taken)}",
             f"  storage commitments: {self.requests} requests; images {dict(self.commitments)};"
-            f" {self.reads[0]} retrieves brought {self.reads[1]} images",
+            f" {self.reads[0]} retrieves brought {self.reads[1]} images; migrated {self.migrated[0]} in"
+            f" {self.migrated[1]} runs",
             f"  storm: {self.happened}; calm after {self.calm_after:.0f} s",
         ]
         return "\n".join([*lines, *(f"  FAULT {fault}" for fault in self.faults)])
@@ -89,19 +94,26 @@ def torture(seed: int, *, seconds: float, instances: int, folder: Path, say: Cal
         cloud = Cloud(node, "hosp1", key)
         code = node.maypacs("edge", "code", "--archive", "hosp1")
         # Without a disk of its own it is the allowance that is used up now and then.
-        settings = {"in_parts_above_mib": str(dice.choice((1, 64)))} | ({} if own_disk else {"max_mib": "96"})
-        devices = "".join(each.scu.device for each in commitments.values()) + DEVICE
-        edge = TorturedEdge(folder / "edge", proxy, code, folder / "disk" / "spool", settings, devices)
+        settings = (
+            {"bulk_devices": f'["{TITLE}"]'}
+            | {"in_parts_above_mib": str(dice.choice((1, 64)))}
+            | ({} if own_disk else {"max_mib": "96"})
+        )
+        port, over = free_port(), threading.Event()
+        migration = _migration(folder, items, outcome.answers, lambda words: edge.beside(words), port, over, dice)
+        stack.enter_context(migration.pacs)
+        devices = "".join(each.scu.device for each in commitments.values()) + DEVICE + migration.device
+        edge = TorturedEdge(folder / "edge", proxy, code, folder / "disk" / "spool", settings, devices, port)
         try:
             edge.run()
             time.sleep(1)
             before = (len(edge.descriptors()), edge.threads())
             storm = Storm(node, edge, proxy, dice, own_disk=own_disk, say=say)
-            everything, over = [*items, *imported], threading.Event()
+            everything = [*dict.fromkeys((*items, *imported, *migration.items))]
             own_dice = random.Random(dice.getrandbits(32))
             reader = Reader(everything, outcome.answers, (edge.port, hospital.AET), folder / "read", over, own_dice)
             reader.start()
-            _weather(outcome, items, imported, edge, storm, dice, seconds, over, commitments)
+            _weather(outcome, items, imported, edge, storm, dice, seconds, over, commitments, migration)
             outcome.happened = dict(storm.happened)
             reader.join()
             _calm(outcome, edge, proxy, cloud)
@@ -112,6 +124,8 @@ def torture(seed: int, *, seconds: float, instances: int, folder: Path, say: Cal
             outcome.verdict = _with(outcome.verdict, judge(everything, outcome.answers, state))
             _committed(outcome, everything, commitments.values(), state)
             _read(outcome, reader, state)
+            outcome.faults.extend(migration.faults(state))
+            outcome.migrated = (len(migration.items), migration.runs)
             _edge_is_clean(outcome, edge)
             _reindex(outcome, node, cloud)
         finally:
@@ -121,6 +135,25 @@ def torture(seed: int, *, seconds: float, instances: int, folder: Path, say: Cal
     outcome.faults.extend(f"a process is left: {name}" for name in processes_of(folder))
     outcome.seconds = time.monotonic() - began
     return outcome
+
+
+def _migration(
+    folder: Path,
+    items: list[Item],
+    answers: Answers,
+    start: Callable[[Sequence[str]], subprocess.Popen[bytes]],
+    port: int,
+    over: threading.Event,
+    dice: random.Random,
+) -> Migration:
+    """Of a source with images of its own, and some that modalities send: those that are one under their UID."""
+    own = migrating.images(folder / "to-migrate", max(len(items) // 12, 8), dice)
+    under = Counter(item.sop for item in items)
+    known = [item for item in items if item.plain and under[item.sop] == 1 and item.path.stat().st_size < 100_000]
+    others = dice.sample(known, min(len(known), len(own) // 4))
+    return Migration(
+        start, own, others, answers, folder / "migrated.csv", port, over, random.Random(dice.getrandbits(32))
+    )
 
 
 def _with(first: Verdict, second: Verdict) -> Verdict:
@@ -138,6 +171,7 @@ def _weather(
     seconds: float,
     over: threading.Event,
     commitments: dict[str, Commitments],
+    migration: Migration,
 ) -> None:
     """Senders and storm at once, until all the senders have sent all they have. Sets ``over`` when the storm is."""
     plain = [item for item in items if item.plain]
@@ -146,8 +180,9 @@ def _weather(
     whose = (items[: len(items) * 2 // 3], items[len(items) // 2 :], dice.sample(plain, some), dice.sample(plain, some))
     shares = dict(zip(SENDERS, whose, strict=True))
     folder = imported[0].path.parents[1]
-    senders: list[Sender | Import] = [
-        Import(lambda: edge.start_import(folder), imported, outcome.answers, over, random.Random(dice.getrandbits(32)))
+    senders: list[Sender | Import | Migration] = [
+        Import(edge.beside, folder, imported, outcome.answers, over, random.Random(dice.getrandbits(32))),
+        migration,
     ]
     senders += [
         Sender(

@@ -10,6 +10,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from tests.support import raw_scu
 from tests.support.processes import QUICK_TCP
@@ -147,14 +148,15 @@ class Import(threading.Thread):
 
     def __init__(
         self,
-        start: Callable[[], subprocess.Popen[bytes]],
+        start: Callable[[Sequence[str]], subprocess.Popen[bytes]],
+        folder: Path,
         items: Sequence[Item],
         answers: Answers,
         storm_over: threading.Event,
         dice: random.Random,
     ) -> None:
         super().__init__(name="import", daemon=True)
-        self._start, self._items, self._answers = start, items, answers
+        self._start, self._folder, self._items, self._answers = start, folder, items, answers
         self._storm_over, self._dice = storm_over, dice
         self.over = threading.Event()
         self.error: Exception | None = None
@@ -162,7 +164,7 @@ class Import(threading.Thread):
     def run(self) -> None:
         try:
             while self._once() != 0:
-                pass
+                time.sleep(0.2)  # one that finds the spool taken by another command ends at once
             self._answers.note(self._items, dict.fromkeys(self._items, 0))
         except Exception as error:
             self.error = error
@@ -170,7 +172,7 @@ class Import(threading.Thread):
             self.over.set()
 
     def _once(self) -> int | None:
-        process = self._start()
+        process = self._start(("send", str(self._folder)))
         patience = 200.0 if self._storm_over.is_set() else self._dice.uniform(0.5, 8)
         try:
             return process.wait(patience)
