@@ -3,6 +3,9 @@
 The archive does not say beforehand which transfer syntax an image is stored in (PS3.18 10.6.3: (0008,3002) is
 optional), an association has 128 contexts, and what is not proposed cannot be sent. So a context that turns out to be
 missing is proposed by a new association, after the old one was released.
+
+A receiver that breaks off on one image (it crashed on it, or aborts) has failed that one: the others go over another
+association, a few times.
 """
 
 from __future__ import annotations
@@ -17,12 +20,14 @@ from edge_forwarder.negotiation import COMPRESSED, MAX_CONTEXTS, PLAIN
 from edge_forwarder.pdu import ProposedContext
 from edge_forwarder.scu import Peer, Requestor
 from edge_forwarder.services import Context
-from edge_forwarder.statuses import RejectSource
+from edge_forwarder.statuses import RejectSource, Status
 
 Pair = tuple[str, str]
 """SOP class and transfer syntax."""
 #: Between attempts to associate again (seconds).
 _PAUSES: Final = (0.1, 0.3, 1.0, 3.0)
+#: Who breaks off more often than this is not called again: each time may have lasted until the time limit.
+_BREAKS: Final = 5
 
 
 class ReceiverGoneError(EdgeError):
@@ -40,6 +45,7 @@ class Receiver:
         self._needed: list[Pair] = []
         """What turned out to be missing, the last one first."""
         self._association: Requestor | None = None
+        self._breaks = 0
 
     def __enter__(self) -> Self:
         self._associate()
@@ -57,17 +63,24 @@ class Receiver:
         if sop_class and (sop_class, syntax) not in self._proposed:
             self._needed = list(dict.fromkeys([(sop_class, syntax), *self._needed]))
             self.__exit__(None, None, None)  # many take one association at a time
+        if self._association is None:
             self._associate()
         assert self._association is not None
         return by_class(self._association.contexts.values()).get(sop_class, {})
 
     def store(self, context: Context, sop_class: str, sop: str, pieces: Iterator[bytes]) -> int:
-        """The receiver's status. Raises what reading the pieces raises, too."""
+        """The receiver's status; a failure if it breaks off, a few times: `contexts` then associates anew. Raises what
+        reading the pieces raises, too.
+        """
         assert self._association is not None
         try:
             return self._association.store(context, sop_class, sop, pieces, self._originator)
         except WireError as error:
-            raise ReceiverGoneError(str(error)) from None
+            self.__exit__(type(error), error, None)
+            self._breaks += 1
+            if self._breaks > _BREAKS:
+                raise ReceiverGoneError(str(error)) from None
+            return Status.PROCESSING_FAILURE
 
     def _associate(self) -> None:
         contexts = proposals(self._classes, self._needed)

@@ -1,7 +1,9 @@
 """Old things in ``attention/`` go, by age and by size: never unannounced, never what the cloud has not.
 
 A folder that is to go gets a file that says so, for a day at least; the status says it too. Before it goes the cloud is
-asked once more whether it has the upload's bytes (in the archive, beside it as a conflict, or in its quarantine).
+asked once more whether it has the upload's bytes (in the archive, beside it as a conflict, or in its quarantine). What
+went up under no arrival id that is known (it cannot be read here, or its reason cannot) is announced never: nobody can
+say that the cloud has it, so it stays, whatever the limits.
 """
 
 from __future__ import annotations
@@ -74,6 +76,7 @@ class Tidying:
         now = self._clock()
         entries = attention.entries(self._spool.attention)
         going = too_much(entries, now, max_age=self._max_age, max_bytes=self._max_bytes)
+        going = [entry for entry in going if entry.arrival]
         for entry in entries:
             if entry not in going:
                 (entry.folder / NOTICE).unlink(missing_ok=True)
@@ -88,15 +91,15 @@ class Tidying:
             return now - notice.stat().st_mtime >= _NOTICE_SECONDS
         notice.write_text(
             "This folder is older than [spool] attention_days, or there is more in attention/ than attention_mib.\n"
-            "It is deleted a day after this file was written, if the cloud still has these images.\n",
+            "It is deleted a day after this file was written, or later, once the cloud says that it has these images."
+            " If it has not, the folder stays.\n",
             encoding="utf-8",
         )
         self._log.warning("an upload in attention/ will be deleted", pack=entry.name, files=len(entry.files))
         return False
 
     def _delete(self, entries: list[Entry]) -> None:
-        asked = [entry.arrival for entry in entries if entry.arrival]
-        states = {status.arrival: status.state for status in self._inbox.status(asked)} if asked else {}
+        states = {status.arrival: status.state for status in self._inbox.status([entry.arrival for entry in entries])}
         for entry in entries:
             if states.get(entry.arrival) not in _HAS:
                 self._log.error("the cloud has not what is in attention/: it stays", pack=entry.name)

@@ -130,6 +130,8 @@ class Collector:
     def __init__(self, readers: Readers, classes: Sequence[str], syntaxes: Sequence[str]) -> None:
         self.came: dict[str, bytes] = {}
         self.associations = 0
+        self.aborts_on: set[str] = set()
+        """SOP Instance UIDs that it does not survive."""
         self._port = destination_port(readers)
         self._ae = AE("DEST")
         self._ae.maximum_associations = 1
@@ -148,6 +150,8 @@ class Collector:
         self.associations += 1
 
     def _store(self, event: Any) -> int:
+        if str(event.request.AffectedSOPInstanceUID) in self.aborts_on:
+            event.assoc.abort()
         self.came[str(event.request.AffectedSOPInstanceUID)] = event.request.DataSet.getvalue()
         return 0
 
@@ -323,6 +327,30 @@ def test_more_kinds_of_images_than_one_association_can_propose_all_arrive(reader
     assert "0x0000: Success" in done, done
     assert collector.came == {f"2.25.6.{path.stem}": sent_dataset(path) for path in files}
     assert collector.associations == 3, "as many as are needed"
+
+
+def test_a_receiver_that_breaks_off_on_one_image_gets_the_others(readers: Readers, cloud: StubCloud) -> None:
+    """The one has failed, by name. Who breaks off on each image is left alone after a few."""
+    key = ("QueryRetrieveLevel=STUDY", "StudyInstanceUID=2.25.1")
+    ct = str(pydicom.dcmread(readers.sent["2.25.11.1"]).SOPClassUID)
+    with Collector(readers, [ct], []) as collector:
+        collector.aborts_on = {"2.25.11.2", "2.25.11.5"}
+        done = readers.run("movescu", *key, extra=["-S", "-aem", "DEST"])
+        assert "0xb000" in done.lower(), done
+        assert re.search(r"Completed Suboperations +: 3\b", done), done
+        assert re.search(r"Failed Suboperations +: 2\b", done), done
+        assert set(collector.came) - collector.aborts_on == {"2.25.11.1", "2.25.11.3", "2.25.11.4"}
+        assert collector.associations == 2, "nothing is left to do after the last one"
+    more = write_series(readers.folder / "in" / "d", 9, study="2.25.8", series="2.25.81")
+    assert readers.edge.storescu(*more).returncode == 0
+    wait_until(lambda: not readers.edge.spooled(), what="an empty spool")
+    with Collector(readers, [ct], []) as collector:
+        collector.aborts_on = {f"2.25.81.{n}" for n in range(1, 10)}
+        done = readers.run(
+            "movescu", "QueryRetrieveLevel=STUDY", "StudyInstanceUID=2.25.8", extra=["-S", "-aem", "DEST"]
+        )
+    assert "0xa702" in done.lower(), done
+    assert collector.associations == 6
 
 
 def test_what_was_uploaded_here_is_read_from_here(tmp_path: Path, cloud: StubCloud) -> None:

@@ -96,6 +96,22 @@ def test_what_the_cloud_has_not_stays_for_ever(spool: Spool, make: Make, tmp_pat
     assert inbox.asked == ["old", "old"]
 
 
+def test_what_nobody_can_ask_the_cloud_for_stays_and_is_not_announced(spool: Spool, make: Make, tmp_path: Path) -> None:
+    """What this disk does not give back never went up; of what has no readable reason nobody knows how. An earlier
+    version announced them: that is taken back.
+    """
+    unreadable, unknown = make("unreadable-here", 900 * DAY, arrival=""), make("unknown", 900 * DAY)
+    (unknown / "reason.json").write_bytes(b"{")
+    (unreadable / NOTICE).write_text("It is deleted a day after this file was written.")
+    inbox = FakeInbox()
+    for days in (0, 2):
+        tidying(spool, tmp_path, inbox, days * DAY, max_bytes=1).look()
+        for folder in (unreadable, unknown):
+            assert (folder / "image.dcm").exists()
+            assert not (folder / NOTICE).exists()
+    assert not inbox.asked
+
+
 def test_while_the_cloud_is_away_nothing_goes(spool: Spool, make: Make, tmp_path: Path) -> None:
     old, nameless = make("old", 900 * DAY), make("nameless", 900 * DAY, arrival="")
     inbox = FakeInbox()
