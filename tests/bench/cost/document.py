@@ -1,5 +1,5 @@
-"""`python -m tests.bench.cost.document`: writes the tables of docs/cost.md anew, by the command before each, and the
-figures of README's line about costs."""
+"""`python -m tests.bench.cost.document`: writes the tables of docs/cost.md anew, by the command before each, the write
+units of a study, docs/scale/cost.svg, and the figures of README's line about costs."""
 
 from __future__ import annotations
 
@@ -10,12 +10,15 @@ import shlex
 from collections.abc import Iterator
 from contextlib import redirect_stdout
 
+from tests.bench.cost import size
 from tests.support.deployer import ROOT
 
 from maypacs_node import cli
+from maypacs_node.cost import counts
 from maypacs_node.cost.report import dollars
 
 DOCUMENT, README = ROOT / "docs" / "cost.md", ROOT / "README.md"
+_UNITS = re.compile(r"<!-- write units -->\n.*?<!-- end of write units -->\n", re.DOTALL)
 _BLOCK = re.compile(r"<!-- maypacs (cost [^\n]*?) -->\n(.*?)<!-- end -->\n", re.DOTALL)
 
 
@@ -34,7 +37,19 @@ def printed(command: str) -> str:
 
 
 def written_anew(text: str) -> str:
+    text = _UNITS.sub(lambda _: f"<!-- write units -->\n{write_units()}<!-- end of write units -->\n", text)
     return _BLOCK.sub(lambda found: f"<!-- maypacs {found[1]} -->\n{printed(found[1])}<!-- end -->\n", text)
+
+
+def write_units() -> str:
+    """Of each kind of study, by kind of row, as `make cost` counted them."""
+    studies = {name: study.ingest for name, study in counts.load().studies.items()}
+    kinds = sorted({key for each in studies.values() for key in each if key.startswith("units.")})
+    rows = [[kind.removeprefix("units."), *(f"{each.get(kind, 0):g}" for each in studies.values())] for kind in kinds]
+    for name, key in (("all", "write_units"), ("of these, the index by date", "of_these_index")):
+        rows.append([name, *(f"{each[f'table.index.{key}']:g}" for each in studies.values())])
+    head = [["rows of the index", *studies], ["---", *["---:"] * len(studies)]]
+    return "".join("| " + " | ".join(row) + " |\n" for row in [*head, *rows])
 
 
 def figures() -> dict[str, str]:
@@ -58,4 +73,5 @@ def readme_anew(text: str) -> str:
 
 if __name__ == "__main__":
     DOCUMENT.write_text(written_anew(DOCUMENT.read_text(encoding="utf-8")), encoding="utf-8")
+    size.DRAWING.write_text(size.drawing(), encoding="utf-8")
     README.write_text(readme_anew(README.read_text(encoding="utf-8")), encoding="utf-8")

@@ -43,6 +43,27 @@ def index_write_units(before: Item | None, after: Item | None) -> float:
     return costs.write_units(max(sizes))
 
 
+#: Rows by the beginnings of their keys, after the archive (`maypacs.index.rows`, `terms`, `receipts`, `due`).
+_KINDS = {
+    "S#0": "study rows",
+    "S#1": "series rows",
+    "S#2": "pack heads",
+    "S#3": "instance tables",
+    "T#": "search terms",
+    "N#": "search terms",
+    "M": "months",
+    "U#": "uploads",
+    "C": "series to compact",
+}
+
+
+def row_kind(pk: str, sk: str) -> str:
+    """What a row of the index is."""
+    _, _, rest = pk.partition("#")
+    name = f"S#{sk[:1]}" if rest.startswith("S#") else rest
+    return next((kind for beginning, kind in _KINDS.items() if name.startswith(beginning)), "others")
+
+
 class Meter:
     """`counts`: by name, such as ``s3.PutObject``, ``table.index.write_units``, ``secretsmanager.GetSecretValue``.
 
@@ -82,7 +103,9 @@ class Meter:
             operation = event_name.rpartition(".")[2]
             body = self._state.request
             if operation in _WRITES:
-                self._add(body["TableName"], "write_units", self._write(body, parsed))
+                units = self._write(body, parsed)
+                self._add(body["TableName"], "write_units", units)
+                self._of_kind(body, units)
             elif operation == "BatchGetItem" and "Responses" in parsed:
                 for table, asked in body["RequestItems"].items():
                     self._add(table, "read_units", self._batch(table, asked, parsed))
@@ -92,6 +115,12 @@ class Meter:
 
     def _add(self, table: str, what: str, units: float) -> None:
         self.counts[f"table.{self.tables[table]}.{what}"] += units  # type: ignore[assignment]
+
+    def _of_kind(self, body: Mapping[str, Any], units: float) -> None:
+        """Units of writes again, by kind of row: ``units.study rows``."""
+        if self.tables[body["TableName"]] == "index":
+            row = body.get("Item") or body["Key"]
+            self.counts[f"units.{row_kind(row['pk']['S'], row['sk']['S'])}"] += units  # type: ignore[assignment]
 
     def _write(self, body: Mapping[str, Any], parsed: Mapping[str, Any]) -> float:
         old: Item | None = self._state.old

@@ -82,7 +82,7 @@ def _attributes(kind: Kind, number: int, series_number: int, instance_number: in
     ds.Modality, ds.Manufacturer, ds.InstitutionName = kind.modality, "MayPACS phantom", "Bệnh viện Mẫu"
     ds.ReferringPhysicianName = "Bác sĩ^Thử"
     ds.StudyDescription, ds.SeriesDescription = "Khảo sát mẫu (mô phỏng)", f"Chuỗi {series_number}"
-    ds.PatientName = f"Nguyễn^Văn Mẫu {kind.modality}"
+    ds.PatientName = "Nguyễn^Văn Mẫu"  # three words, as three names in four (tests.support.hospital)
     ds.PatientID, ds.PatientBirthDate, ds.PatientSex = f"MAY-{number:07}", "19700101", "O"
     ds.StudyID, ds.SeriesNumber, ds.InstanceNumber = "1", series_number, instance_number
     if kind.modality in {"CT", "MR"}:

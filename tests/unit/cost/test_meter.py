@@ -10,7 +10,7 @@ from unittest.mock import patch
 import boto3
 import pytest
 from moto import mock_aws
-from tests.bench.cost.meter import Meter, index_write_units
+from tests.bench.cost.meter import Meter, index_write_units, row_kind
 from tests.support.tables import CREDENTIALS
 
 from maypacs.archive.s3_objects import S3Objects
@@ -140,3 +140,25 @@ def test_every_request_to_s3_is_seen_and_what_is_written_is_named(place: Place) 
     place.objects.delete("meta/a.json.gz")
     assert place.taken("s3.PutObject", "s3.GetObject", "s3.HeadObject", "s3.DeleteObject") == [1, 1, 1, 1]
     assert [path[path.find("meta/") :] for path in place.written] == ["meta/a.json.gz"]
+
+
+@pytest.mark.parametrize(
+    ("pk", "sk", "kind"),
+    [
+        ("hosp1#S#1.2", "0", "study rows"),
+        ("hosp1#S#1.2", "1#1.2.3", "series rows"),
+        ("hosp1#S#1.2", "2#1.2.3#ab", "pack heads"),
+        ("hosp1#S#1.2", "3#1.2.3#ab", "instance tables"),
+        ("hosp1#S#1.2", "9", "others"),
+        ("hosp1#T#mod#CT", "20261102#1.2", "search terms"),
+        ("hosp1#M", "202611", "months"),
+        ("hosp1#U#01M8", "0", "uploads"),
+    ],
+)
+def test_rows_are_told_by_their_keys(pk: str, sk: str, kind: str) -> None:
+    assert row_kind(pk, sk) == kind
+
+
+def test_units_by_kind_are_all_the_units(place: Place) -> None:
+    place.table.put({"pk": "hosp1#S#1.2", "sk": "0", "v": "x" * 1500, "gpk": "hosp1#D#202611", "gsk": "1"})
+    assert place.taken(WRITES, "units.study rows") == [4, 4]

@@ -169,6 +169,26 @@ def test_an_idle_month_line_by_line() -> None:
     assert "KMS key" not in idle
 
 
+def test_a_key_of_ones_own_is_asked_by_buckets_tables_and_the_secret() -> None:
+    """One function: two tables, every five minutes; the bucket's listings, one in a hundred with bucket keys."""
+    model = ours()
+    key = model.key_month()
+    assert key["the key"] == {"kms_key": 1}
+    assert key["tables"] == {"kms_request": 2 * 12 * 730}
+    plain, with_keys = (
+        key[f"buckets, {how}"]["kms_request"]
+        for how in ("if they had no bucket keys", "with bucket keys (as deployed)")
+    )
+    assert plain >= 24 * 730
+    assert with_keys == pytest.approx(plain / 100)
+
+
+def test_the_dashboards_own_files_run_the_edges_function() -> None:
+    """Two requests a page of the list; nothing that a program asks for does."""
+    assert ours().study_list()["cloudfront_function"] == 2
+    assert "cloudfront_function" not in ours().read() + ours().ingest() + ours().retrieve()
+
+
 def test_a_month_is_all_the_months_of_storage_and_one_of_everything_else() -> None:
     """Two studies a day, read three times, after a quarter of a year."""
     days = 730 / 24

@@ -59,7 +59,7 @@ def test_a_service_is_found_by_the_names_of_its_prices() -> None:
     names = ("s3_int_monitoring", "s3_tier1", "cloudfront_egress", "cloudfront_request", "waf_acl")
     listed = PriceList("", "", "", dict.fromkeys(names, one))
     assert report.by_service(Usage(dict.fromkeys(names, 1)), listed) == {
-        "CloudFront requests, WAF": 2,
+        "CloudFront requests and functions, WAF": 2,
         "S3 storage": 1,
         "S3 requests": 1,
         "egress to Viet Nam": 1,

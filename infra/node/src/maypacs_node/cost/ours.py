@@ -7,10 +7,21 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Literal
 
+from maypacs_node.cost import early
 from maypacs_node.cost.counts import Counted, StudyCounts
 from maypacs_node.cost.hospital import Hospital
 from maypacs_node.cost.lifecycle import LEAST_BYTES, Lifecycle, Tier
-from maypacs_node.cost.usage import GB, MONTH_DAYS, MONTH_HOURS, Assumptions, Counts, Usage, of_counts, sum_of
+from maypacs_node.cost.usage import (
+    GB,
+    MONTH_DAYS,
+    MONTH_HOURS,
+    Assumptions,
+    Counts,
+    Usage,
+    dashboard,
+    of_counts,
+    sum_of,
+)
 
 Viewer = Literal["frames", "packs"]
 #: Of the reads, those that come when Glacier Instant Retrieval, or the tier of its price, has the packs.
@@ -23,6 +34,9 @@ REPLACED_DAYS = 32
 POLLS_A_MONTH = 5 * 3 * 60 * MONTH_HOURS
 #: Of a method of the API: Count, 4XXError, 5XXError, Latency, IntegrationLatency.
 METRICS_A_METHOD = 5
+#: A table under a key of one's own asks KMS once in five minutes for each role that uses it (DynamoDB developer guide,
+#: "encryption at rest: usage notes"): index and accounts, a role a function, all of them busy all the time.
+TABLES, TABLE_KEYS_A_MONTH = 2, 12 * MONTH_HOURS
 
 
 @dataclass(frozen=True)
@@ -94,9 +108,10 @@ class Ours:
         return self._average(lambda study: self._of(study.retrieve)) + self._late(self.packs)
 
     def study_list(self, new_rows: int = LIST_ROWS) -> Usage:
-        """One page of the list, and the thumbnails of so many of its rows."""
+        """One page of the list, the thumbnails of so many of its rows, and the dashboard's own files."""
         search, pictures = self.counted.activity("search"), self.counted.activity("list_thumbnails")
-        return self._of(search) + self._of(pictures) * (new_rows / pictures["rows"])
+        found = self._of(search) + self._of(pictures) * (new_rows / pictures["rows"])
+        return found + dashboard(self.assumed)
 
     def _of(self, counts: Counts) -> Usage:
         usage = of_counts(counts, self.counted.memory_mb, self.assumed, kms=self.kms)
@@ -123,10 +138,13 @@ class Ours:
         """In its first month (1), its second, and so on, when nobody reads it."""
         small, tables = self._mean(lambda s: s.small_bytes) / GB, self._mean(lambda s: s.table_bytes) / GB
         usage = Usage({"s3_standard": small, "dynamodb_storage": tables, "dynamodb_pitr": tables})
-        movable = self._mean(lambda s: s.pack_bytes * _moves(s, self.compacted)) * self.scale / GB
+        movable = self._movable_gb()
         objects = self._mean(lambda s: _packs(s, self.compacted) * _moves(s, self.compacted))
         usage["s3_standard"] += self.pack_gb - movable
         return usage + self.lifecycle.month(month, movable, objects)
+
+    def _movable_gb(self) -> float:
+        return self._mean(lambda s: s.pack_bytes * _moves(s, self.compacted)) * self.scale / GB
 
     # A month
 
@@ -145,7 +163,27 @@ class Ours:
         }
         if self.kms:
             lines["KMS key"] = Usage({"kms_key": 1})
+            lines["KMS of tables"] = self.table_keys()
         return lines
+
+    def table_keys(self) -> Usage:
+        return Usage({"kms_request": TABLES * len(self.counted.memory_mb) * TABLE_KEYS_A_MONTH})
+
+    def key_month(self) -> dict[str, Usage]:
+        """What a customer managed key adds to the month, by what asks for it."""
+        month = sum_of(self.month().values())
+        requests = month["s3_tier1"] + month["s3_tier2"]
+        return {
+            "the key": Usage({"kms_key": 1}),
+            "buckets, with bucket keys (as deployed)": Usage({"kms_request": requests * self.assumed.kms_a_request}),
+            "buckets, if they had no bucket keys": Usage({"kms_request": requests}),
+            "tables": self.table_keys(),
+            "the secret": Usage({"kms_request": month["secret_request"]}),
+        }
+
+    def deletions(self) -> Usage:
+        """Early-delete fees of a study, on average."""
+        return early.on_any_day(self.tier, self._movable_gb() * early.DELETED, moved=self.lifecycle.days)
 
     def heartbeats(self) -> Usage:
         """Of one edge in a month."""
@@ -160,6 +198,7 @@ class Ours:
         return {
             "ingest": self.ingest() * studies,
             "compaction": self.compaction() * studies,
+            "early deletion": self.deletions() * studies,
             "storage": sum_of(self.stored(age) for age in range(1, months + 1)) * studies,
             "reads": self.read() * (studies * self.hospital.reads_per_study),
             "study lists": self.study_list(NEW_ROWS) * (studies * self.hospital.reads_per_study),

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from maypacs_node.cost import early
 from maypacs_node.cost.counts import Counted
 from maypacs_node.cost.others import OTHERS
 from maypacs_node.cost.ours import Ours
@@ -13,14 +14,17 @@ from maypacs_node.cost.prices import PriceList
 from maypacs_node.cost.usage import MONTH_DAYS, Usage, sum_of
 
 THOUSAND = 1000
-_IN_A_PLAN = ("cloudfront_egress", "cloudfront_request", "waf_", "logs_ingest_edge")
+_IN_A_PLAN = ("cloudfront_egress", "cloudfront_request", "cloudfront_function", "waf_", "logs_ingest_edge")
 #: Names of prices, by the service that bills them.
 _SERVICES = (
     ("egress to Viet Nam", ("cloudfront_egress", "egress")),
-    ("S3 storage", ("s3_standard", "s3_int", "s3_glacier_ir", "s3_to", "s3_glacier_ir_retrieval")),
+    ("S3 storage", ("s3_standard", "s3_int", "s3_glacier_ir", "s3_ia", "s3_to", "s3_glacier_ir_retrieval")),
     ("S3 requests", ("s3_tier",)),
     ("API Gateway", ("api_",)),
-    ("CloudFront requests, WAF", ("cloudfront_request", "cloudfront_to_origin", "waf_")),
+    (
+        "CloudFront requests and functions, WAF",
+        ("cloudfront_request", "cloudfront_function", "cloudfront_to_origin", "waf_"),
+    ),
     ("Lambda", ("lambda_", "secret_request")),
     ("DynamoDB units", ("dynamodb_write", "dynamodb_read")),
     ("DynamoDB storage, recovery", ("dynamodb_storage", "dynamodb_pitr")),
@@ -75,6 +79,8 @@ class Report:
             "idle_month": {name: usage.dollars(self.prices) for name, usage in self.ours.idle().items()},
             "month": {name: usage.dollars(self.prices) for name, usage in month.items()},
             "month_by_service": by_service(whole, self.prices, free=self.free),
+            "key_month": {name: usage.dollars(self.prices) for name, usage in self.ours.key_month().items()},
+            "early_deletion": self._early_deletion(),
             "sensitivities": self._sensitivities(),
             "month_elsewhere": {other.name: self._month_of(other(self.ours)) for other in OTHERS},
         }
@@ -97,6 +103,10 @@ class Report:
             "a read frame by frame (OHIF)": row(ours.read("frames"), "read"),
             "a read by a program": row(ours.retrieve(), "read"),
         }
+
+    def _early_deletion(self) -> dict[str, dict[str, float]]:
+        cases = early.cases(self.ours.pack_gb * THOUSAND, moved=self.ours.lifecycle.days)
+        return {what: {tier: self._each(usage) for tier, usage in by_class.items()} for what, by_class in cases.items()}
 
     def _sensitivities(self) -> dict[str, float]:
         """The whole month, when one thing is otherwise."""
@@ -168,6 +178,12 @@ def tables(document: Mapping[str, Any]) -> list[tuple[str, list[str], list[list[
     services = document["month_by_service"]
     rows = [[name, dollars(usd)] for name, usd in services.items()]
     found.append(("The same month, by service", ["", "MayPACS"], _summed(rows, services)))
+    rows = [[name, dollars(usd)] for name, usd in document["key_month"].items()]
+    found.append(("What a customer managed key adds to that month", ["", "dollars"], rows))
+    fees = document["early_deletion"]
+    columns = list(next(iter(fees.values())))
+    rows = [[what, *(dollars(by_class[name]) for name in columns)] for what, by_class in fees.items()]
+    found.append(("Early-delete fees, dollars for 1,000 studies", ["", *columns], rows))
     rows = [[name, dollars(usd)] for name, usd in document["sensitivities"].items()]
     found.append(("The same month, if one thing is otherwise", ["", "MayPACS"], rows))
     rows = [[name, dollars(usd)] for name, usd in document["month_elsewhere"].items()]

@@ -50,7 +50,11 @@ class Assumptions:
     request_head_bytes: float = 900  #: request line and headers, from the client
     answer_head_bytes: float = 700
     queue_requests: float = 3  #: a message: sent, received, deleted
-    kms_a_request: float = 0.01  #: calls of KMS a request to S3, with bucket keys
+    kms_a_request: float = 0.01  #: calls of KMS a request to S3, with bucket keys; 1 without
+    #: Of the dashboard's own files, when somebody opens it: its page, and one time in twenty (a new browser, a new
+    #: version) the other twenty; 1.3 MB of them as they are sent.
+    dashboard_requests: float = 2
+    dashboard_bytes: float = 65_000
 
 
 class Usage(defaultdict[str, float]):
@@ -133,6 +137,13 @@ def front_door(requests: float, bytes_in: float, bytes_out: float, assumed: Assu
     )
 
 
+def dashboard(assumed: Assumptions) -> Usage:
+    """The dashboard's own files: each request runs the CloudFront function of its routes (infra/edge.yaml)."""
+    requests = assumed.dashboard_requests
+    usage = front_door(requests, 0, assumed.dashboard_bytes, assumed)
+    return usage + {"cloudfront_function": requests, "s3_tier2": requests}
+
+
 def of_counts(counts: Counts, memory_mb: Mapping[str, int], assumed: Assumptions, *, kms: bool = False) -> Usage:
     """Everything that an activity was counted to ask for."""
     usage = requests_to_s3(counts) + of_functions(counts, memory_mb, assumed)
@@ -149,4 +160,5 @@ def of_counts(counts: Counts, memory_mb: Mapping[str, int], assumed: Assumptions
     usage["sqs_request"] += counts.get("queue.messages", 0.0) * assumed.queue_requests
     if kms:
         usage["kms_request"] += (usage["s3_tier1"] + usage["s3_tier2"]) * assumed.kms_a_request
+        usage["kms_request"] += usage["secret_request"]  # the secret is under the same key
     return Usage({name: quantity for name, quantity in usage.items() if quantity})
