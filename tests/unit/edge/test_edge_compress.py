@@ -7,6 +7,7 @@ import io
 import struct
 import zlib
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import pydicom
@@ -16,6 +17,7 @@ from tests.conftest import sample_files, sample_id
 from tests.support.stub_edge import dataset_bytes, write_ct
 
 from edge_forwarder import config, part10
+from edge_forwarder.cloud import Cloud
 from edge_forwarder.compression import codecs, proof
 from edge_forwarder.compression.codecs import CODECS, Codec
 from edge_forwarder.compression.compressor import Compressor
@@ -28,12 +30,16 @@ from edge_forwarder.compression.syntaxes import (
     JPEG_LS_LOSSLESS,
     NATIVE,
 )
-from edge_forwarder.errors import ConfigError, UnreadableError
-from edge_forwarder.journal import Journal
+from edge_forwarder.errors import CloudAwayError, ConfigError, UnreadableError
+from edge_forwarder.inbox import Inbox
+from edge_forwarder.journal import Journal, PackState
 from edge_forwarder.ledger import Ledger
 from edge_forwarder.logs import Log
 from edge_forwarder.peek import IMPLICIT_LITTLE_ENDIAN, identify
+from edge_forwarder.sender import Sender
+from edge_forwarder.settle import Settler
 from edge_forwarder.spool import Spool
+from edge_forwarder.status_report import as_text, collect
 from maypacs.dicom.frames import frame_table
 from maypacs.dicom.header import parse_header
 from maypacs.sameness import same_content
@@ -464,4 +470,73 @@ def test_without_room_for_both_it_goes_up_as_it_is(tmp_path: Path, image: bytes)
     compressor = rules(spool, journal, ledger, CT="jpeg-ls")
     assert compressor.compress("p", journal.members("p")) == journal.members("p")
     assert spool.path(file.name).read_bytes() == image
+    assert journal.facts() == {"left.no room": 1}
     spool.close()
+
+
+def test_what_stays_as_it_came_is_counted_and_told(tmp_path: Path, image: bytes) -> None:
+    """By reason, in `status`; of one member, when the others are compressed. What no rule is for is not."""
+    settings = config.parse({"cloud": {"url": "https://pacs.thu.vn"}, "edge": {"spool": "spool"}}, tmp_path)
+    spool = Spool(settings.spool_folder)
+    spool.open()
+    journal, ledger = Journal.open(spool.folder / "journal.sqlite"), Ledger.open(spool.folder / "ledger.sqlite")
+    for data in (image, replaced(image, 0x0100, 32), replaced(image, 0x0010, 1)):
+        writer = spool.begin("CT1")
+        writer.write(data)
+        file = writer.commit()
+        journal.add_instance(file.name, file.size, identify(spool.path(file.name)))
+        ledger.add(file.name, "CT1", identify(spool.path(file.name)))
+    journal.add_pack("p", [file.name for file in spool.files()])
+    members = journal.members("p")
+    assert rules(spool, journal, ledger, "jpeg-ls", CT="none").compress("p", members) == members
+    assert not collect(settings)["not_compressed"]
+    done = rules(spool, journal, ledger, "jpeg-ls").compress("p", members)
+    assert [a == b for a, b in zip(members, done, strict=True)] == [False, True, True]
+    report = collect(settings)
+    assert report["not_compressed"] == {"bits": 1, "pixels do not fit": 1}
+    assert report["totals"]["compressed"] == 1
+    assert "Not compressed, though a rule is for them: bits 1, pixels do not fit 1." in as_text(report)
+    spool.close()
+
+
+class Away:
+    """A cloud that cannot be reached."""
+
+    def __getattr__(self, name: str) -> object:
+        raise CloudAwayError("no route")
+
+
+@BOTH
+@pytest.mark.parametrize("syntax", NATIVE)
+def test_a_power_cut_while_a_file_is_replaced_costs_nothing(
+    tmp_path: Path, spool: Spool, codec: Codec, syntax: str
+) -> None:
+    """The new file is there; journal and ledger know of the old one alone. It goes up, as evidence of that."""
+    native = in_words(tmp_path, ramp("u2", 0, 4095, (64, 64)), stored=12, syntax=syntax)
+    smaller = outcome(native, codec)
+    if isinstance(smaller, Reason):  # a ramp deflates well
+        assert syntax == DEFLATED_LITTLE_ENDIAN
+        return
+    writer = spool.begin("CT1")
+    writer.write(native)
+    file = writer.commit()
+    identity = identify(spool.path(file.name))
+    journal, ledger = Journal.open(tmp_path / "j.sqlite"), Ledger.open(tmp_path / "l.sqlite")
+    journal.add_instance(file.name, file.size, identity)
+    journal.add_pack("p", [file.name])
+    journal.remember_boundaries({identity.study_instance_uid: "boundary"})
+    ledger.add(file.name, "CT1", identity)
+    ledger.digests({file.name: hashlib.sha256(dataset_bytes(native)).hexdigest()}, {file.name: syntax})
+    spool.path(file.name).write_bytes(smaller)
+    log, cloud = Log(io.StringIO()), cast("Cloud", Away())
+    settler = Settler(spool, journal, log, ledger, Inbox(cloud))
+    compressor = rules(spool, journal, ledger, default="jpeg-ls")
+    sender = Sender("hosp1", spool, journal, cloud, settler, log, ledger, compressor=compressor)
+    (pack,) = journal.packs(PackState.PACKED)
+    with pytest.raises(CloudAwayError):
+        sender.send(pack)
+    assert spool.path(file.name).read_bytes() == smaller
+    (sent,) = ledger.sent("2.25.112")
+    assert (sent.syntax, sent.digest) == (syntax, hashlib.sha256(dataset_bytes(native)).hexdigest())
+    assert (sent.sent_syntax, sent.sent_as) == (codec.syntax, hashlib.sha256(dataset_bytes(smaller)).hexdigest())
+    assert not journal.facts()
