@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 NPM_CI := npm ci --no-audit --no-fund --loglevel=error
 
-.PHONY: help setup run test check fuzz format bench cost torture simulate layers lock clean
+.PHONY: help setup run test check fuzz format bench bench-all cost torture simulate layers lock clean
 
 help: ## list the verbs
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -53,6 +53,24 @@ format: setup ## let the tools put the code in shape
 
 bench: setup ## the table of docs/benchmarks.md, measured here: 15 minutes, 12 GB of disk, memory as there is (up to 22 GB)
 	$(BIN)/python -m tests.bench --install
+
+SCALE_FOLDER ?= $(or $(TMPDIR),/tmp)/maypacs-scale
+bench-all: setup ## every measurement and every document of docs/ that holds one: 65 minutes or more, 15 GB of disk
+	@echo 'One after the other, on a machine that does nothing else:'
+	@echo '  bench   15 min, 12 GB  docs/benchmarks.md, .json, the goals of docs/performance.md'
+	@echo '  viewer  12 min,  2 GB  docs/benchmarks-viewer.md (chromium, dcmtk)'
+	@echo '  edge     5 min,  2 GB  docs/benchmarks-edge.md'
+	@echo '  scale   15 min, 14 GB  docs/scale/ (the first time 10 to 20 min more: archives are filled and kept in $(SCALE_FOLDER))'
+	@echo '  beyond  10 s           docs/scale.md'
+	@echo '  cost     2 min,  1 GB  docs/cost.md, docs/scale/cost.svg, the figures of README'
+	@df -h $(or $(TMPDIR),/tmp) | tail -1 | awk '{print "Disk left for it: " $$4}'
+	$(BIN)/python -m tests.bench --install
+	$(BIN)/python -m tests.bench.viewer
+	$(BIN)/python -m tests.bench.edge
+	$(BIN)/python -m tests.bench.scale --folder $(SCALE_FOLDER)
+	$(BIN)/python -m tests.bench.beyond --write
+	$(BIN)/python -m tests.bench.cost
+	$(BIN)/python -m tests.bench.cost.document
 
 torture: setup ## storms of faults against real processes, half an hour; TORTURE="--seed N" and other options
 	TCP_NODELAY=1 $(BIN)/python -m tests.torture $(TORTURE)

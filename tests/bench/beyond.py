@@ -3,12 +3,14 @@
 What a study writes to each partition is counted: studies as hospitals have them (`tests.support.hospital`) go through
 the real cascade, delivery by delivery. The rest is arithmetic and a queue: deliveries come at random in the busiest
 hour, wait for a free function as SQS and Lambda let them, and take as long as their bytes and instances do. Everything
-follows from a seed. ``--write`` puts the tables into docs/scale.md. Half a minute.
+follows from a seed. ``--write`` puts the tables into docs/scale.md and the figures into docs/scale/beyond.json. Half a
+minute.
 """
 
 from __future__ import annotations
 
 import heapq
+import json
 import random
 import statistics
 import sys
@@ -27,6 +29,7 @@ from maypacs.index.sqlite_table import SqliteTable
 from maypacs.index.table import Item
 
 DOCUMENT = Path(__file__).resolve().parents[2] / "docs" / "scale.md"
+FIGURES = DOCUMENT.parent / "scale" / "beyond.json"
 BEGIN, END = "<!-- python -m tests.bench.beyond -->\n", "<!-- end -->\n"
 
 HOSPITALS, STUDIES_A_DAY = 100, 1_000
@@ -151,21 +154,43 @@ def queue(
             waits.append(start - now)
 
 
-def report() -> str:
+def figures() -> dict[str, Any]:
+    """All that the tables are made of; kept beside them as JSON."""
     units, shared = written()
     studies = deliveries(4_000)
     a_study = statistics.fmean(len(each) for each in studies)
     lasting = statistics.fmean(one.seconds for each in studies for one in each)
-    longest = max(one.seconds for each in studies for one in each)
+    flood = HOSPITALS * UPLINK / 8e6 / statistics.fmean(sum(one.megabytes for one in each) for each in studies)
+    cases = [(_title(times), times, _a_second(times), 600 // max(1, times // 50)) for times in TIMES]
+    cases.append(("1x, every uplink full for 20 minutes", 2, flood, 1_200))
+    waits = []
+    for name, times, a_second, seconds in cases:
+        for most in sorted({20, min(1_000, 50 * times)}):
+            waited = queue(studies, a_second, most=most, seconds=seconds, dice=random.Random(times))
+            uploads = a_second * a_study
+            waits.append({"load": name, "uploads": uploads, "busy": uploads * lasting, "most": most, "waits": waited})
+    return {
+        "write_units": units,
+        "shared": shared,
+        "uploads_a_study": a_study,
+        "seconds": lasting,
+        "longest": max(one.seconds for each in studies for one in each),
+        "queues": waits,
+    }
+
+
+def report(found: dict[str, Any]) -> str:
+    """The tables of these figures."""
+    units, a_study, lasting = found["write_units"], found["uploads_a_study"], found["seconds"]
     lines = [
         f"A study is {a_study:.1f} uploads and {units:.0f} write units on average; an upload is taken in within "
-        f"{lasting:.2f} s on average, {longest:.1f} s at most. {BUSIEST_HOUR:.0%} of a day's studies come in its "
-        "busiest hour.",
+        f"{lasting:.2f} s on average, {found['longest']:.1f} s at most. {BUSIEST_HOUR:.0%} of a day's studies come in "
+        "its busiest hour.",
         "",
         "| partition of one archive | write units a study | studies a day until it is full |",
         "|---|---|---|",
     ]
-    for name, each in shared.items():
+    for name, each in found["shared"].items():
         a_day = PARTITION_WRITES / each * 3600 / BUSIEST_HOUR
         lines.append(f"| `{name}` | {each:.2f} | {a_day / 1e6:,.1f} million |")
     lines += [
@@ -173,31 +198,34 @@ def report() -> str:
         f"| in the busiest hour | limit | {' | '.join(_title(times) for times in TIMES)} |",
         "|---|---|---|---|---|",
     ]
-    loads = [_load(times, units, a_study, lasting) for times in TIMES]
+    loads = [load_of(times, units, a_study, lasting) for times in TIMES]
     for place, (what, limit, raised) in enumerate(LIMITS):
         shares = " | ".join(_share(load[place], limit) for load in loads)
         lines.append(f"| {what} | {limit:,}{'' if raised else ' (fixed)'} | {shares} |")
     lines += ["", "| uploads a second | functions at once | median wait, s | p95 | the last one |"]
     lines.append("|---|---|---|---|---|")
-    flood = HOSPITALS * UPLINK / 8e6 / statistics.fmean(sum(one.megabytes for one in each) for each in studies)
-    cases = [(_title(times), times, _a_second(times), 600 // max(1, times // 50)) for times in TIMES]
-    cases.append(("1x, every uplink full for 20 minutes", 2, flood, 1_200))
-    for name, times, a_second, seconds in cases:
-        needed = a_second * a_study * lasting
-        for most in sorted({20, min(1_000, 50 * times)}):
-            p50, p95, last = queue(studies, a_second, most=most, seconds=seconds, dice=random.Random(times))
-            lines.append(
-                f"| {name}: {a_second * a_study:,.0f} | {most:,}; {needed:,.0f} are busy "
-                f"| {p50:,.1f} | {p95:,.1f} | {last:,.1f} |"
-            )
+    for each in found["queues"]:
+        p50, p95, last = each["waits"]
+        lines.append(
+            f"| {each['load']}: {each['uploads']:,.0f} | {each['most']:,}; {each['busy']:,.0f} are busy "
+            f"| {p50:,.1f} | {p95:,.1f} | {last:,.1f} |"
+        )
     return "\n".join(lines) + "\n"
+
+
+def written_anew(text: str, found: dict[str, Any]) -> str:
+    before, begin, rest = text.partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not begin or not end:
+        raise ValueError("docs/scale.md has no place for the tables")
+    return before + BEGIN + report(found) + END + after
 
 
 def _a_second(times: int) -> float:
     return HOSPITALS * STUDIES_A_DAY * times * BUSIEST_HOUR / 3600
 
 
-def _load(times: int, units: float, a_study: float, lasting: float) -> tuple[float, ...]:
+def load_of(times: int, units: float, a_study: float, lasting: float) -> tuple[float, ...]:
     a_second = _a_second(times)
     uploads = a_second * a_study
     reads = a_second * READS * REQUESTS_A_READ
@@ -227,12 +255,13 @@ def _title(times: int) -> str:
 
 
 def main(arguments: Sequence[str]) -> None:
-    found = report()
+    found = figures()
     if "--write" in arguments:
-        before, _, rest = DOCUMENT.read_text(encoding="utf-8").partition(BEGIN)
-        DOCUMENT.write_text(f"{before}{BEGIN}{found}{END}{rest.partition(END)[2]}", encoding="utf-8")
+        FIGURES.write_text(json.dumps(found, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+        found = json.loads(FIGURES.read_text(encoding="utf-8"))
+        DOCUMENT.write_text(written_anew(DOCUMENT.read_text(encoding="utf-8"), found), encoding="utf-8")
     else:
-        print(found, end="")
+        print(report(found), end="")
 
 
 if __name__ == "__main__":

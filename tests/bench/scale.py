@@ -19,6 +19,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from tests.bench import growth, large_series, plot, search
+from tests.bench.cost import size as cost
 from tests.bench.questions import QUESTIONS, Question
 from tests.bench.search import Measured
 
@@ -58,19 +59,26 @@ def main(arguments: Sequence[str]) -> None:
         of_file = {size: growth.bytes_used(search.sqlite_path(folder, size)) / size for size in sizes}
         size, rows = growth.index_size(Path(temporary) / "size.db")
         house, again = growth.housekeeping(Path(temporary)), growth.reindexing(Path(temporary))
-    parts += [_ingest(ingest), _rest(of_file, size, rows, house, again), "## Series of thousands\n", large_series.run()]
+    parts += [
+        ingest_table(ingest),
+        _rest(of_file, size, rows, house, again),
+        "## Series of thousands\n",
+        large_series.run(),
+    ]
     chosen.output.mkdir(parents=True, exist_ok=True)
     made = f"{datetime.now(UTC):%Y-%m-%d}: {platform.machine()}, Python {platform.python_version()}"
     head = f"# What grows with an archive\n\nMade by `python -m tests.bench.scale` on {made}; "
     head += f"{chosen.times} askings of each question.\n"
-    head += "\n![Rows examined](rows.svg)\n![CPU](cpu.svg)\n![Taking in](ingest.svg)\n"
+    head += "\n![Rows examined](rows.svg)\n![CPU](cpu.svg)\n![Taking in](ingest.svg)\n![Dollars](cost.svg)\n"
     (chosen.output / "measured.md").write_text("\n".join([head, *parts]).rstrip("\n") + "\n", encoding="utf-8")
     (chosen.output / "measured.json").write_text(_json(made, sizes, found, ingest), encoding="utf-8")
-    for name, drawing in _drawings(sizes, found, ingest).items():
+    for name, drawing in drawings(sizes, found, ingest).items():
         (chosen.output / name).write_text(drawing, encoding="utf-8")
+    if chosen.output == DOCS:  # of the figures that were written just now
+        cost.DRAWING.write_text(cost.drawing(), encoding="utf-8")
 
 
-def _ingest(found: Mapping[int, growth.Ingest]) -> str:
+def ingest_table(found: Mapping[int, growth.Ingest]) -> str:
     lines = [
         "## Taking in: the rows of a study, packs and all",
         "",
@@ -100,7 +108,7 @@ def _rest(
     return "\n".join([*lines, ""])
 
 
-def _drawings(
+def drawings(
     sizes: Sequence[int], found: Mapping[Question, Sequence[Measured]], ingest: Mapping[int, growth.Ingest]
 ) -> dict[str, str]:
     drawn = {question: found[question] for question in QUESTIONS if question.text in _DRAWN}
