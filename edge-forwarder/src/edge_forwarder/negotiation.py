@@ -40,6 +40,8 @@ MAX_CONTEXTS: Final = 128
 #: Video of endoscopes, microscopes and cameras: in practice MPEG or HEVC, which nobody decodes for a receiver.
 _VIDEO_CLASSES: Final = frozenset(f"1.2.840.10008.5.1.4.1.1.77.1.{kind}.1" for kind in (1, 2, 4))
 _VIDEO: Final = re.compile(r"1\.2\.840\.10008\.1\.2\.4\.10[0-8](\.1)?")
+#: So many SOP classes can be proposed in one association in every syntax, beside a service.
+CLASSES_AT_ONCE: Final = (MAX_CONTEXTS - 1) // (len(COMPRESSED) + 1)
 _UNCOMPRESSED: Final = ("1.2.840.10008.1.2.1", "1.2.840.10008.1.2", "1.2.840.10008.1.2.2")
 #: Syntaxes that cannot lose anything (PS3.5 A.4). Deflated is one: the whole data set is compressed.
 LOSSLESS: Final = frozenset(
@@ -77,6 +79,12 @@ class Rejection:
     source: RejectSource
     reason: RejectReason
     why: str
+
+
+def compressed(sop_class: str) -> list[str]:
+    """`COMPRESSED`, likeliest first for that class: a camera's video before all, and nobody else's."""
+    is_video = sop_class in _VIDEO_CLASSES
+    return sorted(COMPRESSED, key=lambda syntax: bool(_VIDEO.fullmatch(syntax)) != is_video)
 
 
 @cache

@@ -20,7 +20,9 @@ from edge_forwarder.importing.found_files import dress
 from edge_forwarder.importing.sources import Source, Unusable, find
 from edge_forwarder.migrating.periods import Days, Minutes, Window, per_hour
 from edge_forwarder.migrating.query_scu import GET, get_contexts
-from edge_forwarder.negotiation import COMPRESSED, MAX_CONTEXTS
+from edge_forwarder.migrating.source_pacs import _groups
+from edge_forwarder.migrating.state import Image
+from edge_forwarder.negotiation import CLASSES_AT_ONCE, COMPRESSED, MAX_CONTEXTS, PLAIN
 from edge_forwarder.progress import Progress
 
 CT = small_ct("2.25.1")
@@ -202,8 +204,30 @@ def test_contexts_of_c_get_fit_into_one_association(classes: int) -> None:
     assert contexts[0].abstract_syntax == GET
     plain = [c.abstract_syntax for c in contexts[1:] if len(c.transfer_syntaxes) == 2]
     assert plain == [role.sop_class_uid for role in roles] == [f"2.25.{n}" for n in range(min(classes, 127))]
-    if classes == 1:
-        assert {c.transfer_syntaxes[0] for c in contexts[2:]} == set(COMPRESSED)
+    if classes <= CLASSES_AT_ONCE:
+        assert {c.abstract_syntax for c in contexts[1:]} == set(plain)
+        for uid in plain:
+            proposed = {c.transfer_syntaxes[0] for c in contexts[1:] if c.abstract_syntax == uid}
+            assert proposed == {*COMPRESSED, PLAIN[0]}
+
+
+def test_video_is_proposed_beside_many_kinds_of_images() -> None:
+    """In what cameras make; the images in what is commonest for them."""
+    video, many = "1.2.840.10008.5.1.4.1.1.77.1.1.1", [f"2.25.{n}" for n in range(19)]
+    contexts, _ = get_contexts([*many, video])
+    proposed = {(c.abstract_syntax, c.transfer_syntaxes[0]) for c in contexts}
+    assert {(video, f"1.2.840.10008.1.2.4.{end}") for end in (100, 102, 103)} <= proposed
+    assert {(uid, f"1.2.840.10008.1.2.4.{end}") for uid in many for end in (50, 70, 80, 90)} <= proposed
+
+
+def test_images_of_more_kinds_than_one_association_proposes_go_over_several() -> None:
+    """So each is proposed in every syntax; what of no known kind is, by itself."""
+    images = [Image(f"1.{n}", "1.2", f"2.25.{n % 11}" if n else "") for n in range(50)]
+    groups = list(_groups(images))
+    assert sorted((image for group in groups for image in group), key=images.index) == images
+    assert all(len({image.sop_class for image in group}) <= CLASSES_AT_ONCE for group in groups)
+    assert groups[-1] == images[:1]
+    assert len(groups) == -(-11 // CLASSES_AT_ONCE) + 1
 
 
 class _Terminal(io.StringIO):

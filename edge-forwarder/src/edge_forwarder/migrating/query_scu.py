@@ -20,7 +20,7 @@ from edge_forwarder.errors import (
     UnreadableError,
     WireError,
 )
-from edge_forwarder.negotiation import COMPRESSED, MAX_CONTEXTS, PLAIN
+from edge_forwarder.negotiation import MAX_CONTEXTS, PLAIN, compressed
 from edge_forwarder.pdu import ProposedContext, Role
 from edge_forwarder.query import STUDY_ROOT
 from edge_forwarder.scu import Requestor
@@ -63,13 +63,16 @@ def query_contexts(*services: str) -> list[ProposedContext]:
 
 
 def get_contexts(sop_classes: Iterable[str]) -> tuple[list[ProposedContext], list[Role]]:
-    """C-GET, and the storage classes that we take by it: plain, and as many compressed syntaxes as have room."""
+    """C-GET, and the storage classes that we take by it: plain, and as many compressed syntaxes as have room, of each
+    class the likeliest first. All have room of `CLASSES_AT_ONCE`.
+    """
     classes = list(dict.fromkeys(sop_classes))[: MAX_CONTEXTS - 1]
-    each = max(1, min((MAX_CONTEXTS - 1) // max(len(classes), 1), len(COMPRESSED) + 1))
     wanted: list[tuple[str, tuple[str, ...]]] = [(uid, PLAIN) for uid in classes]
-    wanted += [(uid, (syntax,)) for uid in classes for syntax in COMPRESSED[: each - 1]]
+    for likely in zip(*map(compressed, classes), strict=True):
+        wanted += [(uid, (syntax,)) for uid, syntax in zip(classes, likely, strict=True)]
     contexts = query_contexts(GET)
-    contexts += [ProposedContext(2 * n + 3, uid, syntaxes) for n, (uid, syntaxes) in enumerate(wanted)]
+    some = wanted[: MAX_CONTEXTS - 1]
+    contexts += [ProposedContext(2 * n + 3, uid, syntaxes) for n, (uid, syntaxes) in enumerate(some)]
     return contexts, [Role(uid, scu=False, scp=True) for uid in classes]
 
 

@@ -133,7 +133,7 @@ class Migrating:
             listed = self._patience.ask(lambda: self._images(study.uid))
             self.state.list_images(study.uid, listed or (), listed=listed is not None)
             try:
-                note = self._attempt(study, is_listed=listed is not None)
+                note = self._attempt(study, is_listed=listed is not None, is_first=attempt == 1)
             except ConfigError:
                 raise
             except EdgeError as error:  # the association broke, or what came cannot be read
@@ -152,7 +152,7 @@ class Migrating:
         except _NO_ANSWER:
             return None
 
-    def _attempt(self, study: Study, *, is_listed: bool) -> str:
+    def _attempt(self, study: Study, *, is_listed: bool, is_first: bool) -> str:
         """Fetch what is missing; why something still is, empty when nothing is. Raises EdgeError."""
         uid, note = study.uid, ""
         self.state.settle(uid, self._whereabouts.in_cloud(uid, self.state.images(uid)), StudyState.OPEN)
@@ -160,7 +160,7 @@ class Migrating:
         images = self.state.images(uid)
         missing = _missing(images)
         if missing or not images:
-            note = self._retrieve(uid, images, missing)
+            note = self._retrieve(uid, images, [] if is_first and len(missing) == len(images) else missing)
             here = len(images) - len(missing)
             images = self.state.images(uid)
             missing = _missing(images)
@@ -171,9 +171,8 @@ class Migrating:
             return note or "the source did not send all that it has"
         return "" if is_listed else note
 
-    def _retrieve(self, study: str, images: list[Image], missing: list[Image]) -> str:
-        """Why it did not end well; empty when it did. Raises EdgeError."""
-        some = missing if len(missing) < len(images) else []
+    def _retrieve(self, study: str, images: list[Image], some: list[Image]) -> str:
+        """All of a study at first, then some of it; why it did not end well, empty when it did. Raises EdgeError."""
         try:
             if self._plan.by_get:
                 taker = Taker(lambda: self._handover.begin(LABEL), lambda *_: self._show("images are coming"))

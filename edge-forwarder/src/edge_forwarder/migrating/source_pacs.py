@@ -6,7 +6,7 @@ failed half way, or that has a suspiciously round number of matches, is asked ag
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -27,6 +27,7 @@ from edge_forwarder.migrating.query_scu import (
     query_contexts,
 )
 from edge_forwarder.migrating.state import Image
+from edge_forwarder.negotiation import CLASSES_AT_ONCE
 from edge_forwarder.pdu import ProposedContext, Role
 from edge_forwarder.query import uids
 from edge_forwarder.scu import Peer
@@ -45,6 +46,7 @@ _COMMON: Final = tuple(
         *("2", "2.1", "4", "4.1", "4.2", "1", "1.1", "1.1.1", "1.2", "1.2.1", "6.1", "3.1", "7", "7.1", "7.2", "7.3"),
         *("7.4", "12.1", "12.2", "20", "128", "130", "128.1", "13.1.3", "481.1", "481.2", "481.3", "481.5", "88.11"),
         *("88.22", "88.33", "88.59", "88.67", "104.1", "11.1", "66", "66.4", "77.1.1", "77.1.4", "9.1.1", "9.1.2"),
+        *("77.1.1.1", "77.1.2.1", "77.1.4.1"),
     )
 )
 
@@ -163,15 +165,20 @@ class SourcePacs:
     def move(self, study: str, some: Sequence[Image] = ()) -> Retrieved:
         """To our own AE title: a study, or ``some`` of it."""
         with self._associate(query_contexts(MOVE), MOVE, _RETRIEVE_TIMEOUT) as association:
-            return _each(_wanted(study, some), lambda keys: association.move(keys, self._own_title))
+            return _together([association.move(keys, self._own_title) for keys in _wanted(study, some)])
 
     def get(self, study: str, classes: Iterable[str], taker: Taker, some: Sequence[Image] = ()) -> Retrieved:
-        """On the association itself; ``classes``: the SOP classes to expect, if they are known."""
-        contexts, roles = get_contexts(filter(None, classes))
-        if len(contexts) == 1:
-            contexts, roles = get_contexts(_COMMON)
+        """On the association itself; ``classes``: the SOP classes to expect, if they are known. ``some`` images go over
+        as many associations as it takes to propose each class in every syntax.
+        """
+        if not some:
+            return self._get([_keys("STUDY", StudyInstanceUID=study)], classes, taker)
+        return _together([self._get(_wanted(study, few), {i.sop_class for i in few}, taker) for few in _groups(some)])
+
+    def _get(self, wanted: Sequence[Dataset], classes: Iterable[str], taker: Taker) -> Retrieved:
+        contexts, roles = get_contexts(sorted(filter(None, classes)) or _COMMON)
         with self._associate(contexts, contexts[0].abstract_syntax, _RETRIEVE_TIMEOUT, roles) as association:
-            return _each(_wanted(study, some), lambda keys: association.get(keys, taker))
+            return _together([association.get(keys, taker) for keys in wanted])
 
     def _associate(
         self, contexts: Sequence[ProposedContext], needed: str, timeout: float = 0.0, roles: Sequence[Role] = ()
@@ -209,11 +216,24 @@ def _wanted(study: str, some: Sequence[Image]) -> list[Dataset]:
     return wanted
 
 
-def _each(wanted: Sequence[Dataset], retrieve: Callable[[Dataset], Retrieved]) -> Retrieved:
-    """One after the other; the first status that is no success stands for all."""
+def _groups(some: Sequence[Image]) -> Iterator[list[Image]]:
+    """By their SOP classes, so many that an association can propose each in every syntax."""
+    by_class: dict[str, list[Image]] = {}
+    for image in some:
+        by_class.setdefault(image.sop_class, []).append(image)
+    # Of unknown classes each of the commonest is proposed: that is an association of its own.
+    unknown = by_class.pop("", [])
+    classes = sorted(by_class)
+    for at in range(0, len(classes), CLASSES_AT_ONCE):
+        yield [image for each in classes[at : at + CLASSES_AT_ONCE] for image in by_class[each]]
+    if unknown:
+        yield unknown
+
+
+def _together(ended: Iterable[Retrieved]) -> Retrieved:
+    """The first status that is no success stands for all."""
     whole = Retrieved(Status.SUCCESS, Suboperations())
-    for keys in wanted:
-        one = retrieve(keys)
+    for one in ended:
         whole = Retrieved(
             whole.status or one.status,
             Suboperations(
