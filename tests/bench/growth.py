@@ -145,7 +145,7 @@ def _pack(
     return head, encoded
 
 
-def reindexing(folder: Path, sizes: Sequence[int] = (250, 1_000)) -> dict[int, float]:
+def reindexing(folder: Path, sizes: Sequence[int] = (250, 1_000, 10_000)) -> dict[int, float]:
     """CPU milliseconds a study of two instances, of an archive of so many, from packs and sidecars that are at hand."""
     found = {}
     for size in sizes:
@@ -164,7 +164,7 @@ def reindexing(folder: Path, sizes: Sequence[int] = (250, 1_000)) -> dict[int, f
     return found
 
 
-def housekeeping(folder: Path, sizes: Sequence[int] = (0, 1_000, 10_000)) -> dict[int, float]:
+def housekeeping(folder: Path, sizes: Sequence[int] = (0, 1_000, 10_000, 100_000)) -> dict[int, float]:
     """CPU milliseconds of one round, by what lies in the inbox: an archive's own size is nowhere in it."""
     found = {}
     for size in sizes:
