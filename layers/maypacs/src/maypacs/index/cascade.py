@@ -28,6 +28,10 @@ from maypacs.workspace import Workspace
 TRIES = 10
 _BASE_SECONDS = 0.05
 _CAP_SECONDS = 2.0
+#: Rounds in which a hint that nobody should have written yet means that another delivery of the study is about to write
+#: its row: start over, and most of its hints need not be written once more. Later rounds write through what a writer
+#: left that died.
+_PATIENCE = 2
 
 #: Decides which of several versions of an instance is current, durably, and returns what holds.
 Arbiter = Callable[[Uid, Uid, Uid, Sequence[Copy]], Choice]
@@ -232,7 +236,7 @@ def _meeting(heads: Sequence[PackHead]) -> set[str]:
 def refresh_study(workspace: Workspace, study: Uid, *, effects: Effects, rebuild: bool = False) -> None:
     """Steps 4 and 5: new hints, the study row, then stale hints."""
     pk = study_pk(workspace.archive_id, study)
-    for _ in effects.tries("study row"):
+    for attempt, _ in enumerate(effects.tries("study row")):
         row = workspace.table.get(pk, STUDY_SK)
         held = StudySummary.from_item(row) if row else None
         series = [SeriesSummary.from_item(item) for item in series_rows.query_all(workspace.table, pk, "1#")]
@@ -251,7 +255,7 @@ def refresh_study(workspace: Workspace, study: Uid, *, effects: Effects, rebuild
             hints = hints_of(new)
             for key, hint in hints.items():
                 if rebuild or old.get(key) != hint:
-                    put_hint(workspace, hint, revision)
+                    put_hint(workspace, hint, revision, alone=attempt < _PATIENCE and key not in old and not rebuild)
             workspace.table.put(new.to_item(), condition=_unchanged(held))
         except ConditionFailedError:
             if not (series and _is_ours(workspace, pk, STUDY_SK, new.to_item())):

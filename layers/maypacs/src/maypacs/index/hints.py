@@ -16,8 +16,8 @@ def hints_of(study: StudySummary | None) -> Mapping[tuple[str, str], Item]:
     return {(item["pk"], item["sk"]): item for item in hint_rows(study)} if study else {}
 
 
-def put_hint(workspace: Workspace, hint: Item, revision: int) -> None:
-    """Unless a newer one is there."""
+def put_hint(workspace: Workspace, hint: Item, revision: int, *, alone: bool = False) -> None:
+    """Unless a newer one is there. ``alone``: raises ConditionFailedError if any is there, and writes nothing then."""
     if _is_shared(hint) and workspace.table.get(hint["pk"], hint["sk"]) is not None:
         return  # all studies of a month have this row: a failed put of each would cost more, and in one place
     item = {**hint, "revision": revision}
@@ -27,6 +27,8 @@ def put_hint(workspace: Workspace, hint: Item, revision: int) -> None:
     except ConditionFailedError:
         if _is_shared(hint):
             return
+        if alone:
+            raise
     while (held := workspace.table.get(hint["pk"], hint["sk"])) is None or _older(held, revision):
         try:
             workspace.table.put(item, condition=Equals("revision", held["revision"]) if held else Absent())
