@@ -127,6 +127,8 @@ class StubCloud:
         self.hold = threading.Event()
         self.hold.set()
         """While it is clear, `status` says pending."""
+        self.looks = True
+        """Whether it says of named instances, before it grants an upload, which it has."""
         self.refuse_key = False
         self.key_digests = {hashlib.sha256(KEY.encode()).hexdigest()}
         """SHA-256 of the keys that are good."""
@@ -313,6 +315,9 @@ def _handler(cloud: StubCloud) -> type[BaseHTTPRequestHandler]:
                 return 204, b""
             if route == "boundaries":
                 return 200, {"boundaries": {study: boundary_of(study) for study in body["study_instance_uids"]}}
+            is_named = route in ("uploads", "in-parts") and cloud.looks and "instances" in body
+            if is_named and (known := self.known(body)["known"]):
+                return 201, {"known": known}
             if route == "uploads":
                 return self.grant(body)
             if route == "heartbeats":

@@ -12,7 +12,7 @@ durable state      spool (the truth), journal (rebuilt from the spool),        f
                    ledger (what was sent and promised; cannot be rebuilt)
 by other processes intake (the edge's side and theirs), attention              what is handed over, set aside
 cloud              cloud, inbox, in_parts, dicomweb, multipart, retry          connections
-uplink             windows, waiting, asking, urgency (pure), throttle,         the tap; what waits for it
+uplink             windows, waiting, urgency (pure), throttle,                 the tap; what waits for it
                    sender, settle, tidying
 reading            query (pure), find, fetch, retrieve, cache                  the cache, which can be deleted
 health             health/ (host, sightings, vitals, findings, heartbeat,      what it has seen of devices

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Final
 
 from edge_forwarder.errors import GrantExpiredError, RefusedError
-from edge_forwarder.inbox import Begun, Inbox
+from edge_forwarder.inbox import Begun, Inbox, Named
 from edge_forwarder.logs import Log
 from edge_forwarder.packs import Body, Digest
 from edge_forwarder.throttle import Throttle
@@ -27,13 +27,20 @@ class InParts:
         self._inbox, self._throttle, self._log = inbox, throttle, log
 
     def upload(
-        self, body: Body, digest: Digest, arrival: str | None, noted: Callable[[str], None], *, urgent: bool
+        self,
+        body: Body,
+        digest: Digest,
+        arrival: str | None,
+        noted: Callable[[str], None],
+        asked: Named | None = None,
+        *,
+        urgent: bool,
     ) -> str | None:
         """The arrival id; None: the cloud takes no parts. ``noted`` is told the id before the first byte goes.
 
-        Raises CloudError, SpoolError, PausedError: what was held until then stays held.
+        Raises KnownError, CloudError, SpoolError, PausedError: what was held until then stays held.
         """
-        begun = self._begin(body, digest, arrival)
+        begun = self._begin(body, digest, arrival, asked)
         if begun is None:
             return None
         noted(begun.arrival)
@@ -47,12 +54,12 @@ class InParts:
         self._inbox.complete(begun.arrival)
         return begun.arrival
 
-    def _begin(self, body: Body, digest: Digest, arrival: str | None) -> Begun | None:
+    def _begin(self, body: Body, digest: Digest, arrival: str | None, asked: Named | None) -> Begun | None:
         try:
-            return self._inbox.begin(digest, body.content_type, arrival)
+            return self._inbox.begin(digest, body.content_type, arrival, asked)
         except RefusedError as error:
             if arrival and error.status in _ARRIVAL_REFUSED:
-                return self._begin(body, digest, None)
+                return self._begin(body, digest, None, asked)
             if error.status in _NO_SUCH_ROUTE:
                 return None
             raise

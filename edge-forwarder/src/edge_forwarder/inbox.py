@@ -58,6 +58,31 @@ class Held:
 
 
 @dataclass(frozen=True, slots=True)
+class Named:
+    """The instances of a body, all of one series: SOPInstanceUID, transfer syntax, SHA-256 of the data set; at most
+    `ASKED`.
+    """
+
+    study: str
+    series: str
+    instances: tuple[tuple[str, str, str], ...]
+
+    def document(self) -> dict[str, Any]:
+        names = ("sop_instance_uid", "transfer_syntax_uid", "sha256")
+        asked = [dict(zip(names, each, strict=True)) for each in self.instances]
+        return {"study_instance_uid": self.study, "series_instance_uid": self.series, "instances": asked}
+
+
+class KnownError(Exception):
+    """No failure: the cloud has these of the instances that were named, byte for byte, so the body is to be another."""
+
+    def __init__(self, known: frozenset[str]) -> None:
+        super().__init__("the cloud has some of it")
+        self.known = known
+        """SOPInstanceUIDs."""
+
+
+@dataclass(frozen=True, slots=True)
 class Problem:
     """One instance that the cloud did not take as it is; no SOPInstanceUID: not known which."""
 
@@ -97,10 +122,8 @@ class Inbox:
         """Of instances of one series (SOPInstanceUID, transfer syntax, SHA-256 of the data set), at most `ASKED`: which
         of them the cloud has, and keeps. One that is asked for twice is known if either is. Raises CloudError.
         """
-        names = ("sop_instance_uid", "transfer_syntax_uid", "sha256")
-        asked = [dict(zip(names, each, strict=True)) for each in instances]
-        body = {"study_instance_uid": study, "series_instance_uid": series, "instances": asked}
-        answer = self._cloud.post(self._cloud.archive("uploads/known"), body)
+        named = Named(study, series, tuple(instances))
+        answer = self._cloud.post(self._cloud.archive("uploads/known"), named.document())
         known, others = answer.get("known"), answer.get("others", [])
         if not isinstance(known, list) or not all(isinstance(uid, str) for uid in known):
             raise CloudAwayError("the answer does not say what is known")
@@ -109,13 +132,28 @@ class Inbox:
         arrivals = {text(other, "sop_instance_uid"): text(other, "arrival") for other in others}
         return Held(frozenset(known), arrivals)
 
-    def grant(self, digest: Digest, content_type: str, arrival: str | None) -> Grant:
-        """Leave to upload one body; with the arrival id of an earlier try, for the same object. Raises CloudError."""
+    def grant(self, digest: Digest, content_type: str, arrival: str | None, named: Named | None = None) -> Grant:
+        """Leave to upload one body; with the arrival id of an earlier try, for the same object. Raises CloudError, and
+        KnownError if the cloud has some of the instances that are named (one of an earlier version does not look).
+        """
+        answer = self._wish("uploads", digest, content_type, arrival, named)
+        return self._grant(text(answer, "arrival"), answer)
+
+    def _wish(
+        self, route: str, digest: Digest, content_type: str, arrival: str | None, named: Named | None
+    ) -> Mapping[str, Any]:
         wanted: dict[str, Any] = {"length": digest.length, "sha256": digest.sha256, "content_type": content_type}
         if arrival:
             wanted["arrival"] = arrival
-        answer = self._cloud.post(self._cloud.archive("uploads"), wanted)
-        return self._grant(text(answer, "arrival"), answer)
+        elif named is not None:
+            wanted |= named.document()
+        answer = self._cloud.post(self._cloud.archive(route), wanted)
+        if named is not None and (known := answer.get("known")):
+            asked = {uid for uid, *_ in named.instances}
+            if not isinstance(known, list) or not asked.issuperset(known):
+                raise CloudAwayError("the answer does not say what is known")
+            raise KnownError(frozenset(known))
+        return answer
 
     def _grant(self, arrival: str, answer: Mapping[str, Any]) -> Grant:
         headers = answer.get("headers")
@@ -124,12 +162,9 @@ class Inbox:
         url = urljoin(self._cloud.base + "/", text(answer, "url"))
         return Grant(arrival, url, {str(name): str(value) for name, value in headers.items()})
 
-    def begin(self, digest: Digest, content_type: str, arrival: str | None) -> Begun:
-        """Begin an upload in parts; with the arrival id of an earlier try, go on with it. Raises CloudError."""
-        wanted: dict[str, Any] = {"length": digest.length, "sha256": digest.sha256, "content_type": content_type}
-        if arrival:
-            wanted["arrival"] = arrival
-        answer = self._cloud.post(self._cloud.archive("uploads/in-parts"), wanted)
+    def begin(self, digest: Digest, content_type: str, arrival: str | None, named: Named | None = None) -> Begun:
+        """Begin an upload in parts; with the arrival id of an earlier try, go on with it. Raises as `grant`."""
+        answer = self._wish("uploads/in-parts", digest, content_type, arrival, named)
         size, count, held = answer.get("part_bytes"), answer.get("parts"), answer.get("held")
         if not isinstance(size, int) or not isinstance(count, int) or not isinstance(held, list):
             raise CloudAwayError("the answer is no upload in parts")

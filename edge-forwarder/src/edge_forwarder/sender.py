@@ -13,27 +13,24 @@ from pathlib import Path
 from typing import Final
 
 from edge_forwarder import packs, soundness
-from edge_forwarder.asking import Asking
 from edge_forwarder.cloud import Cloud
 from edge_forwarder.compression.compressor import Compressor
 from edge_forwarder.compression.syntaxes import was_compressed
 from edge_forwarder.errors import GrantExpiredError, NotAsGrantedError, RefusedError, SpoolError, UnreadableError
-from edge_forwarder.held import held
+from edge_forwarder.held import named
 from edge_forwarder.in_parts import InParts
-from edge_forwarder.inbox import Inbox
+from edge_forwarder.inbox import Inbox, KnownError, Named
 from edge_forwarder.journal import InstanceRow, Journal, PackRow
 from edge_forwarder.ledger import Ledger
 from edge_forwarder.logs import Log
 from edge_forwarder.peek import identify
 from edge_forwarder.settle import Settler
-from edge_forwarder.spool import Spool, SpooledFile
+from edge_forwarder.spool import Spool
 from edge_forwarder.throttle import Throttle
 
 _BOUNDARY: Final = re.compile(r"[A-Za-z0-9-]{1,60}")
 #: The cloud's answers that mean: not with that arrival id. A fresh grant is asked for.
 _ARRIVAL_REFUSED: Final = frozenset({404, 409})
-#: Bodies above this (bytes) ask what the cloud has of them: a question against minutes of uplink.
-_LARGE: Final = 64 * 1024 * 1024
 #: Bodies above this (bytes) whose upload failed before go up in parts: two parts and more.
 _BROKE_OFF: Final = 8 * 1024 * 1024
 #: What storage takes in one PUT (S3).
@@ -66,7 +63,7 @@ class Sender:
     ) -> None:
         self._archive, self._spool, self._journal, self._cloud = archive, spool, journal, cloud
         self._settler, self._log, self._ledger = settler, log, ledger
-        self._inbox, self._asking = Inbox(cloud), Asking()
+        self._inbox = Inbox(cloud)
         self._throttle, self._in_parts_above = throttle or Throttle(), in_parts_above
         self._compressor = compressor
         self._in_parts = InParts(self._inbox, self._throttle, log)
@@ -102,13 +99,18 @@ class Sender:
             members = self._compressor.compress(row.id, members)
         row = self._journal.pack(row.id) or row
         body, digest = self._prepare(row, members)
-        known = self._known(row, members, body.length)
-        if known:
+        # What was begun was asked for then.
+        asked = named(self._ledger, members) if self._ledger is not None and not row.arrival else []
+        try:
+            arrival = self._upload(row, body, digest, asked[0] if asked else None)
+        except KnownError as answer:
+            known = [m for m in members if m.identity is not None and m.identity.sop_instance_uid in answer.known]
             if self._settler.known(row.id, members, known):
                 return None
             members = [member for member in members if member not in known]
             body, digest = self._prepare(self._journal.pack(row.id) or row, members)
-        return Sent(self._upload(row, body, digest), len(members), body.length)
+            arrival = self._upload(row, body, digest)
+        return Sent(arrival, len(members), body.length)
 
     def _present(self, pack: str) -> list[InstanceRow]:
         """The members whose files are there. One that is not was taken by somebody else: said loudly, but no
@@ -196,38 +198,27 @@ class Sender:
                 self._journal.remember_boundaries({study: known})
         return known if _BOUNDARY.fullmatch(known) else packs.other_boundary()
 
-    def _known(self, row: PackRow, members: list[InstanceRow], length: int) -> list[InstanceRow]:
-        """The members that the cloud has already; none, when it does not pay to ask."""
-        first, ledger = members[0].identity, self._ledger
-        if first is None or ledger is None or row.arrival:  # an upload that was begun asked before
-            return []
-        uids = [member.identity.sop_instance_uid for member in members if member.identity is not None]
-        sender = SpooledFile(members[0].name, 0).calling_ae_title
-        reason = row.doubt or length > _LARGE or ledger.was_indexed(uids)
-        if not self._asking.pays(sender, reason=reason):
-            return []
-        found = held(self._inbox, ledger, members)
-        self._asking.learned(sender, some=bool(found))
-        return found
-
-    def _upload(self, row: PackRow, body: packs.Body, digest: packs.Digest) -> str:
+    def _upload(self, row: PackRow, body: packs.Body, digest: packs.Digest, asked: Named | None = None) -> str:
+        """The arrival id. Raises KnownError when the cloud has some of what it is asked for."""
         current = self._journal.pack(row.id)
         arrival = current.arrival if current else None
         if body.length > min(self._in_parts_above, _ONE_PUT) or (row.attempts and body.length > _BROKE_OFF):
-            done = self._in_parts.upload(body, digest, arrival, partial(self._note, row.id), urgent=row.stat)
+            done = self._in_parts.upload(body, digest, arrival, partial(self._note, row.id), asked, urgent=row.stat)
             if done is not None:
                 return done
-        return self._upload_whole(row, body, digest, arrival)
+        return self._upload_whole(row, body, digest, arrival, asked)
 
-    def _upload_whole(self, row: PackRow, body: packs.Body, digest: packs.Digest, arrival: str | None) -> str:
+    def _upload_whole(
+        self, row: PackRow, body: packs.Body, digest: packs.Digest, arrival: str | None, asked: Named | None
+    ) -> str:
         """Grant and PUT. A grant that has expired under way is asked for again, once; then the usual pauses apply."""
         for last in (False, True):
             try:
-                grant = self._inbox.grant(digest, body.content_type, arrival)
+                grant = self._inbox.grant(digest, body.content_type, arrival, asked)
             except RefusedError as error:
                 if not arrival or error.status not in _ARRIVAL_REFUSED:
                     raise
-                grant = self._inbox.grant(digest, body.content_type, None)
+                grant = self._inbox.grant(digest, body.content_type, None, asked)
             arrival = grant.arrival
             self._note(row.id, arrival)
             try:

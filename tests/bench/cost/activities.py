@@ -16,8 +16,6 @@ from maypacs.pack.grammar import Instance, write_pack
 
 #: From the upload to *indexed*, in seconds: S3's event "typically in seconds", then ingest.
 SECONDS_TO_INDEXED = 3.0
-#: Packs above this many bytes are asked for before they are sent (edge_forwarder.sender).
-LARGE = 64 * 1024 * 1024
 STORED = 'multipart/related; type="application/dicom"; transfer-syntax=*'
 FRAME = 'multipart/related; type="application/octet-stream"; transfer-syntax=*'
 JSON = "application/dicom+json"
@@ -76,12 +74,11 @@ def ingest(world: World, kind: Kind, number: int, edge: str) -> SimpleNamespace:
             secret=world.pack_secret,
         )
         assert body.boundary == boundary
-        if world.asking.pays(kind.modality, reason=len(body.data) > LARGE):
-            known(world, kind.modality, pack, edge)
         wanted = {
             "length": len(body.data),
             "sha256": hashlib.sha256(body.data).hexdigest(),
             "content_type": body.content_type,
+            **named(pack),
         }
         grant = world.ask("POST", "/api/archives/hosp1/uploads", wanted, key=edge).json()
         world.put(grant["url"], grant["headers"], body.data)
@@ -93,9 +90,9 @@ def ingest(world: World, kind: Kind, number: int, edge: str) -> SimpleNamespace:
     return SimpleNamespace(study=study, images=members, series=list(dict.fromkeys(i.series for i in members)))
 
 
-def known(world: World, modality: str, pack: list[Image], edge: str) -> None:
-    """Now and then, and before a large pack, the edge asks whether the cloud has its instances already."""
-    asked = {
+def named(pack: list[Image]) -> dict[str, object]:
+    """Of each body the edge says what is in it: what the cloud has need not be sent."""
+    return {
         "study_instance_uid": pack[0].study,
         "series_instance_uid": pack[0].series,
         "instances": [
@@ -107,8 +104,6 @@ def known(world: World, modality: str, pack: list[Image], edge: str) -> None:
             for image in pack
         ],
     }
-    assert not world.ask("POST", "/api/archives/hosp1/uploads/known", asked, key=edge).json()["known"]
-    world.asking.learned(modality, some=False)
 
 
 def status(world: World, arrival: str, edge: str, expected: str) -> None:

@@ -23,7 +23,6 @@ from tests.bench.cost.meter import Meter
 from tests.support.functions import FUNCTIONS, Context, Reply, call, load_function, proxy_event
 from tests.support.tables import dynalite, dynamodb_client
 
-from edge_forwarder.asking import Asking
 from maypacs.access import edges
 from maypacs.access.accounts import add_archive
 from maypacs.access.keys import add_key
@@ -55,7 +54,6 @@ class World:
         self.metrics: set[tuple[str, ...]] = set()
         self.admin = add_key(runtime.accounts, "hosp1", Role.ADMIN, name="a program").key
         self.edge = edges.enrol(runtime.accounts, edges.add_enrolment_code(runtime.accounts, "hosp1").code).key.key
-        self.asking = Asking()  #: the edge's habit of asking what is known
         self.pack_secret = bytes.fromhex(runtime.secrets["pack_key"])
         self._http = urllib3.PoolManager(retries=False)
 

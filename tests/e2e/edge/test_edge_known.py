@@ -19,13 +19,31 @@ def send(edge: StubEdge, *files: Path) -> None:
 
 
 def test_a_series_that_is_sent_again_is_not_uploaded_again(edge: StubEdge, cloud: StubCloud, tmp_path: Path) -> None:
-    """A modality whose user sends the study once more: the files go after one question."""
+    """A modality whose user sends the study once more: the files go when leave is asked for, by no request more."""
     files = write_series(tmp_path / "in", 5)
     for _ in range(2):
         send(edge, *files)
     assert len(cloud.packs()) == 1
     totals = edge.status()["totals"]
     assert (totals["indexed"], totals["known"], totals["uploads"]) == (10, 5, 1)
+    assert (cloud.seen("uploads"), cloud.seen("known")) == (2, 0)
+
+
+def test_each_pack_asks_also_of_what_this_edge_never_sent(edge: StubEdge, cloud: StubCloud, tmp_path: Path) -> None:
+    """Another edge, or this one before its disk was lost, sent them: no memory of anybody is needed, and no luck."""
+    series = [write_series(tmp_path / str(n), 2, study=f"2.25.{n}", series=f"2.25.{n}1") for n in range(1, 6)]
+    for files in series:
+        send(edge, *files)
+    assert len(cloud.packs()) == 5
+    edge.kill()
+    for path in (edge.folder / "spool").glob("*.sqlite*"):
+        path.unlink()
+    edge.run()
+    fresh = [write_series(tmp_path / str(n), 2, study=f"2.25.{n}", series=f"2.25.{n}1") for n in range(6, 9)]
+    for files in (*fresh, *series):
+        send(edge, *files)
+    assert len(cloud.packs()) == 5 + 3
+    assert edge.status()["totals"]["known"] == 10
 
 
 def test_only_what_is_new_or_different_goes_up(edge: StubEdge, cloud: StubCloud, tmp_path: Path) -> None:
@@ -64,22 +82,29 @@ def test_an_edge_that_lost_its_journal_asks_before_it_repeats(edge: StubEdge, cl
 
 
 @pytest.mark.parametrize(
-    ("fault", "again"),
+    "fault",
     [
-        pytest.param(Fault(404), True, id="an older cloud has no such question"),
-        pytest.param(Fault(500), True, id="it fails for good"),
-        pytest.param(Fault(200, body=b'{"known": true}'), False, id="what answers is something else"),
-        pytest.param(Fault(), False, id="the connection is cut"),
-        pytest.param(Fault(503, (("Retry-After", "0"),)), False, id="the cloud is busy"),
+        pytest.param(Fault(500), id="it fails"),
+        pytest.param(Fault(200, body=b'{"known": true}'), id="what answers is something else"),
+        pytest.param(Fault(200, body=b'{"known": ["2.25.404"]}'), id="what was not asked for"),
+        pytest.param(Fault(), id="the connection is cut"),
+        pytest.param(Fault(503, (("Retry-After", "0"),)), id="the cloud is busy"),
     ],
 )
-def test_a_question_that_fails_loses_nothing(
-    edge: StubEdge, cloud: StubCloud, tmp_path: Path, fault: Fault, again: bool
-) -> None:
-    """It is asked again while the cloud is away; where it is no question, everything goes up."""
+def test_a_question_that_fails_is_asked_again(edge: StubEdge, cloud: StubCloud, tmp_path: Path, fault: Fault) -> None:
+    """Nothing is lost, nothing goes twice."""
     files = write_series(tmp_path / "in", 2)
     send(edge, *files)
-    cloud.fail("known", fault)
+    cloud.fail("uploads", fault)
     send(edge, *files)
-    assert not cloud.faults["known"]
-    assert len(cloud.packs()) == (2 if again else 1)
+    assert not cloud.faults["uploads"]
+    assert len(cloud.packs()) == 1
+
+
+def test_a_cloud_that_knows_no_such_question_takes_everything(edge: StubEdge, cloud: StubCloud, tmp_path: Path) -> None:
+    """One of an earlier version."""
+    cloud.looks = False
+    files = write_series(tmp_path / "in", 2)
+    for _ in range(2):
+        send(edge, *files)
+    assert len(cloud.packs()) == 2

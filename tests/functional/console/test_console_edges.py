@@ -205,3 +205,11 @@ def test_an_edge_learns_what_it_need_not_send(ask: Ask, cloud: MotoCloud, edge: 
         assert ask("POST", path, wrong, key=edge).status == 400
     viewer = add_key(cloud.runtime.accounts, "hosp1", Role.VIEWER).key
     assert ask("POST", path, {**series, "instances": [one]}, key=viewer).status == 403
+    # Whoever asks for leave to upload may name what is in the body.
+    for route in ("uploads", "uploads/in-parts"):
+        path = f"/api/archives/hosp1/{route}"
+        answer = ask("POST", path, {**UPLOAD, **series, "instances": [other, one]}, key=edge)
+        assert answer.json() == {"known": [one["sop_instance_uid"]]}
+        assert ask("POST", path, {**UPLOAD, **series, "instances": ["1.2"]}, key=edge).status == 400
+        differs = ask("POST", path, {**UPLOAD, **series, "instances": [other, {**one, "sha256": "0" * 64}]}, key=edge)
+        assert (differs.status, "arrival" in differs.json(), "known" in differs.json()) == (201, True, False)

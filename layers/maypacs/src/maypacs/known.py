@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from maypacs.errors import GoneError, NotFoundError
 from maypacs.incoming import DIGEST_SIZE
-from maypacs.index.contents import series_contents
+from maypacs.index.contents import series_holding
 from maypacs.index.removals import read_removals
 from maypacs.index.rows import study_pk
 from maypacs.uids import Uid
@@ -44,13 +44,15 @@ class Held:
 
 
 def held_instances(workspace: Workspace, study: Uid, series: Uid, asked: Sequence[Asked]) -> list[Held]:
-    """In the order asked. One consistent read while the series is in the cache or absent; a second one, of the study's
-    tombstones, only before anything is said to be there: a deletion under way counts as done.
+    """In the order asked. One consistent read while the series is in the cache or absent, its packs' heads beside it
+    where it has none of these; another one, of the study's tombstones, only before anything is said to be there: a
+    deletion under way counts as done.
     """
     try:
-        current = {each.sop_instance_uid: each for each in series_contents(workspace, study, series).instances}
+        contents = series_holding(workspace, study, series, (one.sop_instance_uid for one in asked))
     except (NotFoundError, GoneError):
-        current = {}
+        contents = None
+    current = {each.sop_instance_uid: each for each in contents.instances} if contents else {}
     if not any(one.sop_instance_uid in current for one in asked):
         return [Held()] * len(asked)
     removals = read_removals(workspace.table, study_pk(workspace.archive_id, study))

@@ -15,6 +15,7 @@ from maypacs.console.request import Json, Request
 from maypacs.errors import BadRequestError, NotFoundError
 from maypacs.pack import grammar
 from maypacs.uids import uid
+from maypacs.workspace import Workspace
 
 MAX_BOUNDARIES = 100
 
@@ -86,7 +87,12 @@ def boundaries(request: Request) -> Json:
 
 
 def grant_upload(request: Request) -> Json:
+    """Leave to upload. Whoever names the instances of the body is told first which of them need not be sent: the others
+    are another body, so nothing is granted then.
+    """
     principal, workspace = request.open(Action.STORE)
+    if there := _named_and_known(request, workspace):
+        return {"known": there}
     granted = uploads.grant_upload(
         workspace,
         request.runtime.accounts,
@@ -110,8 +116,10 @@ def _grant(grant: UploadGrant) -> Json:
 
 
 def begin_in_parts(request: Request) -> Json:
-    """An upload in parts, new or resumed: which parts storage has already."""
+    """An upload in parts, new or resumed: which parts storage has already. `known` as of `grant_upload`."""
     principal, workspace = request.open(Action.STORE)
+    if there := _named_and_known(request, workspace):
+        return {"known": there}
     begun = resumable.begin(
         workspace,
         request.runtime.accounts,
@@ -172,9 +180,7 @@ def known_instances(request: Request) -> Json:
     UIDs. Digests are of data sets, as an upload's instances have them.
     """
     _, workspace = request.open(Action.STORE)
-    study, series = uid(request.text("study_instance_uid")), uid(request.text("series_instance_uid"))
-    asked = [_asked(entry) for entry in request.entries("instances", at_most=known.MAX_INSTANCES)]
-    found = list(zip(asked, known.held_instances(workspace, study, series, asked), strict=True))
+    found = _held(request, workspace)
     return {
         "known": [one.sop_instance_uid for one, held in found if held.known],
         "others": [
@@ -183,6 +189,18 @@ def known_instances(request: Request) -> Json:
             if held.arrival and not held.known
         ],
     }
+
+
+def _named_and_known(request: Request, workspace: Workspace) -> list[str]:
+    if "instances" not in request.body:
+        return []
+    return [one.sop_instance_uid for one, held in _held(request, workspace) if held.known]
+
+
+def _held(request: Request, workspace: Workspace) -> list[tuple[known.Asked, known.Held]]:
+    study, series = uid(request.text("study_instance_uid")), uid(request.text("series_instance_uid"))
+    asked = [_asked(entry) for entry in request.entries("instances", at_most=known.MAX_INSTANCES)]
+    return list(zip(asked, known.held_instances(workspace, study, series, asked), strict=True))
 
 
 def _asked(entry: Any) -> known.Asked:

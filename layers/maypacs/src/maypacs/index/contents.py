@@ -7,7 +7,7 @@ revision of the series row). The rule is in `resolution`.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -18,7 +18,7 @@ from maypacs.index.pack_rows import Choice, PackHead
 from maypacs.index.removals import Removals, read_removals
 from maypacs.index.resolution import Copy, OpenPack, resolve
 from maypacs.index.rows import SeriesSummary, StudySummary, series_sk, study_pk
-from maypacs.index.series_rows import living, open_pack, query_all
+from maypacs.index.series_rows import all_heads, living, open_pack, query_all
 from maypacs.uids import Uid
 
 if TYPE_CHECKING:
@@ -126,6 +126,26 @@ def series_contents(workspace: Workspace, study: Uid, series: Uid) -> SeriesCont
     if item is None:
         raise _absent(workspace, study, series)
     return _contents(workspace, study, [SeriesSummary.from_item(item)], series)[0]
+
+
+def series_holding(workspace: Workspace, study: Uid, series: Uid, instances: Iterable[Uid]) -> SeriesContents | None:
+    """Contents of a series; None if it holds none of these instances, which costs less to find out: one row of a series
+    that is not there, the heads of its packs beside it of one that is. Raises GoneError (deleted).
+    """
+    pk = study_pk(workspace.archive_id, study)
+    item = workspace.table.get(pk, series_sk(series))
+    if item is None:
+        return None
+    summary = SeriesSummary.from_item(item)
+    known = cache_of(workspace.store.objects).get((summary.archive_id, study, series, summary.revision))
+    if known is None:
+        from maypacs.pack.instance_table import uid_hash
+
+        asked = {uid_hash(each) for each in instances}
+        heads = all_heads(workspace.table, pk, series)
+        if all(head.hashes is not None and head.hashes.isdisjoint(asked) for head in heads):
+            return None
+    return _contents(workspace, study, [summary], series)[0]
 
 
 def study_contents(workspace: Workspace, study: Uid) -> StudyContents:
