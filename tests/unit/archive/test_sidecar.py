@@ -45,7 +45,11 @@ def test_a_table_too_large_for_the_header_is_left_to_an_object_beside() -> None:
     assert sidecar.decode(sidecar.encode([], {}, b"x" * (sidecar.TABLE_LIMIT + 1))).table is None
 
 
-@pytest.mark.parametrize("data", [b"", b"{}", gzip.compress(b"[]"), sidecar.encode(DATASETS, {}, b"t")[:-9]])
+@pytest.mark.parametrize(
+    "data",
+    [b"", b"{}", gzip.compress(b"[]"), sidecar.encode(DATASETS, {}, b"t")[:-9]],
+    ids=["nothing", "no gzip", "no header", "cut short"],
+)
 def test_what_is_no_sidecar_is_an_error(data: bytes) -> None:
     """Never a half-read one."""
     with pytest.raises(PackError):
