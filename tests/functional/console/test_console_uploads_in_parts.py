@@ -126,7 +126,7 @@ def test_an_instance_above_what_one_put_takes_goes_all_the_way(
     Taken in and given back to the byte, and known: nobody sends it twice.
     """
     monkeypatch.setattr("maypacs.uploads.MAX_OBJECT_BYTES", len(BODY) - 1)
-    monkeypatch.setattr("maypacs.archive.multipart.MAX_PART", 6 * 2**20)
+    monkeypatch.setattr("maypacs.archive.multipart.COPY_PART", 6 * 2**20)
     monkeypatch.setattr("maypacs.ingest.IN_MEMORY", 1000)
     assert ask("POST", UPLOADS, wanted(), key=key).status == 413
     upload = Parts(ask, cloud, key)
