@@ -237,6 +237,27 @@ def test_many_frames_are_made_in_steps_and_none_twice(
     assert made == numbers
 
 
+def test_frames_as_they_are_stored_that_fit_cost_no_look_for_an_export(
+    make_client: Callable[..., Client], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A HEAD and a LIST, of an object that is never there. What may grow by being decoded is looked for."""
+    data, _ = _multiframe(40, RLELossless)
+    client = make_client(inline_limit=2 * len(data))
+    client.stow(data)
+    looked: list[str] = []
+
+    def absent(_: object, name: str) -> bool:
+        looked.append(name)
+        return False
+
+    monkeypatch.setattr(steps, "exists", absent)
+    path = f"{make.url(1)}/frames/{','.join(map(str, range(1, 41)))}"
+    reply = client.send("GET", path, {"Accept": f"{OCTETS}; transfer-syntax=*"}, follow=False)
+    assert (reply.status, len(reply.parts()), looked) == (200, 40, [])
+    assert client.send("GET", path, {"Accept": OCTETS}, follow=False).status in {200, 307}
+    assert looked
+
+
 @pytest.mark.parametrize("accept", [OCTETS, "application/octet-stream", f"{OCTETS}; transfer-syntax={EXPLICIT}"])
 def test_large_frames_that_lie_as_they_are_answered_are_copied_by_storage(
     make_client: Callable[..., Client], monkeypatch: pytest.MonkeyPatch, accept: str

@@ -32,7 +32,7 @@ from maypacs.http.multipart import OutPart, content_type, part_close, part_head
 from maypacs.http.urls import instance_url
 from maypacs.index.contents import InstanceRef
 from maypacs.selection import pack_key, select
-from maypacs.steps import in_steps
+from maypacs.steps import GAIN, in_steps
 
 MAX_FRAMES = 10_000
 #: What is certainly below any limit.
@@ -94,7 +94,9 @@ def _answer(
         base = instance_url(root, ref.study_instance_uid, ref.series_instance_uid, ref.sop_instance_uid)
         return [OutPart(part_type, reader.made(number, target)[0], f"{base}/frames/{number}")]
 
-    return in_steps(request, numbers, make, name, etag, media_type, clock, stored_bytes=stored_bytes, what="frames")
+    # Frames as they are stored do not grow.
+    compressed = stored_bytes if target else stored_bytes // GAIN
+    return in_steps(request, numbers, make, name, etag, media_type, clock, stored_bytes=compressed, what="frames")
 
 
 def _plain_ranges(ref: InstanceRef, numbers: Sequence[int], target: str | None) -> list[FrameRange]:
