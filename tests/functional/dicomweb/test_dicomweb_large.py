@@ -16,6 +16,7 @@ from tests.functional.dicomweb.client import Client
 
 from maypacs import bulkdata, conversion, frames, selection, stored_parts
 from maypacs.index.contents import InstanceRef
+from maypacs.pixels import transcode
 from maypacs.pixels.transcode import to_explicit_little_endian
 from maypacs.pixels.whole import WholeInstance
 from maypacs.workspace import Workspace
@@ -121,3 +122,18 @@ def test_what_is_too_large_to_be_converted_stays_as_stored_under_the_default(cli
     ]
     assert client.get(make.url(1), f"{accept}; transfer-syntax={ExplicitVRLittleEndian}").status == 413
     assert client.get(f"{make.url(1)}/frames/3", OCTETS).parts()[0][1] == WholeInstance(stored).native_frame(3)[0]
+
+
+def test_no_data_set_is_deflated_that_would_be_too_large_to_be_inflated_again(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It would be made whole, in memory; a few kilobytes of RLE may be gigabytes. Said before anything is decoded."""
+    ds = make.dataset(1, NumberOfFrames=5, Rows=64, Columns=80)
+    ds.PixelData = bytes(5 * 64 * 80 * 2)
+    client.stow(make.part10(ds, RLELossless))
+    accept = f"{MULTI}; transfer-syntax=1.2.840.10008.1.2.1.99"
+    assert client.get(make.url(1), accept).status == 200
+    monkeypatch.setattr(transcode, "MAX_INFLATED", LARGE)
+    monkeypatch.setattr(WholeInstance, "native_frame", None)
+    refused = client.get(make.url(1), accept)
+    assert (refused.status, "no data set is deflated" in refused.json()["detail"]) == (406, True)

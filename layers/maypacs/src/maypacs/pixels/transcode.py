@@ -12,7 +12,7 @@ import hashlib
 from collections.abc import Sequence
 
 from maypacs.dicom import explicit, transfer_syntaxes
-from maypacs.dicom.header import Header, parse_header
+from maypacs.dicom.header import MAX_INFLATED, Header, parse_header
 from maypacs.errors import PixelError
 from maypacs.pixels.jpeg import DCT_SYNTAXES
 from maypacs.pixels.whole import WholeInstance, joined
@@ -39,6 +39,7 @@ def to_transfer_syntax(data: bytes, target: str) -> bytes:
     if target == transfer_syntaxes.EXPLICIT_VR_LITTLE_ENDIAN:
         return to_explicit_little_endian(data)
     if target == transfer_syntaxes.DEFLATED_EXPLICIT_VR_LITTLE_ENDIAN:
+        _check_inflated_size(data)
         native = to_explicit_little_endian(data)
         return explicit.to_deflated(native, parse_header(native))
     from maypacs.pixels import encode
@@ -51,6 +52,17 @@ def to_transfer_syntax(data: bytes, target: str) -> bytes:
     instance = WholeInstance(data, header)
     frames, overrides = compressed_frames(instance, target)
     return explicit.to_encapsulated(instance.data, instance.header, target, frames, overrides)
+
+
+def _check_inflated_size(data: bytes) -> None:
+    """A deflated data set is made whole, in memory, and nobody could read a larger one again. Raises PixelError."""
+    header = parse_header(data)
+    size = len(data)
+    if header.pixel_data is not None and header.pixel_data.encapsulated:
+        instance = WholeInstance(data, header)
+        size = instance.pixel.decoded_size * instance.frame_table.number_of_frames
+    if size > MAX_INFLATED:
+        raise PixelError(f"above {MAX_INFLATED >> 20} MiB uncompressed no data set is deflated")
 
 
 def compressed_frames(instance: WholeInstance, target: str) -> tuple[list[bytes], Changes]:
