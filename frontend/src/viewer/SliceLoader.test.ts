@@ -52,6 +52,16 @@ describe('loading slices', () => {
     expect(asked.slice(PARALLEL)).toEqual([50, 51, 49, 52]);
   });
 
+  it('gets through 20,000 slices of an fMRI without looking at all of them for each', async () => {
+    const { loader, asked, answer } = setUp(20_000);
+    loader.around(10_000);
+    while (loader.loaded < 20_000) await answer(({ done }) => done(100));
+    expect(new Set(asked).size).toBe(20_000);
+    loader.forget(9_990);
+    loader.around(10_000);
+    expect(asked.at(-1)).toBe(9_990);
+  });
+
   it('takes no more than the memory holds', async () => {
     const { loader, asked, answer } = setUp(100, 400);
     loader.around(50);

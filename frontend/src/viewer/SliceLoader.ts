@@ -31,6 +31,8 @@ export class SliceLoader {
   readonly #inFlight = new Set<number>();
   #reach = FIRST_REACH;
   #current = 0;
+  /** Everything nearer to the current slice is taken: each step would look through all of them otherwise. */
+  #from = 0;
   #pause: ReturnType<typeof setTimeout> | null = null;
   #stopped = false;
 
@@ -49,6 +51,7 @@ export class SliceLoader {
   /** The slice was pushed out of the memory: to be asked for again when it comes near. */
   forget(index: number): void {
     this.#loaded.delete(index);
+    this.#from = 0;
   }
 
   /** Loads a slice that a person waits for. Rejects as the load does. */
@@ -63,6 +66,7 @@ export class SliceLoader {
 
   /** Goes on prefetching, from here. */
   around(index: number): void {
+    if (index !== this.#current) this.#from = 0;
     this.#current = index;
     this.#fill();
   }
@@ -84,16 +88,18 @@ export class SliceLoader {
     } catch (error) {
       this.#failures.set(index, (this.#failures.get(index) ?? 0) + 1);
       this.#loaded.delete(index);
+      this.#from = 0;
       throw error;
     }
   }
 
   #fill(): void {
     while (!this.#stopped && this.#pause === null && this.#inFlight.size < PARALLEL) {
-      const hopeless = [...this.#failures].filter(([, times]) => times >= TRIES).map(([index]) => index);
-      const taken = new Set([...this.#loaded, ...hopeless, ...this.#inFlight]);
       const { count } = this.#parts;
-      const index = nextToLoad({ current: this.#current, count, taken, reach: Math.min(count, this.#reach) });
+      const reach = Math.min(count, this.#reach);
+      const taken = (slice: number) => this.#isTaken(slice);
+      const index = nextToLoad({ current: this.#current, count, taken, reach, from: this.#from });
+      this.#from = index === null ? reach + 1 : Math.abs(index - this.#current);
       if (index === null) return;
       this.#inFlight.add(index);
       void this.#load(index, () => this.#parts.load(index, false))
@@ -105,11 +111,17 @@ export class SliceLoader {
     }
   }
 
+  #isTaken(index: number): boolean {
+    const failed = (this.#failures.get(index) ?? 0) >= TRIES;
+    return failed || this.#loaded.has(index) || this.#inFlight.has(index);
+  }
+
   #waitAWhile(): void {
     if (this.#stopped) return;
     if (this.#pause !== null) clearTimeout(this.#pause);
     this.#pause = setTimeout(() => {
       this.#pause = null;
+      this.#from = 0;
       this.#fill();
     }, PAUSE_MS);
   }

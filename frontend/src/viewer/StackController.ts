@@ -316,9 +316,10 @@ export class StackController {
       options,
     );
     // Pushed out of the cache by others: to be asked for again when it comes near.
+    const indexes = new Map(this.#ids.map((imageId, index) => [imageId, index]));
     const onRemoved = (event: Event) => {
-      const { imageId } = (event as CustomEvent<{ imageId: string }>).detail;
-      this.#slices.forget(this.#ids.indexOf(imageId));
+      const index = indexes.get((event as CustomEvent<{ imageId: string }>).detail.imageId);
+      if (index !== undefined) this.#slices.forget(index);
     };
     eventTarget.addEventListener(Enums.Events.IMAGE_CACHE_IMAGE_REMOVED, onRemoved);
     this.#abort.signal.addEventListener('abort', () =>

@@ -2,17 +2,19 @@
 export interface PrefetchState {
   current: number;
   count: number;
-  /** Loaded, on its way, or failed: not to be asked for again. */
-  taken: ReadonlySet<number>;
+  /** Whether it is loaded, on its way, or failed: not to be asked for again. */
+  taken: (index: number) => boolean;
   /** How far from the current slice it is worth going, in slices. */
   reach: number;
+  /** Everything nearer than this is taken. */
+  from?: number;
 }
 
 /** The nearest slice that is not taken, ahead before behind; null when everything in reach is. */
-export function nextToLoad({ current, count, taken, reach }: PrefetchState): number | null {
-  for (let distance = 0; distance <= reach; distance += 1) {
+export function nextToLoad({ current, count, taken, reach, from = 0 }: PrefetchState): number | null {
+  for (let distance = from; distance <= reach; distance += 1) {
     for (const index of [current + distance, current - distance]) {
-      if (index >= 0 && index < count && !taken.has(index)) return index;
+      if (index >= 0 && index < count && !taken(index)) return index;
     }
   }
   return null;
