@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator
+from pathlib import Path
 
+import numpy as np
 from tests.support.instances import EXPLICIT_LE, slice_of
 
 from maypacs.pack import grammar
@@ -42,3 +44,22 @@ def _slice(number: int, pixels: int) -> bytes:
     return slice_of(
         STUDY, SERIES, number, modality="MR", sop_class=MR, pixels=struct.pack("<I", number) * (pixels // 4), **shape
     )
+
+
+def numbered_pictures(folder: Path, slices: int, *, side: int = 64) -> Path:
+    """Files of MR slices that a person, or a test, can tell apart: four times four squares, black or white.
+
+    From the upper left on they are the bits of the slice's number, the lowest first.
+    """
+    folder.mkdir(parents=True)
+    for number in range(1, slices + 1):
+        bits = np.array([number >> bit & 1 for bit in range(16)], "<u2").reshape(4, 4)
+        pixels = np.kron(bits, np.full((side // 4, side // 4), 1000, "<u2")).tobytes()
+        data = slice_of(STUDY, SERIES, number, modality="MR", sop_class=MR, pixels=pixels, **_picture(side))
+        (folder / f"{number}.dcm").write_bytes(data)
+    return folder
+
+
+def _picture(side: int) -> dict[str, str | int]:
+    bits = {"bits_allocated": 16, "bits_stored": 12, "high_bit": 11, "pixel_representation": 0}
+    return {"rows": side, "columns": side, "samples": 1, "photometric": "MONOCHROME2", **bits}
