@@ -120,10 +120,9 @@ class Node(Child):
         self.start(r"^ready http://")
         return self
 
-    def maypacs(self, *words: str) -> str:
-        done = subprocess.run(
-            [BIN / "maypacs", *words, "--data", str(self.data)], capture_output=True, text=True, cwd=ROOT, timeout=60
-        )
+    def maypacs(self, *words: str, seconds: float = 60) -> str:
+        command = [BIN / "maypacs", *words, "--data", str(self.data)]
+        done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, timeout=seconds)
         assert done.returncode == 0, done.stderr
         return done.stdout.strip()
 
