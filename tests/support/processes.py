@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import re
@@ -20,13 +21,15 @@ BIN = ROOT / ".venv" / "bin"
 
 #: dcmtk and Orthanc: without it Nagle and delayed ACK cost ~50 ms an instance.
 QUICK_TCP = {**os.environ, "TCP_NODELAY": "1"}
-#: No two workers of one run look for ports in the same place, nor does the kernel for outgoing connections.
+#: No two workers of one run look for ports in the same place, nor does the kernel for outgoing connections; and none is
+#: given a second time before all others were.
 _PORTS = 400
 _FIRST_PORT = 10_000 + _PORTS * (int(os.environ.get("PYTEST_XDIST_WORKER", "gw4")[2:]) % 5)
+_NEXT = itertools.cycle(range(_FIRST_PORT, _FIRST_PORT + _PORTS))
 
 
 def free_port() -> int:
-    return processes.free_port(within=range(_FIRST_PORT, _FIRST_PORT + _PORTS))
+    return next(port for port in itertools.islice(_NEXT, _PORTS) if processes.port_is_free(port))
 
 
 def wait_until(condition: Callable[[], object], *, seconds: float = 30, what: str = "condition") -> None:

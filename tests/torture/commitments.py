@@ -49,7 +49,8 @@ class Commitments:
             current.setdefault(key[2], set()).add(digest)
         digests: dict[str, set[str]] = {}
         for item in items:
-            digests.setdefault(item.sop, set()).add(item.digest)
+            for sop in {item.sop, _uid_of_data_set(item)}:
+                digests.setdefault(sop, set()).add(item.digest)
         for uid, asked in self.asked.items():
             _, good, bad, _ = self.scu.reports[uid]
             if {*good, *bad} != {item.sop for item in asked}:
@@ -76,5 +77,10 @@ class Commitments:
 
 
 def _is_under_another_uid(item: Item) -> bool:
-    read = incoming.read(item.path.read_bytes())
-    return isinstance(read, incoming.Incoming) and read.instance != item.sop
+    return _uid_of_data_set(item) != item.sop
+
+
+def _uid_of_data_set(item: Item) -> str:
+    """What it is known by, when that can be read."""
+    read = None if item.plain else incoming.read(item.path.read_bytes())
+    return read.instance if isinstance(read, incoming.Incoming) else item.sop

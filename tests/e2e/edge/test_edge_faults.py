@@ -42,7 +42,6 @@ HTML = (("Content-Type", "text/html"),)
         pytest.param("put", (Fault(302, (("Location", "http://127.0.0.1:1/"),)),), id="an upload is redirected"),
         pytest.param("put", (Fault(200, HTML, b"<html>log in</html>"),), id="a captive portal takes an upload"),
         pytest.param("status", (Fault(200, HTML, b"<html>log in</html>"),), id="a captive portal tells the fate"),
-        pytest.param("known", (Fault(200, HTML, b"<html>log in</html>"),), id="a captive portal knows it"),
         pytest.param("uploads", (Fault(401),), id="the key is refused for a while"),
     ],
 )
