@@ -22,7 +22,7 @@ from typing import Any, Final
 from edge_forwarder.database import Database
 from edge_forwarder.peek import Identity
 
-_SCHEMA_VERSION: Final = 2
+_SCHEMA_VERSION: Final = 3
 _SCHEMA: Final = """
 create table instances (
   name text primary key, size integer not null, pack text,
@@ -34,7 +34,7 @@ create index instances_by_sop on instances (sop);
 create table packs (
   id text primary key, state text not null, created_at real not null, boundary text,
   arrival text, length integer, sha256 text, sent_at real, attempts integer not null default 0, error text,
-  stat integer not null default 0, doubt integer not null default 0
+  stat integer not null default 0
 ) without rowid;
 create index packs_by_state on packs (state);
 create table boundaries (study text primary key, boundary text not null) without rowid;
@@ -45,7 +45,8 @@ _MIGRATIONS: Final = {
 alter table instances add column stat integer not null default 0;
 alter table packs add column stat integer not null default 0;
 alter table packs add column doubt integer not null default 0;
-"""
+""",
+    2: "alter table packs drop column doubt;",
 }
 
 
@@ -72,9 +73,7 @@ class InstanceRow:
 
 @dataclass(frozen=True, slots=True)
 class PackRow:
-    """One upload. Times in seconds since the epoch; ``attempts`` counts failures since the last success; ``doubt``: the
-    cloud may have it already.
-    """
+    """One upload. Times in seconds since the epoch; ``attempts`` counts failures since the last success."""
 
     id: str
     state: PackState
@@ -87,7 +86,6 @@ class PackRow:
     attempts: int = 0
     error: str | None = None
     stat: bool = False
-    doubt: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,15 +179,14 @@ class Journal(Database):
 
     # Packs
 
-    def add_pack(self, pack: str, names: Iterable[str], *, stat: bool = False, doubt: bool = False) -> None:
+    def add_pack(self, pack: str, names: Iterable[str], *, stat: bool = False) -> None:
         with self.transaction():
             self._do(
-                "insert into packs (id, state, created_at, stat, doubt) values (?,?,?,?,?)",
+                "insert into packs (id, state, created_at, stat) values (?,?,?,?)",
                 pack,
                 PackState.PACKED,
                 time.time(),
                 int(stat),
-                int(doubt),
             )
             for name in names:
                 self._do("update instances set pack = ? where name = ?", pack, name)
@@ -293,5 +290,4 @@ def _instance(row: sqlite3.Row) -> InstanceRow:
 
 def _pack(row: sqlite3.Row) -> PackRow:
     values = dict(row)
-    flags = {name: bool(values[name]) for name in ("stat", "doubt")}
-    return PackRow(**{**values, **flags, "state": PackState(values["state"])})
+    return PackRow(**{**values, "stat": bool(values["stat"]), "state": PackState(values["state"])})

@@ -308,15 +308,13 @@ class Keeper:
 
     def _settle(self, closed: Iterable[ClosedPack]) -> None:
         for pack in closed:
-            # What was found on the disk may have been uploaded by a process that did not live to write it down.
-            doubt = any(member.association is None for member in pack.members)
-            self._new_pack([member.name for member in pack.members], stat=pack.stat, doubt=doubt)
+            self._new_pack([member.name for member in pack.members], stat=pack.stat)
             modality = pack.modality or "OT"
             self._journal.count(f"packs.{modality}")
             self._journal.count(f"packed.{modality}", len(pack.members))
             self._journal.count(f"packed_bytes.{modality}", sum(member.size for member in pack.members))
 
-    def _new_pack(self, names: list[str], *, stat: bool = False, doubt: bool = False) -> None:
+    def _new_pack(self, names: list[str], *, stat: bool = False) -> None:
         pack = str(ULID())
-        self._journal.add_pack(pack, names, stat=stat, doubt=doubt)
+        self._journal.add_pack(pack, names, stat=stat)
         self._to_submit.append(pack)

@@ -216,11 +216,6 @@ class Ledger(Database):
         rows = self._rows(f"select {_SENT} from sent where sop = ? order by turn, name", sop_instance_uid)  # noqa: S608
         return [Sent(**{**dict(row), "state": SentState(row["state"])}) for row in rows]
 
-    def was_indexed(self, sop_instance_uids: Iterable[str]) -> bool:
-        """Whether any of these was sent before, by anybody, and is in the cloud."""
-        sql = "select 1 from sent where sop = ? and state = ? limit 1"
-        return any(self._rows(sql, uid, SentState.INDEXED) for uid in sop_instance_uids)
-
     # Commitments
 
     def ask(self, ae_title: str, uid: str, wanted: Sequence[Reference]) -> int | None:

@@ -126,7 +126,7 @@ def test_damage_shows_while_it_runs_and_the_next_start_mends_it(tmp_path: Path) 
         file.seek(8192)
         file.write(b"\xff" * (size - 8192))
     with pytest.raises(sqlite3.DatabaseError):
-        ledger.was_indexed(["2.25.349"])
+        ledger.sent("2.25.349")
     assert ledger.is_damaged
     ledger.close()
     ledger = Ledger.open(path)

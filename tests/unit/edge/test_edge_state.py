@@ -203,7 +203,7 @@ pragma user_version = 1;
     connection.close()
     journal = Journal.open(path)
     (pack,) = journal.packs(PackState.SENT)
-    assert (pack.arrival, pack.stat, pack.doubt) == ("x", False, False)
+    assert (pack.arrival, pack.stat) == ("x", False)
     (member,) = journal.members("p")
     assert (member.name, member.stat) == ("a", False)
     assert journal.facts() == {"received": 7}
@@ -353,7 +353,6 @@ pragma user_version = {version};
     ledger.digests({"b": "x"})
     ledger.add("0", "CT1", IDENTITY)
     assert [each.name for each in ledger.sent("2.25.111")] == ["a", "b", "0"]
-    assert ledger.was_indexed(["2.25.111"])
     assert not (tmp_path / "ledger.sqlite.unreadable").exists()
     ledger.close()
 
