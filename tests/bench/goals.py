@@ -110,7 +110,12 @@ GOALS = (
     Goal("searchable within 3 s", "must", _below(["last C-STORE answer to searchable"], 3, " s")),
     Goal("series metadata 40 times faster", "must", _times_theirs("series metadata, # slices", 40, lower=True)),
     Goal("RetrieveSeries under 0.4 s", "must", _below(["RetrieveSeries as stored, # slices"], 0.4, " s")),
-    Goal("300 frames a second, 8 clients", "must", _at_least("frames of 524 KB, 8 clients", 300, "")),
+    Goal(
+        "300 frames a second, 8 clients",
+        "must",
+        _at_least("frames of 524 KB, 8 clients", 300, ""),
+        "three quarters of what the bare store gives is our best; where that is near 400, the goal is at its edge",
+    ),
     Goal(
         "QIDO p95 under 10 ms, by PatientID and the default list",
         "must",
