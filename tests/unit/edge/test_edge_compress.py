@@ -346,11 +346,14 @@ def test_attributes_that_differ_are_seen(tmp_path: Path) -> None:
     """Of what was rewritten from Implicit VR."""
     native = in_words(tmp_path, ramp("u2", 0, 4095), stored=12, syntax=IMPLICIT_LITTLE_ENDIAN)
     done = compress(native, JPEG_LS)
-    proof.attributes(done, native)
+    pixels = pydicom.dcmread(io.BytesIO(native)).PixelData
+    proof.attributes(done, native, pixels)
+    with pytest.raises(LeftAloneError, match="data set"):
+        proof.attributes(done, native, pixels[:-1] + b"\xff")
     for before, other in ((b"2.25.99\0", b"2.25.98\0"), (b"\x01\x02\x03\x04", b"\x01\x02\x03\x05")):
         assert done.count(before) == 1
         with pytest.raises(LeftAloneError, match="data set"):
-            proof.attributes(done.replace(before, other), native)
+            proof.attributes(done.replace(before, other), native, pixels)
 
 
 @pytest.mark.parametrize(

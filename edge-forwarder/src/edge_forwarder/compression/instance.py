@@ -46,7 +46,7 @@ def compress(data: bytes, codec: Codec) -> bytes:
         raise LeftAloneError(Reason.NO_SMALLER)
     proof.pixels(compressed, data_set, image, codec)
     if syntax == IMPLICIT_LITTLE_ENDIAN:
-        proof.attributes(compressed, data)
+        proof.attributes(compressed, data, data_set[image.pixels.value : image.pixels.end])
     return compressed
 
 

@@ -52,14 +52,16 @@ def _fragments(compressed: bytes) -> Iterator[bytes]:
         is_table, at = False, at + 8 + length
 
 
-def attributes(compressed: bytes, original: bytes) -> None:
-    """Raises LeftAloneError."""
+def attributes(compressed: bytes, original: bytes, pixels: bytes) -> None:
+    """``pixels``: those that were compared. Raises LeftAloneError."""
     import pydicom
 
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             before, after = (pydicom.dcmread(io.BytesIO(data)) for data in (original, compressed))
+            if before[PIXEL_DATA].value != pixels:
+                raise LeftAloneError(Reason.DATA_SET)
             for data_set in (before, after):
                 for tag in (PIXEL_DATA, PLANAR, PHOTOMETRIC):
                     data_set.pop(tag, None)

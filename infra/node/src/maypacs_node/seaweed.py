@@ -258,8 +258,10 @@ class SeaweedFS:
             ended = self.process is None or self.process.poll() is not None
             # It says that of its port at once, and takes half a minute to end.
             if ended or _TAKEN in said or time.monotonic() > deadline:
+                error = SeaweedError
+                if _TAKEN in said:
+                    self.ports, error = {}, _PortTakenError  # what lies under that number may be another's
                 self.stop()
-                error = _PortTakenError if _TAKEN in said else SeaweedError
                 raise error(f"SeaweedFS did not start; the end of {self.log}:\n{said[-2000:]}")
             time.sleep(0.05)
 
