@@ -19,8 +19,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from edge_forwarder import intake
+from edge_forwarder.dicom.peek import identify
 from edge_forwarder.errors import UnreadableError
-from edge_forwarder.peek import identify
 
 REASON: Final = "reason.json"
 _UNKNOWN: Final = "the reason cannot be read"

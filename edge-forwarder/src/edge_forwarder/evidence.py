@@ -20,7 +20,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Iterator
 from typing import Final, Protocol
 
-from edge_forwarder.compression.syntaxes import was_compressed
+from edge_forwarder.dicom.syntaxes import was_compressed
 from edge_forwarder.errors import RefusedError
 from edge_forwarder.inbox import ASKED, Held
 from edge_forwarder.ledger import Ledger, Reference, Sent, SentState

@@ -20,7 +20,7 @@ from enum import StrEnum
 from typing import Any, Final
 
 from edge_forwarder.database import Database
-from edge_forwarder.peek import Identity
+from edge_forwarder.dicom.peek import Identity
 
 _SCHEMA_VERSION: Final = 3
 _SCHEMA: Final = """

@@ -19,9 +19,9 @@ from enum import StrEnum
 from typing import Any, Final
 
 from edge_forwarder import ledger_schema
-from edge_forwarder.compression.syntaxes import was_compressed
 from edge_forwarder.database import Database
-from edge_forwarder.peek import Identity
+from edge_forwarder.dicom.peek import Identity
+from edge_forwarder.dicom.syntaxes import was_compressed
 from edge_forwarder.statuses import FailureReason
 
 #: A row as a `Sent`.

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from edge_forwarder import part10
+from edge_forwarder.dicom import part10
 from edge_forwarder.errors import SpoolError
 
 CHUNK: Final = 1024 * 1024

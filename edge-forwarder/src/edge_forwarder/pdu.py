@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import Final
 
+from edge_forwarder.dicom.identity import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 from edge_forwarder.errors import WireError
-from edge_forwarder.identity import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 from edge_forwarder.statuses import (
     AbortReason,
     AbortSource,

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from edge_forwarder.config import MIB, PackingConfig
-from edge_forwarder.peek import Identity
+from edge_forwarder.dicom.peek import Identity
 
 #: The largest answer of an API gateway (bytes): a larger instance is served by redirect, which needs a pack of its own.
 INLINE_LIMIT: Final = 4_400_000

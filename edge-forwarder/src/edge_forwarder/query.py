@@ -13,7 +13,7 @@ from pydicom.multival import MultiValue
 from pydicom.sequence import Sequence
 from pydicom.tag import BaseTag, Tag
 
-from edge_forwarder import values
+from edge_forwarder.dicom import values
 from edge_forwarder.dicomweb import Item, value
 from edge_forwarder.errors import QueryError
 

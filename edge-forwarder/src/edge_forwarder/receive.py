@@ -15,8 +15,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final
 
-from edge_forwarder import dimse, negotiation, part10, pdu
+from edge_forwarder import dimse, negotiation, pdu
 from edge_forwarder.config import Config
+from edge_forwarder.dicom import part10
 from edge_forwarder.errors import PeerGoneError, SpoolError, TooLongError, WireError
 from edge_forwarder.health.sightings import Sightings
 from edge_forwarder.logs import Log

@@ -13,8 +13,9 @@ from typing import Final
 
 from pydicom.dataset import Dataset
 
-from edge_forwarder import query, rewrite, values
+from edge_forwarder import query
 from edge_forwarder.cache import EXPLICIT, Instance
+from edge_forwarder.dicom import rewrite, values
 from edge_forwarder.dicomweb import DicomWeb, value
 from edge_forwarder.dimse import Suboperations
 from edge_forwarder.errors import (

@@ -15,7 +15,8 @@ from typing import Final
 from edge_forwarder import packs, soundness
 from edge_forwarder.cloud import Cloud
 from edge_forwarder.compression.compressor import Compressor
-from edge_forwarder.compression.syntaxes import was_compressed
+from edge_forwarder.dicom.peek import identify
+from edge_forwarder.dicom.syntaxes import was_compressed
 from edge_forwarder.errors import GrantExpiredError, NotAsGrantedError, RefusedError, SpoolError, UnreadableError
 from edge_forwarder.held import named
 from edge_forwarder.in_parts import InParts
@@ -23,7 +24,6 @@ from edge_forwarder.inbox import Inbox, KnownError, Named
 from edge_forwarder.journal import InstanceRow, Journal, PackRow
 from edge_forwarder.ledger import Ledger
 from edge_forwarder.logs import Log
-from edge_forwarder.peek import identify
 from edge_forwarder.settle import Settler
 from edge_forwarder.spool import Spool
 from edge_forwarder.throttle import Throttle

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from edge_forwarder.config import UploadConfig
-from edge_forwarder.peek import Identity
+from edge_forwarder.dicom.peek import Identity
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from tests.bench.cost.world import HOSP, World
 
 from edge_forwarder import planner, watcher
 from edge_forwarder.config.packing import PackingConfig
-from edge_forwarder.peek import Identity
+from edge_forwarder.dicom.peek import Identity
 from maypacs.pack.grammar import Instance, write_pack
 
 #: From the upload to *indexed*, in seconds: S3's event "typically in seconds", then ingest.

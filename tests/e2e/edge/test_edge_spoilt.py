@@ -16,11 +16,11 @@ from tests.support.stub_edge import StubEdge, dataset_bytes, sent_dataset, write
 from edge_forwarder import attention, soundness
 from edge_forwarder.cloud import Cloud
 from edge_forwarder.config import CloudConfig, Credentials
+from edge_forwarder.dicom.peek import identify
 from edge_forwarder.errors import SpoolError
 from edge_forwarder.journal import Journal
 from edge_forwarder.ledger import Ledger, SentState
 from edge_forwarder.logs import Log
-from edge_forwarder.peek import identify
 from edge_forwarder.sender import Sender
 from edge_forwarder.settle import Settler
 from edge_forwarder.spool import Spool

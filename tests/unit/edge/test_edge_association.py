@@ -15,7 +15,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edge_forwarder import config as configuration
-from edge_forwarder import dimse, negotiation, part10, pdu
+from edge_forwarder import dimse, negotiation, pdu
+from edge_forwarder.dicom import part10
 from edge_forwarder.errors import WireError
 from edge_forwarder.logs import Log
 from edge_forwarder.receive import Association, Receiver

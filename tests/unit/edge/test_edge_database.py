@@ -11,14 +11,14 @@ from pathlib import Path
 
 import pytest
 
-from edge_forwarder import part10
 from edge_forwarder.database import was_put_aside
+from edge_forwarder.dicom import part10
+from edge_forwarder.dicom.peek import Identity
 from edge_forwarder.errors import ConfigError
 from edge_forwarder.journal import Journal
 from edge_forwarder.keeper import Keeper
 from edge_forwarder.ledger import Ledger, Reference, SentState
 from edge_forwarder.logs import Log
-from edge_forwarder.peek import Identity
 from edge_forwarder.planner import Limits, Planner
 from edge_forwarder.spool import Spool
 

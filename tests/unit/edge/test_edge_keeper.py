@@ -14,6 +14,7 @@ from tests.support.stub_edge import write_ct
 
 from edge_forwarder import config, naming, strays
 from edge_forwarder import keeper as keeper_module
+from edge_forwarder.dicom.peek import Identity, identify
 from edge_forwarder.errors import EdgeError
 from edge_forwarder.health.findings import WORDS
 from edge_forwarder.intake import Intake
@@ -21,7 +22,6 @@ from edge_forwarder.journal import Journal, PackState
 from edge_forwarder.keeper import Keeper
 from edge_forwarder.ledger import Ledger
 from edge_forwarder.logs import Log
-from edge_forwarder.peek import Identity, identify
 from edge_forwarder.planner import Limits, Planner
 from edge_forwarder.spool import Spool, SpooledFile
 from edge_forwarder.status_report import collect

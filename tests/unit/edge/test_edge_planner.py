@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge_forwarder.peek import Identity
+from edge_forwarder.dicom.peek import Identity
 from edge_forwarder.planner import PART_OVERHEAD, ClosedPack, Limits, Planner, Received
 
 LIMITS = Limits(

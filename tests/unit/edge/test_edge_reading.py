@@ -22,8 +22,9 @@ from pydicom.uid import ExplicitVRLittleEndian
 from tests.conftest import sample_files
 from tests.support.stub_edge import dataset_bytes, write_ct
 
-from edge_forwarder import commitment_data, query, rewrite, values
+from edge_forwarder import commitment_data, query
 from edge_forwarder.cache import EXPLICIT, STORED, Cache, Instance
+from edge_forwarder.dicom import rewrite, values
 from edge_forwarder.dicomweb import Found
 from edge_forwarder.errors import CloudAwayError, QueryError, UnreadableError
 from edge_forwarder.fetch import Fetcher, Target

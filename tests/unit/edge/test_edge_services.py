@@ -12,8 +12,9 @@ import pytest
 from pydicom.dataset import Dataset
 
 from edge_forwarder import config as configuration
-from edge_forwarder import dimse, values
+from edge_forwarder import dimse
 from edge_forwarder.cache import Instance
+from edge_forwarder.dicom import values
 from edge_forwarder.dicomweb import Found
 from edge_forwarder.errors import CloudAwayError, CloudBusyError, RefusedError, TooManyError
 from edge_forwarder.fetch import Target

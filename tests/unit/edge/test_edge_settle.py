@@ -13,13 +13,13 @@ import pytest
 from tests.support.processes import wait_until
 
 from edge_forwarder import attention
+from edge_forwarder.dicom.peek import Identity
 from edge_forwarder.errors import CloudAwayError
 from edge_forwarder.inbox import Inbox, Problem, UploadStatus, _status
 from edge_forwarder.journal import Journal, PackState
 from edge_forwarder.ledger import Ledger, SentState
 from edge_forwarder.line import Line
 from edge_forwarder.logs import Log
-from edge_forwarder.peek import Identity
 from edge_forwarder.settle import Settler
 from edge_forwarder.spool import Spool
 from edge_forwarder.watcher import Watcher

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.support.ct import small_ct
 
-from edge_forwarder import part10
+from edge_forwarder.dicom import part10
 from edge_forwarder.errors import ConfigError, SourceError, UnreadableError
 from edge_forwarder.importing import sources
 from edge_forwarder.importing.found_files import dress

@@ -14,12 +14,12 @@ import pytest
 from tests.support.stub_edge import write_ct
 
 from edge_forwarder import keeper as keeper_module
+from edge_forwarder.dicom.peek import Identity
 from edge_forwarder.errors import ConfigError, SpoolError, SpoolFullError
 from edge_forwarder.journal import InstanceRow, Journal, PackState
 from edge_forwarder.keeper import Keeper
 from edge_forwarder.ledger import CommitmentState, Ledger
 from edge_forwarder.logs import Log
-from edge_forwarder.peek import Identity
 from edge_forwarder.planner import Limits, Planner
 from edge_forwarder.spool import Spool, SpooledFile, SpoolWriter, is_locked
 

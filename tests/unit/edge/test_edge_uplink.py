@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from edge_forwarder import windows
 from edge_forwarder.config import UploadConfig
+from edge_forwarder.dicom.peek import Identity
 from edge_forwarder.errors import ConfigError, PausedError
-from edge_forwarder.peek import Identity
 from edge_forwarder.throttle import Throttle
 from edge_forwarder.uploader import _lanes
 from edge_forwarder.urgency import Urgency

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Final, Protocol
 
-from edge_forwarder.compression.syntaxes import HTJ2K_LOSSLESS, JPEG_LS_LOSSLESS
+from edge_forwarder.dicom.syntaxes import HTJ2K_LOSSLESS, JPEG_LS_LOSSLESS
 
 if TYPE_CHECKING:
     from edge_forwarder.compression.image import Frame

@@ -12,7 +12,7 @@ from functools import lru_cache
 from typing import Final
 
 from edge_forwarder.compression.image import UNDEFINED
-from edge_forwarder.peek import element_header, skip_sequence
+from edge_forwarder.dicom.peek import element_header, skip_sequence
 
 _ITEM, _ITEM_END, _SEQUENCE_END = 0xFFFEE000, 0xFFFEE00D, 0xFFFEE0DD
 _PIXEL_REPRESENTATION: Final = 0x00280103

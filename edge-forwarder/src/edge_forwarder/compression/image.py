@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from edge_forwarder.compression.reasons import LeftAloneError, Reason
-from edge_forwarder.peek import element_header, skip_sequence
+from edge_forwarder.dicom.peek import element_header, skip_sequence
 
 if TYPE_CHECKING:
     import numpy as np

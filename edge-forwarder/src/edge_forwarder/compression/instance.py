@@ -12,13 +12,13 @@ import zlib
 from collections.abc import Iterator
 from typing import Final
 
-from edge_forwarder import part10
 from edge_forwarder.compression import explicit, proof
 from edge_forwarder.compression.codecs import Codec
 from edge_forwarder.compression.image import PHOTOMETRIC, PLANAR, UNDEFINED, Element, Image, find
 from edge_forwarder.compression.reasons import LeftAloneError, Reason
-from edge_forwarder.compression.syntaxes import DEFLATED_LITTLE_ENDIAN, NATIVE
-from edge_forwarder.peek import EXPLICIT_BIG_ENDIAN, IMPLICIT_LITTLE_ENDIAN
+from edge_forwarder.dicom import part10
+from edge_forwarder.dicom.peek import EXPLICIT_BIG_ENDIAN, IMPLICIT_LITTLE_ENDIAN
+from edge_forwarder.dicom.syntaxes import DEFLATED_LITTLE_ENDIAN, NATIVE
 
 #: Bytes. What is larger is sent as it is: it would have to be held in memory three times.
 LARGEST: Final = 256 * 1024 * 1024

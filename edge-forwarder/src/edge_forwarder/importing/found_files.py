@@ -10,7 +10,7 @@ import struct
 from dataclasses import dataclass
 from typing import Final
 
-from edge_forwarder import part10, peek
+from edge_forwarder.dicom import part10, peek
 from edge_forwarder.errors import UnreadableError
 
 _DIRECTORY: Final = "1.2.840.10008.1.3.10"

@@ -18,6 +18,7 @@ from typing import IO, Final
 
 from edge_forwarder import attention
 from edge_forwarder.config import MIB, Config
+from edge_forwarder.dicom.peek import HEAD_BYTES, identify
 from edge_forwarder.errors import SourceError, SpoolFullError, TooLargeError, UnreadableError
 from edge_forwarder.importing.found_files import dress
 from edge_forwarder.importing.memory import Imports, ImportState
@@ -25,7 +26,6 @@ from edge_forwarder.importing.sources import Source, Unusable, find
 from edge_forwarder.intake import Handover
 from edge_forwarder.ledger import Ledger, SentState
 from edge_forwarder.logs import Log
-from edge_forwarder.peek import HEAD_BYTES, identify
 from edge_forwarder.progress import Progress
 from edge_forwarder.service import Service
 from edge_forwarder.spool import is_locked

@@ -11,7 +11,8 @@ from typing import Final
 
 from pydicom.dataset import Dataset
 
-from edge_forwarder import dimse, part10, values
+from edge_forwarder import dimse
+from edge_forwarder.dicom import part10, values
 from edge_forwarder.errors import (
     NotOfferedError,
     SpoolError,

@@ -12,7 +12,7 @@ from typing import Final
 
 from pydicom.dataset import Dataset
 
-from edge_forwarder import values
+from edge_forwarder.dicom import values
 from edge_forwarder.dimse import Suboperations
 from edge_forwarder.errors import DeclinedError, NotOfferedError
 from edge_forwarder.migrating.periods import Days, Minutes

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from edge_forwarder import peek
+from edge_forwarder.dicom import peek
 from edge_forwarder.errors import BrokenBodyError, SpoolError, StowError, UnreadableError
 from edge_forwarder.importing.found_files import dress
 from edge_forwarder.intake import ASSOCIATION

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from edge_forwarder import part10
+from edge_forwarder.dicom import part10
 from edge_forwarder.errors import UnreadableError
 
 HEAD_BYTES: Final = 64 * 1024

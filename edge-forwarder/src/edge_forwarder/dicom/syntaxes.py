@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from edge_forwarder.peek import IMPLICIT_LITTLE_ENDIAN
+from edge_forwarder.dicom.peek import IMPLICIT_LITTLE_ENDIAN
 
 EXPLICIT_LITTLE_ENDIAN: Final = "1.2.840.10008.1.2.1"
 DEFLATED_LITTLE_ENDIAN: Final = "1.2.840.10008.1.2.1.99"

@@ -9,7 +9,7 @@ from __future__ import annotations
 import struct
 from typing import Final
 
-from edge_forwarder.identity import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
+from edge_forwarder.dicom.identity import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 
 PREAMBLE: Final = b"\0" * 128 + b"DICM"
 #: Preamble, prefix and the group length element: what precedes the counted bytes.
