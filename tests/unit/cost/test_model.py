@@ -84,6 +84,13 @@ def test_a_hospitals_own_average_scales_bytes_and_leaves_requests() -> None:
     assert half.stored(1)["s3_standard"] == pytest.approx(0.25 + 5_000_000 / GB)
 
 
+def test_packs_of_a_hospital_whose_studies_are_small_stay_in_standard() -> None:
+    """A pack of 1 GB by the counts, of 100 KB by the hospital's own average: no rule moves that."""
+    small = ours(hospital=Hospital(1, mix={"CT": 1}, mb_per_study=0.1)).stored(60)
+    assert small["s3_standard"] == pytest.approx(0.25 + 100_000 / GB)
+    assert not small["s3_int_archive_instant"] + small["s3_int_monitoring"]
+
+
 def test_storage_moves_by_age_in_intelligent_tiering() -> None:
     """A quarter of a GB of sidecars stays in Standard; the pack of 1 GB goes through the tiers, a tier a month."""
     model = ours()
@@ -251,7 +258,9 @@ def test_a_mix_is_parts_of_a_whole(text: str, mix: dict[str, float]) -> None:
     assert parse_mix(text) == mix
 
 
-@pytest.mark.parametrize("text", ["CT", "CT=", "=3", "CT=x", "CT=-1", "CT=nan", "CT=inf", "CT=1,CT=2", "CT=0", ","])
+@pytest.mark.parametrize(
+    "text", ["CT", "CT=", "=3", "CT=x", "CT=-1", "CT=nan", "CT=inf", "CT=1,CT=2", "CT=0", ",", "CT=1e308,MR=1e308"]
+)
 def test_a_mix_that_is_none_is_refused(text: str) -> None:
     with pytest.raises(CostError, match="--mix"):
         parse_mix(text)

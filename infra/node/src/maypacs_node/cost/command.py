@@ -30,7 +30,12 @@ def register(commands: Any) -> None:
     parser.add_argument("--years", type=float, default=5, metavar="Y", help="the month after these years (default: 5)")
     parser.add_argument("--edges", type=int, default=1, metavar="E", help="edge forwarders (default: 1)")
     parser.add_argument("--reads-per-study", type=float, default=2, metavar="R", help="over its life (default: 2)")
-    parser.add_argument("--mb-per-study", type=float, metavar="MB", help="your own average (default: the mix's)")
+    parser.add_argument(
+        "--mb-per-study",
+        type=float,
+        metavar="MB",
+        help="your own average (default: the mix's); requests stay as they were counted",
+    )
     parser.add_argument("--viewer", choices=("packs", "frames"), default="packs", help="the dashboard's, or OHIF's")
     parser.add_argument("--storage-class", choices=TIERS, default="INTELLIGENT_TIERING", help="of packs, by lifecycle")
     parser.add_argument("--kms", action="store_true", help="with a customer managed key")

@@ -71,8 +71,8 @@ def parse_mix(text: str) -> dict[str, float]:
         if name in mix:
             raise CostError(f"--mix: {name} is there twice")
         mix[name] = value
-    if not sum(mix.values()):
-        raise CostError("--mix: nothing has a share above 0")
+    if not 0 < sum(mix.values()) < math.inf:
+        raise CostError("--mix: the shares have no sum that parts can be taken of")
     return mix
 
 

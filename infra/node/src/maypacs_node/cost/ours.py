@@ -139,12 +139,16 @@ class Ours:
         small, tables = self._mean(lambda s: s.small_bytes) / GB, self._mean(lambda s: s.table_bytes) / GB
         usage = Usage({"s3_standard": small, "dynamodb_storage": tables, "dynamodb_pitr": tables})
         movable = self._movable_gb()
-        objects = self._mean(lambda s: _packs(s, self.compacted) * _moves(s, self.compacted))
+        objects = self._mean(lambda s: _packs(s, self.compacted) * self._moves(s))
         usage["s3_standard"] += self.pack_gb - movable
         return usage + self.lifecycle.month(month, movable, objects)
 
     def _movable_gb(self) -> float:
-        return self._mean(lambda s: s.pack_bytes * _moves(s, self.compacted)) * self.scale / GB
+        return self._mean(lambda s: s.pack_bytes * self._moves(s)) * self.scale / GB
+
+    def _moves(self, study: StudyCounts) -> bool:
+        """Whether its packs are large enough for a lifecycle rule."""
+        return study.pack_bytes * self.scale / _packs(study, self.compacted) >= LEAST_BYTES
 
     # A month
 
@@ -211,8 +215,3 @@ def _packs(study: StudyCounts, compacted: bool) -> float:
     if not compacted or study.packs / study.series < 8:
         return study.packs
     return math.ceil(study.pack_bytes / study.series / (64 * 1024 * 1024)) * study.series
-
-
-def _moves(study: StudyCounts, compacted: bool) -> bool:
-    """Whether its packs are large enough for a lifecycle rule."""
-    return study.pack_bytes / _packs(study, compacted) >= LEAST_BYTES
