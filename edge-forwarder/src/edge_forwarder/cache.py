@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from edge_forwarder.spool import free_bytes
+from edge_forwarder.spool.folder import free_bytes
 
 _UID: Final = re.compile(r"(?=.*[0-9])[0-9.]{1,64}")
 _LISTING: Final = "listing.json"

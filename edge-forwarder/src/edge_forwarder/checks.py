@@ -23,7 +23,7 @@ from edge_forwarder.health import echo
 from edge_forwarder.inbox import Inbox
 from edge_forwarder.peers import advice, peer_of
 from edge_forwarder.scu import Peer
-from edge_forwarder.spool import free_bytes, is_locked
+from edge_forwarder.spool.folder import free_bytes, is_locked
 
 #: Upload grants are good for 15 minutes: look at it, and wrong (seconds).
 _CLOCK: Final = (60.0, 600.0)

@@ -6,7 +6,7 @@ import filecmp
 
 from edge_forwarder.dicom.peek import Identity
 from edge_forwarder.journal import Journal
-from edge_forwarder.spool import Spool, SpooledFile
+from edge_forwarder.spool.folder import Spool, SpooledFile
 
 
 def duplicate_of(spool: Spool, journal: Journal, file: SpooledFile, identity: Identity) -> str | None:

@@ -13,7 +13,7 @@ from edge_forwarder import config as configuration
 from edge_forwarder.cloud import Cloud, Enrolment
 from edge_forwarder.config import CloudConfig, Config
 from edge_forwarder.errors import ConfigError
-from edge_forwarder.tenant import check_tenant
+from edge_forwarder.spool.tenant import check_tenant
 
 
 def enroll(

@@ -20,13 +20,13 @@ from pathlib import Path
 from stat import S_ISREG
 from typing import Final
 
-from edge_forwarder import naming
 from edge_forwarder.chore import Chore
 from edge_forwarder.config import MIB, Config
 from edge_forwarder.errors import EdgeError
 from edge_forwarder.ledger import Ledger
 from edge_forwarder.logs import Log
-from edge_forwarder.spool import Spool, SpooledFile
+from edge_forwarder.spool import naming
+from edge_forwarder.spool.folder import Spool, SpooledFile
 
 FOLDER: Final = "handed"
 #: A file of this name asks the edge to try again now what it would try later.

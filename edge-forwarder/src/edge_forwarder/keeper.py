@@ -25,7 +25,7 @@ from edge_forwarder.journal import Journal, PackState
 from edge_forwarder.ledger import Ledger
 from edge_forwarder.logs import Log
 from edge_forwarder.planner import ClosedPack, Limits, Planner, Received
-from edge_forwarder.spool import Spool, SpooledFile
+from edge_forwarder.spool.folder import Spool, SpooledFile
 from edge_forwarder.strays import Strays
 
 #: So many events share one journal transaction at most.

@@ -22,7 +22,7 @@ from edge_forwarder.errors import PeerGoneError, SpoolError, TooLongError, WireE
 from edge_forwarder.health.sightings import Sightings
 from edge_forwarder.logs import Log
 from edge_forwarder.services import MAX_DATA_SET, NOTHING, Caller, Context, Dialogue, Offer
-from edge_forwarder.spool import Spool, SpooledFile, SpoolWriter
+from edge_forwarder.spool.folder import Spool, SpooledFile, SpoolWriter
 from edge_forwarder.statuses import (
     AbortReason,
     AbortSource,

@@ -25,7 +25,7 @@ from edge_forwarder.journal import InstanceRow, Journal, PackRow
 from edge_forwarder.ledger import Ledger
 from edge_forwarder.logs import Log
 from edge_forwarder.settle import Settler
-from edge_forwarder.spool import Spool
+from edge_forwarder.spool.folder import Spool
 from edge_forwarder.throttle import Throttle
 
 _BOUNDARY: Final = re.compile(r"[A-Za-z0-9-]{1,60}")

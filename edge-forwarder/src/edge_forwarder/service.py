@@ -42,11 +42,11 @@ from edge_forwarder.sender import Sender
 from edge_forwarder.services import Offer
 from edge_forwarder.services import Service as ServiceOfCommand
 from edge_forwarder.settle import Settler
-from edge_forwarder.spool import Spool
+from edge_forwarder.spool.folder import Spool
+from edge_forwarder.spool.tenant import note_tenant
 from edge_forwarder.statuses import Command
 from edge_forwarder.stow.server import StowServer
 from edge_forwarder.stow.store import Store
-from edge_forwarder.tenant import note_tenant
 from edge_forwarder.throttle import Throttle
 from edge_forwarder.tidying import Tidying
 from edge_forwarder.uploader import Uploader

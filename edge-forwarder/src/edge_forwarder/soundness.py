@@ -17,7 +17,7 @@ from edge_forwarder.dicom.syntaxes import was_compressed
 from edge_forwarder.errors import UnreadableError
 from edge_forwarder.journal import InstanceRow
 from edge_forwarder.ledger import Ledger
-from edge_forwarder.spool import Spool
+from edge_forwarder.spool.folder import Spool
 
 UNREADABLE: Final = "unreadable-here: the disk does not give the file back"
 SPOILT: Final = "spoilt-here: the file is not what it was when it was received"

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
-from edge_forwarder import attention, tls
+from edge_forwarder import tls
 from edge_forwarder.compression.compressor import LEFT
 from edge_forwarder.config import MIB, Config
 from edge_forwarder.errors import ConfigError
@@ -20,7 +20,8 @@ from edge_forwarder.health.heartbeat import HEALTH
 from edge_forwarder.intake import FOLDER
 from edge_forwarder.journal import Journal, PackRow, PackState, Queue
 from edge_forwarder.ledger import CommitmentState, Ledger
-from edge_forwarder.spool import SpooledFile, free_bytes, is_locked
+from edge_forwarder.spool import attention
+from edge_forwarder.spool.folder import SpooledFile, free_bytes, is_locked
 
 #: In the order in which an image passes through them.
 STATES: Final = ("received", "packed", "uploading", "failed", "sent", "indexed")

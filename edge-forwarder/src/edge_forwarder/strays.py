@@ -9,10 +9,10 @@ import os
 import time
 from typing import Final
 
-from edge_forwarder import naming
 from edge_forwarder.journal import Journal
 from edge_forwarder.logs import Log
-from edge_forwarder.spool import Spool, SpooledFile
+from edge_forwarder.spool import naming
+from edge_forwarder.spool.folder import Spool, SpooledFile
 
 #: The spool is looked through so often (seconds), and at most for a fiftieth of the time: it may hold a million files.
 _LOOK_SECONDS: Final = 60.0

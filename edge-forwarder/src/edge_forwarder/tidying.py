@@ -13,13 +13,13 @@ from collections.abc import Callable, Iterable
 from contextlib import suppress
 from typing import Final
 
-from edge_forwarder import attention
-from edge_forwarder.attention import NOTICE, Entry
 from edge_forwarder.chore import Chore
 from edge_forwarder.inbox import BATCH, Inbox
 from edge_forwarder.journal import Journal
 from edge_forwarder.logs import Log
-from edge_forwarder.spool import Spool
+from edge_forwarder.spool import attention
+from edge_forwarder.spool.attention import NOTICE, Entry
+from edge_forwarder.spool.folder import Spool
 
 _NOTICE_SECONDS: Final = 24 * 3600.0
 _LOOK_SECONDS: Final = 3600.0

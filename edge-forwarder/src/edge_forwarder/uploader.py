@@ -19,7 +19,7 @@ from edge_forwarder.journal import Journal, PackRow, PackState
 from edge_forwarder.line import Line
 from edge_forwarder.logs import Log
 from edge_forwarder.sender import Sender
-from edge_forwarder.spool import SpooledFile
+from edge_forwarder.spool.folder import SpooledFile
 from edge_forwarder.throttle import Throttle
 from edge_forwarder.waiting import ALL, Lane, Order, Waiting
 from edge_forwarder.watcher import Watcher

@@ -13,7 +13,7 @@ from tests.support.processes import wait_until
 from tests.support.stub_cloud import ARCHIVE, KEY, Fault, StubCloud
 from tests.support.stub_edge import StubEdge, dataset_bytes, sent_dataset, write_ct, write_series
 
-from edge_forwarder import attention, soundness
+from edge_forwarder import soundness
 from edge_forwarder.cloud import Cloud
 from edge_forwarder.config import CloudConfig, Credentials
 from edge_forwarder.dicom.peek import identify
@@ -23,7 +23,8 @@ from edge_forwarder.ledger import Ledger, SentState
 from edge_forwarder.logs import Log
 from edge_forwarder.sender import Sender
 from edge_forwarder.settle import Settler
-from edge_forwarder.spool import Spool
+from edge_forwarder.spool import attention
+from edge_forwarder.spool.folder import Spool
 
 pytestmark = pytest.mark.e2e
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from edge_forwarder.spool import Spool
+from edge_forwarder.spool.folder import Spool
 
 
 @pytest.fixture

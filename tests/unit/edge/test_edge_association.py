@@ -21,7 +21,7 @@ from edge_forwarder.errors import WireError
 from edge_forwarder.logs import Log
 from edge_forwarder.receive import Association, Receiver
 from edge_forwarder.services import NOTHING, Dialogue, Offer
-from edge_forwarder.spool import Spool, SpooledFile
+from edge_forwarder.spool.folder import Spool, SpooledFile
 from edge_forwarder.statuses import Status
 
 CT = "1.2.840.10008.5.1.4.1.1.2"

@@ -34,7 +34,7 @@ from edge_forwarder.ledger import Ledger
 from edge_forwarder.logs import Log
 from edge_forwarder.sender import Sender
 from edge_forwarder.settle import Settler
-from edge_forwarder.spool import Spool
+from edge_forwarder.spool.folder import Spool
 from edge_forwarder.status_report import as_text, collect
 from maypacs.dicom.frames import frame_table
 from maypacs.dicom.header import parse_header

@@ -20,7 +20,7 @@ from edge_forwarder.keeper import Keeper
 from edge_forwarder.ledger import Ledger, Reference, SentState
 from edge_forwarder.logs import Log
 from edge_forwarder.planner import Limits, Planner
-from edge_forwarder.spool import Spool
+from edge_forwarder.spool.folder import Spool
 
 #: No file may grow: what a full disk does to SQLite, for one process.
 _ON_A_FULL_DISK = """

@@ -9,13 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from edge_forwarder import attention, config, intake
+from edge_forwarder import config, intake
 from edge_forwarder.dicom.peek import Identity
 from edge_forwarder.errors import ConfigError, SpoolFullError
 from edge_forwarder.intake import ASSOCIATION, Handover, Intake
 from edge_forwarder.ledger import Ledger, SentState
 from edge_forwarder.logs import Log
-from edge_forwarder.spool import Spool, SpooledFile
+from edge_forwarder.spool import attention
+from edge_forwarder.spool.folder import Spool, SpooledFile
 
 IDENTITY = Identity("2.25.1", "2.25.2", "2.25.3", "2.25.4", "1.2.840.10008.1.2", "CT", 1)
 

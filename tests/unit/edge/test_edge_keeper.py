@@ -12,7 +12,7 @@ import pytest
 from tests.support.processes import wait_until
 from tests.support.stub_edge import write_ct
 
-from edge_forwarder import config, naming, strays
+from edge_forwarder import config, strays
 from edge_forwarder import keeper as keeper_module
 from edge_forwarder.dicom.peek import Identity, identify
 from edge_forwarder.errors import EdgeError
@@ -23,7 +23,8 @@ from edge_forwarder.keeper import Keeper
 from edge_forwarder.ledger import Ledger
 from edge_forwarder.logs import Log
 from edge_forwarder.planner import Limits, Planner
-from edge_forwarder.spool import Spool, SpooledFile
+from edge_forwarder.spool import naming
+from edge_forwarder.spool.folder import Spool, SpooledFile
 from edge_forwarder.status_report import collect
 
 

@@ -12,7 +12,6 @@ from typing import cast
 import pytest
 from tests.support.processes import wait_until
 
-from edge_forwarder import attention
 from edge_forwarder.dicom.peek import Identity
 from edge_forwarder.errors import CloudAwayError
 from edge_forwarder.inbox import Inbox, Problem, UploadStatus, _status
@@ -21,7 +20,8 @@ from edge_forwarder.ledger import Ledger, SentState
 from edge_forwarder.line import Line
 from edge_forwarder.logs import Log
 from edge_forwarder.settle import Settler
-from edge_forwarder.spool import Spool
+from edge_forwarder.spool import attention
+from edge_forwarder.spool.folder import Spool
 from edge_forwarder.watcher import Watcher
 
 STUDY, SERIES = "2.25.1", "2.25.11"

@@ -21,7 +21,7 @@ from edge_forwarder.keeper import Keeper
 from edge_forwarder.ledger import CommitmentState, Ledger
 from edge_forwarder.logs import Log
 from edge_forwarder.planner import Limits, Planner
-from edge_forwarder.spool import Spool, SpooledFile, SpoolWriter, is_locked
+from edge_forwarder.spool.folder import Spool, SpooledFile, SpoolWriter, is_locked
 
 IDENTITY = Identity("2.25.1", "2.25.11", "2.25.111", "1.2.840.10008.5.1.4.1.1.2", "1.2.840.10008.1.2.1", "CT", 1)
 

@@ -7,13 +7,13 @@ import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
-from edge_forwarder import attention
-from edge_forwarder.attention import Entry
 from edge_forwarder.commands import Command
 from edge_forwarder.config import load
 from edge_forwarder.errors import EdgeError
 from edge_forwarder.progress import size_text
-from edge_forwarder.spool import is_locked
+from edge_forwarder.spool import attention
+from edge_forwarder.spool.attention import Entry
+from edge_forwarder.spool.folder import is_locked
 
 _MANUAL = """
 list     what lies there: the name of the upload, since when, how many images, why (the default)

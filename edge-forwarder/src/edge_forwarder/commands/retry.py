@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import argparse
 
-from edge_forwarder import attention, intake
+from edge_forwarder import intake
 from edge_forwarder.commands import Command
 from edge_forwarder.config import load
 from edge_forwarder.errors import EdgeError
-from edge_forwarder.spool import is_locked
+from edge_forwarder.spool import attention
+from edge_forwarder.spool.folder import is_locked
 
 _MANUAL = """
 Without UIDs: what failed and waits for its next try is tried at once, and everything that the cloud

@@ -21,7 +21,7 @@ from edge_forwarder.errors import SpoolError
 from edge_forwarder.journal import InstanceRow, Journal
 from edge_forwarder.ledger import Ledger
 from edge_forwarder.logs import Log
-from edge_forwarder.spool import Spool
+from edge_forwarder.spool.folder import Spool
 
 #: What the journal's counters of images left alone begin with; a `Reason` follows.
 LEFT: Final = "left."

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any, Final
 
-from edge_forwarder import __version__, attention, tls
+from edge_forwarder import __version__, tls
 from edge_forwarder.config import Config
 from edge_forwarder.database import was_put_aside
 from edge_forwarder.errors import ConfigError, SpoolFullError
@@ -17,7 +17,8 @@ from edge_forwarder.health.sightings import Sightings
 from edge_forwarder.journal import Journal, PackState
 from edge_forwarder.ledger import CommitmentState, Ledger
 from edge_forwarder.line import Line
-from edge_forwarder.spool import Spool, SpooledFile
+from edge_forwarder.spool import attention
+from edge_forwarder.spool.folder import Spool, SpooledFile
 
 #: Rates are counted over so long (seconds).
 _RATE_SECONDS: Final = 3600.0

@@ -16,7 +16,6 @@ from itertools import islice
 from pathlib import Path
 from typing import IO, Final
 
-from edge_forwarder import attention
 from edge_forwarder.config import MIB, Config
 from edge_forwarder.dicom.peek import HEAD_BYTES, identify
 from edge_forwarder.errors import SourceError, SpoolFullError, TooLargeError, UnreadableError
@@ -28,7 +27,8 @@ from edge_forwarder.ledger import Ledger, SentState
 from edge_forwarder.logs import Log
 from edge_forwarder.progress import Progress
 from edge_forwarder.service import Service
-from edge_forwarder.spool import is_locked
+from edge_forwarder.spool import attention
+from edge_forwarder.spool.folder import is_locked
 
 #: In the place of a calling AE title: too long to be one.
 LABEL: Final = "maypacs-edge send"

@@ -26,7 +26,7 @@ from edge_forwarder.pdu import ProposedContext, Role
 from edge_forwarder.query import STUDY_ROOT
 from edge_forwarder.scu import Requestor
 from edge_forwarder.services import MAX_DATA_SET, Context
-from edge_forwarder.spool import SpooledFile, SpoolWriter
+from edge_forwarder.spool.folder import SpooledFile, SpoolWriter
 from edge_forwarder.statuses import AbortReason, Command, Status, of_refusal
 
 FIND: Final = f"{STUDY_ROOT}1"

@@ -23,8 +23,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from edge_forwarder import naming
 from edge_forwarder.errors import ConfigError, SpoolError, SpoolFullError, TooLargeError
+from edge_forwarder.spool import naming
 
 #: While one instance is written, the disk is looked at again after so many bytes.
 _CHECK_EVERY: Final = 8 * 1024 * 1024
