@@ -12,17 +12,18 @@ import time
 from collections.abc import Callable, Iterable
 from typing import Final, Protocol
 
-from edge_forwarder import commitment_data, dimse
+from edge_forwarder import commitment_data
 from edge_forwarder.config import Config
+from edge_forwarder.dimse import messages
+from edge_forwarder.dimse.association import COMMITMENT, COMMITMENT_INSTANCE
+from edge_forwarder.dimse.pdu import ProposedContext, Role
+from edge_forwarder.dimse.scu import Peer, Requestor
+from edge_forwarder.dimse.services import Caller, Dialogue, OpenAssociation
+from edge_forwarder.dimse.statuses import EventType, FailureReason, Status
 from edge_forwarder.errors import CloudError, RefusedError, UnreadableError, WireError
 from edge_forwarder.ledger import Commitment, CommitmentState, Ledger, Reference
 from edge_forwarder.logs import Log
 from edge_forwarder.pauses import Pauses
-from edge_forwarder.pdu import ProposedContext, Role
-from edge_forwarder.receive import COMMITMENT, COMMITMENT_INSTANCE
-from edge_forwarder.scu import Peer, Requestor
-from edge_forwarder.services import Caller, Dialogue, OpenAssociation
-from edge_forwarder.statuses import EventType, FailureReason, Status
 
 _SYNTAXES: Final = ("1.2.840.10008.1.2.1", "1.2.840.10008.1.2")
 #: Nobody gives up a report before so many calls came to nothing, however late the clock says it is.
@@ -169,7 +170,7 @@ class Commitments:
             event, data_set = self._report(commitment, asked.transfer_syntax)
             association.send_event_report(asked.context_id, asked.message_id, event, data_set)
 
-    def heard(self, caller: Caller, answer: dimse.Request) -> None:
+    def heard(self, caller: Caller, answer: messages.Request) -> None:
         with self._wake:
             asked = self._asked.get(caller.association)
             told = asked.told.pop(answer.responds_to, None) if asked else None

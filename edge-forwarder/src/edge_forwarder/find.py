@@ -8,10 +8,10 @@ from edge_forwarder import query
 from edge_forwarder.config import Config
 from edge_forwarder.dicom import values
 from edge_forwarder.dicomweb import DicomWeb, Item
+from edge_forwarder.dimse.services import Dialogue
+from edge_forwarder.dimse.statuses import Status
 from edge_forwarder.errors import CloudError, QueryError, RefusedError, UnreadableError, WireError
 from edge_forwarder.logs import Log
-from edge_forwarder.services import Dialogue
-from edge_forwarder.statuses import Status
 
 
 class Find:

@@ -22,7 +22,7 @@ from edge_forwarder import ledger_schema
 from edge_forwarder.database import Database
 from edge_forwarder.dicom.peek import Identity
 from edge_forwarder.dicom.syntaxes import was_compressed
-from edge_forwarder.statuses import FailureReason
+from edge_forwarder.dimse.statuses import FailureReason
 
 #: A row as a `Sent`.
 _SENT: Final = (

@@ -15,12 +15,12 @@ from collections.abc import Iterable, Iterator, Sequence
 from types import TracebackType
 from typing import Final, Self
 
+from edge_forwarder.dimse.negotiation import COMPRESSED, MAX_CONTEXTS, PLAIN
+from edge_forwarder.dimse.pdu import ProposedContext
+from edge_forwarder.dimse.scu import Peer, Requestor
+from edge_forwarder.dimse.services import Context
+from edge_forwarder.dimse.statuses import RejectSource, Status
 from edge_forwarder.errors import EdgeError, NotAssociatedError, WireError
-from edge_forwarder.negotiation import COMPRESSED, MAX_CONTEXTS, PLAIN
-from edge_forwarder.pdu import ProposedContext
-from edge_forwarder.scu import Peer, Requestor
-from edge_forwarder.services import Context
-from edge_forwarder.statuses import RejectSource, Status
 
 Pair = tuple[str, str]
 """SOP class and transfer syntax."""

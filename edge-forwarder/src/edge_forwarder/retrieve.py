@@ -17,7 +17,11 @@ from edge_forwarder import query
 from edge_forwarder.cache import EXPLICIT, Instance
 from edge_forwarder.dicom import rewrite, values
 from edge_forwarder.dicomweb import DicomWeb, value
-from edge_forwarder.dimse import Suboperations
+from edge_forwarder.dimse.messages import Suboperations
+from edge_forwarder.dimse.negotiation import PLAIN
+from edge_forwarder.dimse.scu import Peer
+from edge_forwarder.dimse.services import Context, Dialogue
+from edge_forwarder.dimse.statuses import Command, Status
 from edge_forwarder.errors import (
     CloudError,
     EdgeError,
@@ -28,11 +32,7 @@ from edge_forwarder.errors import (
 )
 from edge_forwarder.fetch import Fetcher, Target, part_10
 from edge_forwarder.logs import Log
-from edge_forwarder.negotiation import PLAIN
 from edge_forwarder.receiver import Receiver, ReceiverGoneError, by_class
-from edge_forwarder.scu import Peer
-from edge_forwarder.services import Context, Dialogue
-from edge_forwarder.statuses import Command, Status
 
 EXPLICIT_LE, IMPLICIT_LE = PLAIN
 _PIECE: Final = 256 * 1024

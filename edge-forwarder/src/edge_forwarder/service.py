@@ -7,7 +7,7 @@ import threading
 import time
 from contextlib import suppress
 
-from edge_forwarder import __version__, tls, windows
+from edge_forwarder import __version__, windows
 from edge_forwarder.cache import Cache, Instance
 from edge_forwarder.cloud import Cloud
 from edge_forwarder.commitment import Commitments
@@ -15,13 +15,22 @@ from edge_forwarder.compression import codecs
 from edge_forwarder.compression.compressor import Compressor
 from edge_forwarder.config import MIB, Config
 from edge_forwarder.dicomweb import DicomWeb
+from edge_forwarder.dimse import tls
+from edge_forwarder.dimse.association import Receiver
+from edge_forwarder.dimse.listener import Listener
+from edge_forwarder.dimse.negotiation import RETRIEVE
+from edge_forwarder.dimse.peers import peer_of
+from edge_forwarder.dimse.scu import Peer
+from edge_forwarder.dimse.services import Offer
+from edge_forwarder.dimse.services import Service as ServiceOfCommand
+from edge_forwarder.dimse.sightings import Sightings
+from edge_forwarder.dimse.statuses import Command
 from edge_forwarder.erased import Erased
 from edge_forwarder.errors import ConfigError
 from edge_forwarder.evidence import Evidence
 from edge_forwarder.fetch import Fetcher
 from edge_forwarder.find import Find
 from edge_forwarder.health.monitor import Monitor
-from edge_forwarder.health.sightings import Sightings
 from edge_forwarder.health.vitals import Parts
 from edge_forwarder.inbox import Inbox
 from edge_forwarder.intake import Intake
@@ -30,21 +39,13 @@ from edge_forwarder.keeper import Keeper
 from edge_forwarder.keys import KeyRing
 from edge_forwarder.ledger import Ledger
 from edge_forwarder.line import Line
-from edge_forwarder.listener import Listener
 from edge_forwarder.logs import Log
-from edge_forwarder.negotiation import RETRIEVE
-from edge_forwarder.peers import peer_of
 from edge_forwarder.planner import Limits, Planner
-from edge_forwarder.receive import Receiver
 from edge_forwarder.retrieve import Retrieve
-from edge_forwarder.scu import Peer
 from edge_forwarder.sender import Sender
-from edge_forwarder.services import Offer
-from edge_forwarder.services import Service as ServiceOfCommand
 from edge_forwarder.settle import Settler
 from edge_forwarder.spool.folder import Spool
 from edge_forwarder.spool.tenant import note_tenant
-from edge_forwarder.statuses import Command
 from edge_forwarder.stow.server import StowServer
 from edge_forwarder.stow.store import Store
 from edge_forwarder.throttle import Throttle

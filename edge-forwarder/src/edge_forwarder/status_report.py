@@ -11,9 +11,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
-from edge_forwarder import tls
 from edge_forwarder.compression.compressor import LEFT
 from edge_forwarder.config import MIB, Config
+from edge_forwarder.dimse import tls
 from edge_forwarder.errors import ConfigError
 from edge_forwarder.health.findings import WORDS, Finding, level_of
 from edge_forwarder.health.heartbeat import HEALTH

@@ -22,10 +22,10 @@ from tests.support.strange_pacs import StrangePacs
 from tests.support.stub_cloud import StubCloud
 from tests.support.stub_edge import AET, StubEdge, write_ct
 
+from edge_forwarder.dimse.scu import Peer
 from edge_forwarder.migrating import source_pacs
 from edge_forwarder.migrating.periods import Days
 from edge_forwarder.migrating.source_pacs import Found, SourcePacs
-from edge_forwarder.scu import Peer
 
 pytestmark = pytest.mark.e2e
 

@@ -15,14 +15,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edge_forwarder import config as configuration
-from edge_forwarder import dimse, negotiation, pdu
 from edge_forwarder.dicom import part10
+from edge_forwarder.dimse import messages, negotiation, pdu
+from edge_forwarder.dimse.association import Association, Receiver
+from edge_forwarder.dimse.services import NOTHING, Dialogue, Offer
+from edge_forwarder.dimse.statuses import Status
 from edge_forwarder.errors import WireError
 from edge_forwarder.logs import Log
-from edge_forwarder.receive import Association, Receiver
-from edge_forwarder.services import NOTHING, Dialogue, Offer
 from edge_forwarder.spool.folder import Spool, SpooledFile
-from edge_forwarder.statuses import Status
 
 CT = "1.2.840.10008.5.1.4.1.1.2"
 VERIFICATION = "1.2.840.10008.1.1"
@@ -346,7 +346,7 @@ def test_garbage_ends_an_association_and_nothing_else(tmp_path_factory: pytest.T
 @given(st.binary(max_size=400))
 def test_decoding_garbage_raises_wire_errors_alone(data: bytes) -> None:
     """Both decoders are bounds-checked."""
-    for decode in (pdu.decode_associate_request, pdu.decode_associate_accept, dimse.decode):
+    for decode in (pdu.decode_associate_request, pdu.decode_associate_accept, messages.decode):
         try:
             decode(data)
         except WireError:
@@ -356,8 +356,8 @@ def test_decoding_garbage_raises_wire_errors_alone(data: bytes) -> None:
 @pytest.mark.parametrize("max_pdu", [0, 7, 30, 16384])
 def test_a_response_is_cut_to_what_the_peer_takes(max_pdu: int) -> None:
     """PS3.8 D.1: no P-DATA-TF longer than the peer's maximum."""
-    request = dimse.Request(1, 7, True, CT, "2.25.1")
-    whole = dimse.encode_response(request, Status.SUCCESS)
+    request = messages.Request(1, 7, True, CT, "2.25.1")
+    whole = messages.encode_response(request, Status.SUCCESS)
     wire, pieces = pdu.encode_values(1, whole, max_pdu, command=True), b""
     while wire:
         _, length = struct.unpack_from(">BxI", wire)

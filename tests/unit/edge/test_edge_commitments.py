@@ -17,11 +17,11 @@ from edge_forwarder import commitment as commitment_module
 from edge_forwarder import ledger as ledger_module
 from edge_forwarder.commitment import Commitments
 from edge_forwarder.config import Config, load
+from edge_forwarder.dimse.scu import Peer
+from edge_forwarder.dimse.statuses import FailureReason
 from edge_forwarder.errors import CloudAwayError, CloudError, RefusedError
 from edge_forwarder.ledger import CommitmentState, Ledger, Reference
 from edge_forwarder.logs import Log
-from edge_forwarder.scu import Peer
-from edge_forwarder.statuses import FailureReason
 
 DAY = 86400.0
 WANTED = [Reference(CT, "2.25.1")]

@@ -10,11 +10,12 @@ from typing import Any
 import pytest
 
 from edge_forwarder import config as configuration
+from edge_forwarder.dimse import sightings
+from edge_forwarder.dimse.sightings import MAX_DEVICES, Sightings
 from edge_forwarder.errors import ConfigError
-from edge_forwarder.health import metrics, sightings
+from edge_forwarder.health import metrics
 from edge_forwarder.health.findings import WORDS, Finding, Limits, judge, level_of
 from edge_forwarder.health.host import Host
-from edge_forwarder.health.sightings import MAX_DEVICES, Sightings
 
 NOW = 1_795_000_000.0
 LIMITS = Limits(min_free_bytes=10**9, quiet_seconds=4 * 86400)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from edge_forwarder import negotiation
 from edge_forwarder.config import DimseConfig
-from edge_forwarder.pdu import AssociateRequest, ProposedContext, Role
+from edge_forwarder.dimse import negotiation
+from edge_forwarder.dimse.pdu import AssociateRequest, ProposedContext, Role
+from edge_forwarder.dimse.statuses import Command
 from edge_forwarder.receiver import proposals
-from edge_forwarder.statuses import Command
 
 DEFAULT = DimseConfig().transfer_syntaxes
 IMPLICIT, EXPLICIT, BIG = "1.2.840.10008.1.2", "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.2"

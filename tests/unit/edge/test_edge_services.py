@@ -12,17 +12,17 @@ import pytest
 from pydicom.dataset import Dataset
 
 from edge_forwarder import config as configuration
-from edge_forwarder import dimse
 from edge_forwarder.cache import Instance
 from edge_forwarder.dicom import values
 from edge_forwarder.dicomweb import Found
+from edge_forwarder.dimse import messages
+from edge_forwarder.dimse.services import Caller, Context
+from edge_forwarder.dimse.statuses import Command, Status
 from edge_forwarder.errors import CloudAwayError, CloudBusyError, RefusedError, TooManyError
 from edge_forwarder.fetch import Target
 from edge_forwarder.find import Find
 from edge_forwarder.logs import Log
 from edge_forwarder.retrieve import Retrieve
-from edge_forwarder.services import Caller, Context
-from edge_forwarder.statuses import Command, Status
 
 EXPLICIT_LE = "1.2.840.10008.1.2.1"
 CT = "1.2.840.10008.5.1.4.1.1.2"
@@ -33,11 +33,11 @@ FIND_S, GET_S, MOVE_S = (f"1.2.840.10008.5.1.4.1.2.2.{n}" for n in (1, 3, 2))
 class Talk:
     """A dialogue that remembers what was said; every C-STORE gets the next of ``statuses``."""
 
-    request: dimse.Request
+    request: messages.Request
     context: Context
     data_set: bytes | None
     statuses: list[int] = field(default_factory=list)
-    said: list[tuple[int, Dataset | None, dimse.Suboperations | None]] = field(default_factory=list)
+    said: list[tuple[int, Dataset | None, messages.Suboperations | None]] = field(default_factory=list)
     stored: list[tuple[str, bytes]] = field(default_factory=list)
     cancelled_after: int = 10**6
 
@@ -52,7 +52,7 @@ class Talk:
         comment: str = "",
         *,
         data_set: bytes | None = None,
-        done: dimse.Suboperations | None = None,
+        done: messages.Suboperations | None = None,
     ) -> None:
         self.said.append((status, None if data_set is None else values.decode(data_set, EXPLICIT_LE), done))
 
@@ -68,7 +68,7 @@ def talk(command: Command, model: str, statuses: Sequence[int] = (), **keys: obj
     ds = Dataset()
     for keyword, value in keys.items():
         setattr(ds, keyword, value)
-    request = dimse.Request(command, 7, True, model, "", move_destination="DEST")
+    request = messages.Request(command, 7, True, model, "", move_destination="DEST")
     return Talk(request, Context(1, model, EXPLICIT_LE), values.encode(ds, EXPLICIT_LE), list(statuses))
 
 

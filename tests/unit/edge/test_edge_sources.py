@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from tests.support.ct import small_ct
 
 from edge_forwarder.dicom import part10
+from edge_forwarder.dimse.negotiation import CLASSES_AT_ONCE, COMPRESSED, MAX_CONTEXTS, PLAIN
 from edge_forwarder.errors import ConfigError, SourceError, UnreadableError
 from edge_forwarder.importing import sources
 from edge_forwarder.importing.found_files import dress
@@ -22,7 +23,6 @@ from edge_forwarder.migrating.periods import Days, Minutes, Window, per_hour
 from edge_forwarder.migrating.query_scu import GET, get_contexts
 from edge_forwarder.migrating.source_pacs import _groups
 from edge_forwarder.migrating.state import Image
-from edge_forwarder.negotiation import CLASSES_AT_ONCE, COMPRESSED, MAX_CONTEXTS, PLAIN
 from edge_forwarder.progress import Progress
 
 CT = small_ct("2.25.1")

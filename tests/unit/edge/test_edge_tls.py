@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 from tests.support.certificates import Authority
 
-from edge_forwarder import config, tls
+from edge_forwarder import config
+from edge_forwarder.dimse import tls
 from edge_forwarder.errors import ConfigError
 
 

@@ -9,17 +9,17 @@ from contextlib import ExitStack
 from datetime import datetime
 from pathlib import Path
 
-from edge_forwarder import tls
 from edge_forwarder.commands import Command
 from edge_forwarder.config import load
+from edge_forwarder.dimse import tls
+from edge_forwarder.dimse.negotiation import STORE
+from edge_forwarder.dimse.peers import advice, peer_of
 from edge_forwarder.errors import ConfigError, NotAssociatedError
 from edge_forwarder.importing.sending import company
 from edge_forwarder.migrating.periods import Days, Window, per_hour
 from edge_forwarder.migrating.run import Migrating, Plan
 from edge_forwarder.migrating.source_pacs import SourcePacs
 from edge_forwarder.migrating.state import Fate, MigrationState, StudyState
-from edge_forwarder.negotiation import STORE
-from edge_forwarder.peers import advice, peer_of
 from edge_forwarder.progress import Progress
 from edge_forwarder.spool.folder import is_locked
 

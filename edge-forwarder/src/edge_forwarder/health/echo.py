@@ -7,13 +7,13 @@ from typing import Final
 
 from edge_forwarder.chore import Chore
 from edge_forwarder.config import Config
+from edge_forwarder.dimse.negotiation import VERIFICATION
+from edge_forwarder.dimse.pdu import ProposedContext
+from edge_forwarder.dimse.scu import Peer, Requestor
+from edge_forwarder.dimse.sightings import Sightings
+from edge_forwarder.dimse.statuses import Status
 from edge_forwarder.errors import NotAssociatedError, WireError
-from edge_forwarder.health.sightings import Sightings
 from edge_forwarder.logs import Log
-from edge_forwarder.negotiation import VERIFICATION
-from edge_forwarder.pdu import ProposedContext
-from edge_forwarder.scu import Peer, Requestor
-from edge_forwarder.statuses import Status
 
 #: A device that is switched off must not hold up the others for long (seconds).
 TIMEOUT: Final = 10.0

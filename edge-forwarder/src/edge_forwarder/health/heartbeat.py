@@ -16,9 +16,9 @@ from typing import Any, Final
 
 from edge_forwarder.cloud import Cloud
 from edge_forwarder.config import MIB, CloudConfig, Config
+from edge_forwarder.dimse.sightings import FACT, Sightings
 from edge_forwarder.errors import CloudAwayError, CloudError, UnauthorizedError
 from edge_forwarder.health.findings import Finding, Limits, judge
-from edge_forwarder.health.sightings import FACT, Sightings
 from edge_forwarder.health.vitals import Vitals
 from edge_forwarder.journal import Journal
 from edge_forwarder.line import Line, Uplink

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Final
 
 from edge_forwarder.cloud import Cloud
+from edge_forwarder.dimse.scu import Peer
 from edge_forwarder.errors import EdgeError
 from edge_forwarder.health.echo import Echoes
 from edge_forwarder.health.heartbeat import Heartbeat, patient
@@ -14,7 +15,6 @@ from edge_forwarder.health.server import HealthServer
 from edge_forwarder.health.vitals import Parts, Vitals
 from edge_forwarder.keys import KeyRing, age_days, rotate
 from edge_forwarder.logs import Log
-from edge_forwarder.scu import Peer
 
 #: The age of the key is looked at so often.
 _LOOK_SECONDS: Final = 3600.0

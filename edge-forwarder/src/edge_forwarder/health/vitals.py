@@ -8,12 +8,13 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any, Final
 
-from edge_forwarder import __version__, tls
+from edge_forwarder import __version__
 from edge_forwarder.config import Config
 from edge_forwarder.database import was_put_aside
+from edge_forwarder.dimse import tls
+from edge_forwarder.dimse.sightings import Sightings
 from edge_forwarder.errors import ConfigError, SpoolFullError
 from edge_forwarder.health.host import Host
-from edge_forwarder.health.sightings import Sightings
 from edge_forwarder.journal import Journal, PackState
 from edge_forwarder.ledger import CommitmentState, Ledger
 from edge_forwarder.line import Line

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Final, TypeVar
 
 from edge_forwarder import retry
+from edge_forwarder.dimse.statuses import RejectSource
 from edge_forwarder.errors import (
     AbortedError,
     ConfigError,
@@ -16,7 +17,6 @@ from edge_forwarder.errors import (
     NotOfferedError,
     WireError,
 )
-from edge_forwarder.statuses import RejectSource
 
 T = TypeVar("T")
 

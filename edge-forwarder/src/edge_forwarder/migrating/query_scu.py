@@ -11,8 +11,13 @@ from typing import Final
 
 from pydicom.dataset import Dataset
 
-from edge_forwarder import dimse
 from edge_forwarder.dicom import part10, values
+from edge_forwarder.dimse import messages
+from edge_forwarder.dimse.negotiation import MAX_CONTEXTS, PLAIN, compressed
+from edge_forwarder.dimse.pdu import ProposedContext, Role
+from edge_forwarder.dimse.scu import Requestor
+from edge_forwarder.dimse.services import MAX_DATA_SET, Context
+from edge_forwarder.dimse.statuses import AbortReason, Command, Status, of_refusal
 from edge_forwarder.errors import (
     NotOfferedError,
     SpoolError,
@@ -21,13 +26,8 @@ from edge_forwarder.errors import (
     UnreadableError,
     WireError,
 )
-from edge_forwarder.negotiation import MAX_CONTEXTS, PLAIN, compressed
-from edge_forwarder.pdu import ProposedContext, Role
 from edge_forwarder.query import STUDY_ROOT
-from edge_forwarder.scu import Requestor
-from edge_forwarder.services import MAX_DATA_SET, Context
 from edge_forwarder.spool.folder import SpooledFile, SpoolWriter
-from edge_forwarder.statuses import AbortReason, Command, Status, of_refusal
 
 FIND: Final = f"{STUDY_ROOT}1"
 MOVE: Final = f"{STUDY_ROOT}2"
@@ -47,7 +47,7 @@ class Retrieved:
     """The end of a C-MOVE or C-GET. ``failed``: the UIDs that the peer names, if it names them (PS3.4 C.4.2.1.4.2)."""
 
     status: int
-    done: dimse.Suboperations
+    done: messages.Suboperations
     failed: frozenset[str] = frozenset()
 
 
@@ -114,11 +114,11 @@ class QueryRequestor(Requestor):
 
     def _ask(self, command: Command, context: Context, identifier: Dataset, destination: str = "") -> int:
         message_id = self._next_id()
-        request = dimse.encode_query(command, message_id, context.abstract_syntax, destination)
+        request = messages.encode_query(command, message_id, context.abstract_syntax, destination)
         self._wire.send_message(context.id, request, values.encode(identifier, context.transfer_syntax))
         return message_id
 
-    def _heard(self, command: Command, message_id: int) -> tuple[dimse.Request, bytes | None]:
+    def _heard(self, command: Command, message_id: int) -> tuple[messages.Request, bytes | None]:
         context_id, answer = self._wire.command()
         try:
             data = self._wire.data_set(context_id, MAX_DATA_SET) if answer.has_data_set else None
@@ -139,9 +139,9 @@ class QueryRequestor(Requestor):
                 raise WireError("an answer to another question", AbortReason.UNEXPECTED_PDU)
             if message.status not in _PENDING:
                 syntax = self.contexts[context_id].transfer_syntax if context_id in self.contexts else PLAIN[0]
-                return Retrieved(message.status, message.done or dimse.Suboperations(), _failed(data, syntax))
+                return Retrieved(message.status, message.done or messages.Suboperations(), _failed(data, syntax))
 
-    def _take(self, context_id: int, request: dimse.Request, taker: Taker) -> None:
+    def _take(self, context_id: int, request: messages.Request, taker: Taker) -> None:
         """A C-STORE sub-operation (PS3.4 C.4.3.3): success after the image is durable, as when a modality sends it."""
         context = self.contexts.get(context_id)
         status, writer = Status.SUCCESS, None
@@ -161,7 +161,7 @@ class QueryRequestor(Requestor):
             if writer is not None:
                 writer.discard()
             raise
-        self._wire.send_message(context_id, dimse.encode_response(request, status))
+        self._wire.send_message(context_id, messages.encode_response(request, status))
 
 
 def _failed(data: bytes | None, transfer_syntax: str) -> frozenset[str]:

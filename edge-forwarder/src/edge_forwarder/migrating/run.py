@@ -16,6 +16,7 @@ from urllib.parse import quote
 
 from edge_forwarder import retry
 from edge_forwarder.config import Config
+from edge_forwarder.dimse.statuses import Status
 from edge_forwarder.errors import (
     ConfigError,
     DeclinedError,
@@ -34,7 +35,6 @@ from edge_forwarder.migrating.state import Fate, Image, MigrationState, Study, S
 from edge_forwarder.migrating.whereabouts import Whereabouts
 from edge_forwarder.progress import Progress
 from edge_forwarder.spool.folder import is_locked
-from edge_forwarder.statuses import Status
 
 #: In the place of a calling AE title: too long to be one.
 LABEL: Final = "maypacs-edge migrate"

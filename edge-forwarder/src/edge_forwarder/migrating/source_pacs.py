@@ -13,7 +13,11 @@ from typing import Final
 from pydicom.dataset import Dataset
 
 from edge_forwarder.dicom import values
-from edge_forwarder.dimse import Suboperations
+from edge_forwarder.dimse.messages import Suboperations
+from edge_forwarder.dimse.negotiation import CLASSES_AT_ONCE
+from edge_forwarder.dimse.pdu import ProposedContext, Role
+from edge_forwarder.dimse.scu import Peer
+from edge_forwarder.dimse.statuses import Status
 from edge_forwarder.errors import DeclinedError, NotOfferedError
 from edge_forwarder.migrating.periods import Days, Minutes
 from edge_forwarder.migrating.query_scu import (
@@ -27,11 +31,7 @@ from edge_forwarder.migrating.query_scu import (
     query_contexts,
 )
 from edge_forwarder.migrating.state import Image
-from edge_forwarder.negotiation import CLASSES_AT_ONCE
-from edge_forwarder.pdu import ProposedContext, Role
 from edge_forwarder.query import uids
-from edge_forwarder.scu import Peer
-from edge_forwarder.statuses import Status
 
 #: Caps are round numbers: from so many matches on, multiples of this are looked at twice.
 _ROUND: Final = 50

@@ -5,9 +5,9 @@ from __future__ import annotations
 import ssl
 
 from edge_forwarder.config import Config, DeviceConfig
+from edge_forwarder.dimse.scu import Peer
+from edge_forwarder.dimse.statuses import RejectReason, RejectSource
 from edge_forwarder.errors import NotAssociatedError
-from edge_forwarder.scu import Peer
-from edge_forwarder.statuses import RejectReason, RejectSource
 
 
 def peer_of(config: Config, device: DeviceConfig, client_tls: ssl.SSLContext | None) -> Peer:

@@ -8,8 +8,8 @@ import ssl
 import threading
 import time
 
-from edge_forwarder import negotiation
-from edge_forwarder.receive import Association, Receiver
+from edge_forwarder.dimse import negotiation
+from edge_forwarder.dimse.association import Association, Receiver
 
 
 class Listener:

@@ -12,8 +12,7 @@ from enum import IntEnum
 from typing import Final
 
 from edge_forwarder.dicom.identity import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
-from edge_forwarder.errors import WireError
-from edge_forwarder.statuses import (
+from edge_forwarder.dimse.statuses import (
     AbortReason,
     AbortSource,
     ContextResult,
@@ -21,6 +20,7 @@ from edge_forwarder.statuses import (
     RejectResult,
     RejectSource,
 )
+from edge_forwarder.errors import WireError
 
 APPLICATION_CONTEXT: Final = "1.2.840.10008.3.1.1.1"
 #: No association request of this world is longer (128 contexts with dozens of syntaxes each are ~150 KB).

@@ -12,12 +12,12 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
 
-from edge_forwarder import dimse, pdu
+from edge_forwarder.dimse import messages, pdu
+from edge_forwarder.dimse.pdu import ProposedContext, Role
+from edge_forwarder.dimse.services import Context
+from edge_forwarder.dimse.statuses import AbortReason, AbortSource, Command, ContextResult
+from edge_forwarder.dimse.wire import Wire, gone
 from edge_forwarder.errors import NotAssociatedError, PeerGoneError, WireError
-from edge_forwarder.pdu import ProposedContext, Role
-from edge_forwarder.services import Context
-from edge_forwarder.statuses import AbortReason, AbortSource, Command, ContextResult
-from edge_forwarder.wire import Wire, gone
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +112,7 @@ class Requestor:
     ) -> int:
         """The peer's status. Raises WireError, and what reading the pieces raises."""
         message_id = self._next_id()
-        command = dimse.encode_store(message_id, sop_class, sop_instance, originator)
+        command = messages.encode_store(message_id, sop_class, sop_instance, originator)
         self._wire.send_stream(context.id, command, pieces)
         return self._answer(Command.C_STORE_RQ, message_id)
 
@@ -120,7 +120,7 @@ class Requestor:
         """C-ECHO (PS3.7 9.1.5); the peer's status."""
         message_id = self._next_id()
         try:
-            self._wire.send_message(context.id, dimse.encode_echo(message_id))
+            self._wire.send_message(context.id, messages.encode_echo(message_id))
         except OSError as error:
             raise PeerGoneError(gone(error)) from None
         return self._answer(Command.C_ECHO_RQ, message_id)
@@ -128,7 +128,7 @@ class Requestor:
     def report(self, context: Context, sop_class: str, sop_instance: str, event_type: int, data_set: bytes) -> int:
         """N-EVENT-REPORT; the peer's status."""
         message_id = self._next_id()
-        command = dimse.encode_event_report(message_id, sop_class, sop_instance, event_type)
+        command = messages.encode_event_report(message_id, sop_class, sop_instance, event_type)
         try:
             self._wire.send_message(context.id, command, data_set)
         except OSError as error:

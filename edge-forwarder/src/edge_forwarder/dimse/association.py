@@ -15,15 +15,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final
 
-from edge_forwarder import dimse, negotiation, pdu
 from edge_forwarder.config import Config
 from edge_forwarder.dicom import part10
-from edge_forwarder.errors import PeerGoneError, SpoolError, TooLongError, WireError
-from edge_forwarder.health.sightings import Sightings
-from edge_forwarder.logs import Log
-from edge_forwarder.services import MAX_DATA_SET, NOTHING, Caller, Context, Dialogue, Offer
-from edge_forwarder.spool.folder import Spool, SpooledFile, SpoolWriter
-from edge_forwarder.statuses import (
+from edge_forwarder.dimse import messages, negotiation, pdu
+from edge_forwarder.dimse.services import MAX_DATA_SET, NOTHING, Caller, Context, Dialogue, Offer
+from edge_forwarder.dimse.sightings import Sightings
+from edge_forwarder.dimse.statuses import (
     AbortReason,
     AbortSource,
     Command,
@@ -33,7 +30,10 @@ from edge_forwarder.statuses import (
     Status,
     of_refusal,
 )
-from edge_forwarder.wire import Wire, gone
+from edge_forwarder.dimse.wire import Wire, gone
+from edge_forwarder.errors import PeerGoneError, SpoolError, TooLongError, WireError
+from edge_forwarder.logs import Log
+from edge_forwarder.spool.folder import Spool, SpooledFile, SpoolWriter
 
 #: While something is to be told on an open association, it is looked for this often (seconds).
 _LOOK_SECONDS: Final = 0.5
@@ -189,7 +189,7 @@ class Association:
             context = self.caller.contexts.get(context_id)
             if request.command == Command.C_STORE_RQ and request.has_data_set:
                 status, comment = self._store(request, context_id, context)
-                wire.send_message(context_id, dimse.encode_response(request, status, comment))
+                wire.send_message(context_id, messages.encode_response(request, status, comment))
             elif context is not None and request.command in self._receiver.offer.services:
                 self._serve(request, context)
             else:
@@ -200,7 +200,7 @@ class Association:
             self.busy = False
         return True
 
-    def _store(self, request: dimse.Request, context_id: int, context: Context | None) -> tuple[Status, str]:
+    def _store(self, request: messages.Request, context_id: int, context: Context | None) -> tuple[Status, str]:
         """Take one data set. Whatever happens to it, all of it is read, so that the association can go on."""
         receiver, wire = self._receiver, self._wire
         if context is None:
@@ -230,17 +230,17 @@ class Association:
         receiver.sightings.image(self.caller.ae_title)
         return Status.SUCCESS, ""
 
-    def _serve(self, request: dimse.Request, context: Context) -> None:
+    def _serve(self, request: messages.Request, context: Context) -> None:
         try:
             data_set = self._wire.data_set(context.id, MAX_DATA_SET) if request.has_data_set else None
         except TooLongError:
-            answer = dimse.encode_response(request, Status.RESOURCE_LIMITATION, "the request is too long")
+            answer = messages.encode_response(request, Status.RESOURCE_LIMITATION, "the request is too long")
             self._wire.send_message(context.id, answer)
             return
         dialogue = Dialogue(self._wire, self.caller, request, context, data_set, stopping=self._receiver.stopping)
         self._receiver.offer.services[request.command](dialogue)
 
-    def _other(self, request: dimse.Request, context_id: int, context: Context | None) -> None:
+    def _other(self, request: messages.Request, context_id: int, context: Context | None) -> None:
         if request.has_data_set:
             self._wire.drain(context_id)
         reports = self._receiver.offer.reports
@@ -248,7 +248,7 @@ class Association:
             reports.heard(self.caller, request)
         elif not (request.command & Command.RESPONSE or request.command == Command.C_CANCEL_RQ):
             status, comment = _answer(request, context)
-            self._wire.send_message(context_id, dimse.encode_response(request, status, comment))
+            self._wire.send_message(context_id, messages.encode_response(request, status, comment))
 
     # Reports on the same association
 
@@ -266,11 +266,11 @@ class Association:
 
     def send_event_report(self, context_id: int, message_id: int, event_type: int, data_set: bytes) -> None:
         """N-EVENT-REPORT-RQ; its answer comes as any message does. Raises PeerGoneError."""
-        command = dimse.encode_event_report(message_id, COMMITMENT, COMMITMENT_INSTANCE, event_type)
+        command = messages.encode_event_report(message_id, COMMITMENT, COMMITMENT_INSTANCE, event_type)
         self._wire.send_message(context_id, command, data_set)
 
 
-def _answer(request: dimse.Request, context: Context | None) -> tuple[Status, str]:
+def _answer(request: messages.Request, context: Context | None) -> tuple[Status, str]:
     if context is None:
         return Status.SOP_CLASS_NOT_SUPPORTED, "this presentation context was not accepted"
     if request.command == Command.C_ECHO_RQ:

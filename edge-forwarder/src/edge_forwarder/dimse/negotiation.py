@@ -9,9 +9,9 @@ from functools import cache
 from typing import Final
 
 from edge_forwarder.config import Config
-from edge_forwarder.pdu import APPLICATION_CONTEXT, AnsweredContext, AssociateRequest, ProposedContext, Role
-from edge_forwarder.services import Context
-from edge_forwarder.statuses import Command, ContextResult, RejectReason, RejectResult, RejectSource
+from edge_forwarder.dimse.pdu import APPLICATION_CONTEXT, AnsweredContext, AssociateRequest, ProposedContext, Role
+from edge_forwarder.dimse.services import Context
+from edge_forwarder.dimse.statuses import Command, ContextResult, RejectReason, RejectResult, RejectSource
 
 VERIFICATION: Final = "1.2.840.10008.1.1"
 #: What a device may be allowed: `store` includes storage commitment.

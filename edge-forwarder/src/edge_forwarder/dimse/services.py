@@ -11,10 +11,10 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 
-from edge_forwarder import dimse
+from edge_forwarder.dimse import messages
+from edge_forwarder.dimse.statuses import AbortReason, Command
+from edge_forwarder.dimse.wire import Wire
 from edge_forwarder.errors import WireError
-from edge_forwarder.statuses import AbortReason, Command
-from edge_forwarder.wire import Wire
 
 #: What a service's data set may have (bytes): a commitment of 100,000 instances is ~15 MB.
 MAX_DATA_SET: Final = 32 * 1024 * 1024
@@ -46,7 +46,7 @@ class Dialogue:
 
     wire: Wire
     caller: Caller
-    request: dimse.Request
+    request: messages.Request
     context: Context
     data_set: bytes | None
     """None when the request came without one."""
@@ -61,10 +61,10 @@ class Dialogue:
         comment: str = "",
         *,
         data_set: bytes | None = None,
-        done: dimse.Suboperations | None = None,
+        done: messages.Suboperations | None = None,
     ) -> None:
         """Raises PeerGoneError."""
-        answer = dimse.encode_response(self.request, status, comment, has_data_set=data_set is not None, done=done)
+        answer = messages.encode_response(self.request, status, comment, has_data_set=data_set is not None, done=done)
         self.wire.send_message(self.context.id, answer, data_set)
 
     def is_cancelled(self) -> bool:
@@ -73,7 +73,7 @@ class Dialogue:
             self._hear()
         return self.cancelled or self.stopping.is_set()
 
-    def _hear(self) -> dimse.Request:
+    def _hear(self) -> messages.Request:
         """The next message: a C-CANCEL of ours is noted, a response returned; anything else is out of turn."""
         context_id, message = self.wire.command()
         if message.has_data_set:
@@ -88,7 +88,7 @@ class Dialogue:
         """A C-STORE sub-operation on this association (PS3.4 C.4.3); the peer's status. Raises WireError, OSError."""
         self._stores = self._stores % 0xFFFF + 1
         message_id = self._stores
-        self.wire.send_stream(context.id, dimse.encode_store(message_id, sop_class, sop_instance), pieces)
+        self.wire.send_stream(context.id, messages.encode_store(message_id, sop_class, sop_instance), pieces)
         while True:
             answer = self._hear()
             if answer.command == Command.C_STORE_RQ | Command.RESPONSE and answer.responds_to == message_id:
@@ -119,7 +119,7 @@ class Reports(Protocol):
 
     def speak(self, association: OpenAssociation) -> None: ...
 
-    def heard(self, caller: Caller, answer: dimse.Request) -> None:
+    def heard(self, caller: Caller, answer: messages.Request) -> None:
         """An N-EVENT-REPORT response came."""
         ...
 

@@ -14,9 +14,9 @@ import ssl
 from collections.abc import Callable, Iterable
 from typing import Final
 
-from edge_forwarder import dimse, pdu
+from edge_forwarder.dimse import messages, pdu
+from edge_forwarder.dimse.statuses import AbortReason, AbortSource
 from edge_forwarder.errors import AbortedError, PeerGoneError, TooLongError, WireError
-from edge_forwarder.statuses import AbortReason, AbortSource
 
 #: The most of one fragment that is in memory at once (bytes).
 PIECE: Final = 256 * 1024
@@ -123,7 +123,7 @@ class Wire:
             raise WireError("a presentation data value longer than its PDU", AbortReason.INVALID_PARAMETER)
         return length - 2, context_id, control
 
-    def command(self) -> tuple[int, dimse.Request]:
+    def command(self) -> tuple[int, messages.Request]:
         """The next command set and its presentation context."""
         pieces: list[bytes] = []
         size = 0
@@ -132,11 +132,11 @@ class Wire:
             if not control & 1:
                 raise WireError("a data set without a command", AbortReason.UNEXPECTED_PARAMETER)
             size += length
-            if size > dimse.MAX_LENGTH:
+            if size > messages.MAX_LENGTH:
                 raise WireError("a command set that long", AbortReason.INVALID_PARAMETER)
             pieces.append(self.exactly(length))
             if control & 2:
-                return context_id, dimse.decode(b"".join(pieces))
+                return context_id, messages.decode(b"".join(pieces))
 
     def fragments(self, context_id: int, write: Callable[[bytes], None]) -> None:
         """Pass the fragments of one data set on, in pieces."""

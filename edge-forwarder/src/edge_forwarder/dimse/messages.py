@@ -6,8 +6,8 @@ import struct
 from dataclasses import dataclass
 from typing import Final
 
+from edge_forwarder.dimse.statuses import Command, Status
 from edge_forwarder.errors import WireError
-from edge_forwarder.statuses import Command, Status
 
 _AFFECTED_SOP_CLASS_UID: Final = 0x0002
 _REQUESTED_SOP_CLASS_UID: Final = 0x0003
