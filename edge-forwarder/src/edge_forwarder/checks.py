@@ -14,7 +14,8 @@ from enum import StrEnum
 from typing import Final
 from urllib.parse import urlsplit
 
-from edge_forwarder.cloud import Cloud
+from edge_forwarder.cloud.client import Cloud
+from edge_forwarder.cloud.inbox import Inbox
 from edge_forwarder.compression import codecs
 from edge_forwarder.config import MIB, Config, load_credentials
 from edge_forwarder.dimse import tls
@@ -22,7 +23,6 @@ from edge_forwarder.dimse.peers import advice, peer_of
 from edge_forwarder.dimse.scu import Peer
 from edge_forwarder.errors import CloudError, ConfigError, EdgeError, NotAssociatedError, WireError
 from edge_forwarder.health import echo
-from edge_forwarder.inbox import Inbox
 from edge_forwarder.spool.folder import free_bytes, is_locked
 
 #: Upload grants are good for 15 minutes: look at it, and wrong (seconds).

@@ -14,6 +14,7 @@ from typing import Final, Protocol
 
 from edge_forwarder import commitment_data
 from edge_forwarder.config import Config
+from edge_forwarder.databases.ledger import Commitment, CommitmentState, Ledger, Reference
 from edge_forwarder.dimse import messages
 from edge_forwarder.dimse.association import COMMITMENT, COMMITMENT_INSTANCE
 from edge_forwarder.dimse.pdu import ProposedContext, Role
@@ -21,7 +22,6 @@ from edge_forwarder.dimse.scu import Peer, Requestor
 from edge_forwarder.dimse.services import Caller, Dialogue, OpenAssociation
 from edge_forwarder.dimse.statuses import EventType, FailureReason, Status
 from edge_forwarder.errors import CloudError, RefusedError, UnreadableError, WireError
-from edge_forwarder.ledger import Commitment, CommitmentState, Ledger, Reference
 from edge_forwarder.logs import Log
 from edge_forwarder.pauses import Pauses
 

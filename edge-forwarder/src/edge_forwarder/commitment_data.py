@@ -5,10 +5,10 @@ from __future__ import annotations
 from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
 
+from edge_forwarder.databases.ledger import Commitment, Reference
 from edge_forwarder.dicom import values
 from edge_forwarder.dimse.statuses import EventType
 from edge_forwarder.errors import UnreadableError
-from edge_forwarder.ledger import Commitment, Reference
 
 
 def read(data_set: bytes, transfer_syntax: str) -> tuple[str, list[Reference]]:

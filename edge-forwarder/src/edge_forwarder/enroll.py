@@ -10,7 +10,7 @@ from importlib import resources
 from pathlib import Path
 
 from edge_forwarder import config as configuration
-from edge_forwarder.cloud import Cloud, Enrolment
+from edge_forwarder.cloud.client import Cloud, Enrolment
 from edge_forwarder.config import CloudConfig, Config
 from edge_forwarder.errors import ConfigError
 from edge_forwarder.spool.tenant import check_tenant

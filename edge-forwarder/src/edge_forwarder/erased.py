@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from edge_forwarder.cache import Cache
 from edge_forwarder.chore import Chore
-from edge_forwarder.dicomweb import DicomWeb
+from edge_forwarder.cloud.dicomweb import DicomWeb
 from edge_forwarder.logs import Log
 
 _SECONDS: Final = 900.0

@@ -20,11 +20,11 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Iterator
 from typing import Final, Protocol
 
+from edge_forwarder.cloud.inbox import ASKED, Held
+from edge_forwarder.databases.ledger import Ledger, Reference, Sent, SentState
 from edge_forwarder.dicom.syntaxes import was_compressed
 from edge_forwarder.dimse.statuses import FailureReason
 from edge_forwarder.errors import RefusedError
-from edge_forwarder.inbox import ASKED, Held
-from edge_forwarder.ledger import Ledger, Reference, Sent, SentState
 
 #: Of each there may be two to ask for: as it was sent, and as it went up.
 _AT_ONCE: Final = ASKED // 2

@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Final
 
 from edge_forwarder.cache import EXPLICIT, STORED, Cache, Instance
+from edge_forwarder.cloud.dicomweb import DicomWeb, value
+from edge_forwarder.cloud.inbox import Inbox
 from edge_forwarder.dicom import part10
 from edge_forwarder.dicom.peek import HEAD_BYTES, identify
-from edge_forwarder.dicomweb import DicomWeb, value
 from edge_forwarder.errors import CloudAwayError, CloudError, RefusedError, TooManyError, UnreadableError
-from edge_forwarder.inbox import Inbox
 from edge_forwarder.logs import Log
 
 #: With so many of a series missing in the cache, the series is fetched as one message.

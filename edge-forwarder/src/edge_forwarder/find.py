@@ -5,9 +5,9 @@ from __future__ import annotations
 import threading
 
 from edge_forwarder import query
+from edge_forwarder.cloud.dicomweb import DicomWeb, Item
 from edge_forwarder.config import Config
 from edge_forwarder.dicom import values
-from edge_forwarder.dicomweb import DicomWeb, Item
 from edge_forwarder.dimse.services import Dialogue
 from edge_forwarder.dimse.statuses import Status
 from edge_forwarder.errors import CloudError, QueryError, RefusedError, UnreadableError, WireError

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Hashable
 
-from edge_forwarder import retry
+from edge_forwarder.cloud import retry
 
 
 class Pauses:

@@ -13,8 +13,8 @@ from pydicom.multival import MultiValue
 from pydicom.sequence import Sequence
 from pydicom.tag import BaseTag, Tag
 
+from edge_forwarder.cloud.dicomweb import Item, value
 from edge_forwarder.dicom import values
-from edge_forwarder.dicomweb import Item, value
 from edge_forwarder.errors import QueryError
 
 PATIENT_ROOT: Final = "1.2.840.10008.5.1.4.1.2.1."

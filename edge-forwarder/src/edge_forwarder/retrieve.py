@@ -15,8 +15,8 @@ from pydicom.dataset import Dataset
 
 from edge_forwarder import query
 from edge_forwarder.cache import EXPLICIT, Instance
+from edge_forwarder.cloud.dicomweb import DicomWeb, value
 from edge_forwarder.dicom import rewrite, values
-from edge_forwarder.dicomweb import DicomWeb, value
 from edge_forwarder.dimse.messages import Suboperations
 from edge_forwarder.dimse.negotiation import PLAIN
 from edge_forwarder.dimse.scu import Peer

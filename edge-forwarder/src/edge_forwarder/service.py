@@ -7,14 +7,18 @@ import threading
 import time
 from contextlib import suppress
 
-from edge_forwarder import __version__, windows
+from edge_forwarder import __version__
 from edge_forwarder.cache import Cache, Instance
-from edge_forwarder.cloud import Cloud
+from edge_forwarder.cloud.client import Cloud
+from edge_forwarder.cloud.dicomweb import DicomWeb
+from edge_forwarder.cloud.inbox import Inbox
+from edge_forwarder.cloud.keys import KeyRing
 from edge_forwarder.commitment import Commitments
 from edge_forwarder.compression import codecs
 from edge_forwarder.compression.compressor import Compressor
 from edge_forwarder.config import MIB, Config
-from edge_forwarder.dicomweb import DicomWeb
+from edge_forwarder.databases.journal import InstanceRow, Journal
+from edge_forwarder.databases.ledger import Ledger
 from edge_forwarder.dimse import tls
 from edge_forwarder.dimse.association import Receiver
 from edge_forwarder.dimse.listener import Listener
@@ -32,27 +36,24 @@ from edge_forwarder.fetch import Fetcher
 from edge_forwarder.find import Find
 from edge_forwarder.health.monitor import Monitor
 from edge_forwarder.health.vitals import Parts
-from edge_forwarder.inbox import Inbox
-from edge_forwarder.intake import Intake
-from edge_forwarder.journal import InstanceRow, Journal
-from edge_forwarder.keeper import Keeper
-from edge_forwarder.keys import KeyRing
-from edge_forwarder.ledger import Ledger
-from edge_forwarder.line import Line
 from edge_forwarder.logs import Log
-from edge_forwarder.planner import Limits, Planner
+from edge_forwarder.packing.intake import Intake
+from edge_forwarder.packing.keeper import Keeper
+from edge_forwarder.packing.planner import Limits, Planner
 from edge_forwarder.retrieve import Retrieve
-from edge_forwarder.sender import Sender
-from edge_forwarder.settle import Settler
 from edge_forwarder.spool.folder import Spool
 from edge_forwarder.spool.tenant import note_tenant
 from edge_forwarder.stow.server import StowServer
 from edge_forwarder.stow.store import Store
-from edge_forwarder.throttle import Throttle
-from edge_forwarder.tidying import Tidying
-from edge_forwarder.uploader import Uploader
-from edge_forwarder.urgency import Urgency
-from edge_forwarder.watcher import Watcher
+from edge_forwarder.upload import windows
+from edge_forwarder.upload.line import Line
+from edge_forwarder.upload.sender import Sender
+from edge_forwarder.upload.settle import Settler
+from edge_forwarder.upload.throttle import Throttle
+from edge_forwarder.upload.tidying import Tidying
+from edge_forwarder.upload.uploader import Uploader
+from edge_forwarder.upload.urgency import Urgency
+from edge_forwarder.upload.watcher import Watcher
 
 
 class Service:

@@ -13,13 +13,13 @@ from typing import Any, Final
 
 from edge_forwarder.compression.compressor import LEFT
 from edge_forwarder.config import MIB, Config
+from edge_forwarder.databases.journal import Journal, PackRow, PackState, Queue
+from edge_forwarder.databases.ledger import CommitmentState, Ledger
 from edge_forwarder.dimse import tls
 from edge_forwarder.errors import ConfigError
 from edge_forwarder.health.findings import WORDS, Finding, level_of
 from edge_forwarder.health.heartbeat import HEALTH
-from edge_forwarder.intake import FOLDER
-from edge_forwarder.journal import Journal, PackRow, PackState, Queue
-from edge_forwarder.ledger import CommitmentState, Ledger
+from edge_forwarder.packing.intake import FOLDER
 from edge_forwarder.spool import attention
 from edge_forwarder.spool.folder import SpooledFile, free_bytes, is_locked
 

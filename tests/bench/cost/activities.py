@@ -9,9 +9,10 @@ from types import SimpleNamespace
 from tests.bench.cost.studies import Image, Kind, images
 from tests.bench.cost.world import HOSP, World
 
-from edge_forwarder import planner, watcher
 from edge_forwarder.config.packing import PackingConfig
 from edge_forwarder.dicom.peek import Identity
+from edge_forwarder.packing import planner
+from edge_forwarder.upload import watcher
 from maypacs.pack.grammar import Instance, write_pack
 
 #: From the upload to *indexed*, in seconds: S3's event "typically in seconds", then ingest.

@@ -16,8 +16,8 @@ from tests.support.processes import QUICK_TCP, Child, free_port, wait_until
 from tests.support.stub_cloud import Fault, StubCloud
 from tests.support.stub_edge import AET, StubEdge, write_ct, write_series
 
+from edge_forwarder.databases.journal import Journal
 from edge_forwarder.health.heartbeat import HEALTH
-from edge_forwarder.journal import Journal
 
 SECONDS = "heartbeat_seconds = 1.0"
 

@@ -13,18 +13,18 @@ from tests.support.processes import wait_until
 from tests.support.stub_cloud import ARCHIVE, KEY, Fault, StubCloud
 from tests.support.stub_edge import StubEdge, dataset_bytes, sent_dataset, write_ct, write_series
 
-from edge_forwarder import soundness
-from edge_forwarder.cloud import Cloud
+from edge_forwarder.cloud.client import Cloud
 from edge_forwarder.config import CloudConfig, Credentials
+from edge_forwarder.databases.journal import Journal
+from edge_forwarder.databases.ledger import Ledger, SentState
 from edge_forwarder.dicom.peek import identify
 from edge_forwarder.errors import SpoolError
-from edge_forwarder.journal import Journal
-from edge_forwarder.ledger import Ledger, SentState
 from edge_forwarder.logs import Log
-from edge_forwarder.sender import Sender
-from edge_forwarder.settle import Settler
 from edge_forwarder.spool import attention
 from edge_forwarder.spool.folder import Spool
+from edge_forwarder.upload import soundness
+from edge_forwarder.upload.sender import Sender
+from edge_forwarder.upload.settle import Settler
 
 pytestmark = pytest.mark.e2e
 

@@ -6,9 +6,9 @@ from pathlib import Path
 
 from tests.support.stub_edge import dataset_bytes, write_series
 
-from edge_forwarder import packs, planner
 from edge_forwarder.dicom.part10 import file_meta
 from edge_forwarder.dicom.peek import identify
+from edge_forwarder.packing import packs, planner
 from maypacs.dicom.header import parse_header
 from maypacs.pack import grammar
 from maypacs.settings import GATEWAY_INLINE_LIMIT

@@ -14,13 +14,13 @@ from tests.support.commitment_scu import CT, CommitmentSCU
 from tests.support.processes import wait_until
 
 from edge_forwarder import commitment as commitment_module
-from edge_forwarder import ledger as ledger_module
 from edge_forwarder.commitment import Commitments
 from edge_forwarder.config import Config, load
+from edge_forwarder.databases import ledger as ledger_module
+from edge_forwarder.databases.ledger import CommitmentState, Ledger, Reference
 from edge_forwarder.dimse.scu import Peer
 from edge_forwarder.dimse.statuses import FailureReason
 from edge_forwarder.errors import CloudAwayError, CloudError, RefusedError
-from edge_forwarder.ledger import CommitmentState, Ledger, Reference
 from edge_forwarder.logs import Log
 
 DAY = 86400.0

@@ -17,25 +17,25 @@ from tests.conftest import sample_files, sample_id
 from tests.support.stub_edge import dataset_bytes, write_ct
 
 from edge_forwarder import config
-from edge_forwarder.cloud import Cloud
+from edge_forwarder.cloud.client import Cloud
+from edge_forwarder.cloud.inbox import Inbox
 from edge_forwarder.compression import codecs, proof
 from edge_forwarder.compression.codecs import CODECS, Codec
 from edge_forwarder.compression.compressor import Compressor
 from edge_forwarder.compression.image import PHOTOMETRIC, PIXEL_DATA, PLANAR, find
 from edge_forwarder.compression.instance import compress
 from edge_forwarder.compression.reasons import LeftAloneError, Reason
+from edge_forwarder.databases.journal import Journal, PackState
+from edge_forwarder.databases.ledger import Ledger
 from edge_forwarder.dicom import part10
 from edge_forwarder.dicom.peek import IMPLICIT_LITTLE_ENDIAN, identify
 from edge_forwarder.dicom.syntaxes import DEFLATED_LITTLE_ENDIAN, EXPLICIT_LITTLE_ENDIAN, JPEG_LS_LOSSLESS, NATIVE
 from edge_forwarder.errors import CloudAwayError, ConfigError, UnreadableError
-from edge_forwarder.inbox import Inbox
-from edge_forwarder.journal import Journal, PackState
-from edge_forwarder.ledger import Ledger
 from edge_forwarder.logs import Log
-from edge_forwarder.sender import Sender
-from edge_forwarder.settle import Settler
 from edge_forwarder.spool.folder import Spool
 from edge_forwarder.status_report import as_text, collect
+from edge_forwarder.upload.sender import Sender
+from edge_forwarder.upload.settle import Settler
 from maypacs.dicom.frames import frame_table
 from maypacs.dicom.header import parse_header
 from maypacs.sameness import same_content

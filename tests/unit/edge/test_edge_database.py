@@ -11,15 +11,15 @@ from pathlib import Path
 
 import pytest
 
-from edge_forwarder.database import was_put_aside
+from edge_forwarder.databases.database import was_put_aside
+from edge_forwarder.databases.journal import Journal
+from edge_forwarder.databases.ledger import Ledger, Reference, SentState
 from edge_forwarder.dicom import part10
 from edge_forwarder.dicom.peek import Identity
 from edge_forwarder.errors import ConfigError
-from edge_forwarder.journal import Journal
-from edge_forwarder.keeper import Keeper
-from edge_forwarder.ledger import Ledger, Reference, SentState
 from edge_forwarder.logs import Log
-from edge_forwarder.planner import Limits, Planner
+from edge_forwarder.packing.keeper import Keeper
+from edge_forwarder.packing.planner import Limits, Planner
 from edge_forwarder.spool.folder import Spool
 
 #: No file may grow: what a full disk does to SQLite, for one process.

@@ -13,8 +13,8 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 
 from edge_forwarder import config as configuration
+from edge_forwarder.cloud.dicomweb import DicomWeb, value
 from edge_forwarder.config import Credentials
-from edge_forwarder.dicomweb import DicomWeb, value
 from edge_forwarder.errors import CloudAwayError, CloudError, RefusedError, UnauthorizedError
 
 Reply = tuple[int, dict[str, str], bytes]

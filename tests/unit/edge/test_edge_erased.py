@@ -16,8 +16,8 @@ from tests.unit.edge.test_edge_dicomweb import Server
 from edge_forwarder import config as configuration
 from edge_forwarder.cache import EXPLICIT, STORED, Cache, Instance
 from edge_forwarder.chore import Chore
+from edge_forwarder.cloud.dicomweb import DicomWeb
 from edge_forwarder.config import Credentials
-from edge_forwarder.dicomweb import DicomWeb
 from edge_forwarder.erased import Erased
 from edge_forwarder.errors import CloudError
 from edge_forwarder.logs import Log

@@ -16,11 +16,11 @@ from tests.conftest import sample_files, sample_id
 from tests.support.stub_cloud import parse_pack
 from tests.support.stub_edge import dataset_bytes, write_ct
 
-from edge_forwarder import packs
 from edge_forwarder.dicom import part10
 from edge_forwarder.dicom.identity import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 from edge_forwarder.dicom.peek import identify
 from edge_forwarder.errors import UnreadableError
+from edge_forwarder.packing import packs
 
 uids = st.from_regex(r"[1-9][0-9]{0,9}(\.[0-9]{1,9}){0,5}", fullmatch=True)
 

@@ -9,12 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from edge_forwarder import config, intake
+from edge_forwarder import config
+from edge_forwarder.databases.ledger import Ledger, SentState
 from edge_forwarder.dicom.peek import Identity
 from edge_forwarder.errors import ConfigError, SpoolFullError
-from edge_forwarder.intake import ASSOCIATION, Handover, Intake
-from edge_forwarder.ledger import Ledger, SentState
 from edge_forwarder.logs import Log
+from edge_forwarder.packing import intake
+from edge_forwarder.packing.intake import ASSOCIATION, Handover, Intake
 from edge_forwarder.spool import attention
 from edge_forwarder.spool.folder import Spool, SpooledFile
 

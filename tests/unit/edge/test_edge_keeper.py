@@ -12,17 +12,18 @@ import pytest
 from tests.support.processes import wait_until
 from tests.support.stub_edge import write_ct
 
-from edge_forwarder import config, strays
-from edge_forwarder import keeper as keeper_module
+from edge_forwarder import config
+from edge_forwarder.databases.journal import Journal, PackState
+from edge_forwarder.databases.ledger import Ledger
 from edge_forwarder.dicom.peek import Identity, identify
 from edge_forwarder.errors import EdgeError
 from edge_forwarder.health.findings import WORDS
-from edge_forwarder.intake import Intake
-from edge_forwarder.journal import Journal, PackState
-from edge_forwarder.keeper import Keeper
-from edge_forwarder.ledger import Ledger
 from edge_forwarder.logs import Log
-from edge_forwarder.planner import Limits, Planner
+from edge_forwarder.packing import keeper as keeper_module
+from edge_forwarder.packing import strays
+from edge_forwarder.packing.intake import Intake
+from edge_forwarder.packing.keeper import Keeper
+from edge_forwarder.packing.planner import Limits, Planner
 from edge_forwarder.spool import naming
 from edge_forwarder.spool.folder import Spool, SpooledFile
 from edge_forwarder.status_report import collect

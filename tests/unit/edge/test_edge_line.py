@@ -11,16 +11,16 @@ from typing import cast
 
 import pytest
 
-from edge_forwarder import journal as journal_module
 from edge_forwarder.config import CloudConfig
+from edge_forwarder.databases import journal as journal_module
+from edge_forwarder.databases.journal import Journal, PackRow, PackState
 from edge_forwarder.errors import CloudAwayError, CloudBusyError, UnauthorizedError
-from edge_forwarder.journal import Journal, PackRow, PackState
-from edge_forwarder.line import Line, Uplink
 from edge_forwarder.logs import Log
-from edge_forwarder.sender import Sender, Sent
-from edge_forwarder.throttle import Throttle
-from edge_forwarder.uploader import Uploader
-from edge_forwarder.watcher import Watcher
+from edge_forwarder.upload.line import Line, Uplink
+from edge_forwarder.upload.sender import Sender, Sent
+from edge_forwarder.upload.throttle import Throttle
+from edge_forwarder.upload.uploader import Uploader
+from edge_forwarder.upload.watcher import Watcher
 
 
 @pytest.fixture

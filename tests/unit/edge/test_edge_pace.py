@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from edge_forwarder.watcher import Pace
+from edge_forwarder.upload.watcher import Pace
 
 
 def test_the_first_question_of_all_comes_soon() -> None:

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edge_forwarder.dicom.peek import Identity
-from edge_forwarder.planner import PART_OVERHEAD, ClosedPack, Limits, Planner, Received
+from edge_forwarder.packing.planner import PART_OVERHEAD, ClosedPack, Limits, Planner, Received
 
 LIMITS = Limits(
     max_bytes=100_000, max_instances=5, single_bytes=50_000, max_open=3, quiet=5.0, quiet_by_modality={"US": 30.0}

@@ -13,8 +13,8 @@ from pydicom.dataset import Dataset
 
 from edge_forwarder import config as configuration
 from edge_forwarder.cache import Instance
+from edge_forwarder.cloud.dicomweb import Found
 from edge_forwarder.dicom import values
-from edge_forwarder.dicomweb import Found
 from edge_forwarder.dimse import messages
 from edge_forwarder.dimse.services import Caller, Context
 from edge_forwarder.dimse.statuses import Command, Status

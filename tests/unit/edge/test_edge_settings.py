@@ -15,12 +15,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge_forwarder import config, retry
+from edge_forwarder import config
+from edge_forwarder.cloud import retry
+from edge_forwarder.databases.journal import Journal
 from edge_forwarder.enroll import first_config
 from edge_forwarder.errors import CloudAwayError, CloudBusyError, ConfigError, RefusedError
-from edge_forwarder.journal import Journal
-from edge_forwarder.line import Line
 from edge_forwarder.logs import Log
+from edge_forwarder.upload.line import Line
 
 EXAMPLE = resources.files("edge_forwarder").joinpath("edge.toml").read_text(encoding="utf-8")
 SECTIONS = {

@@ -12,17 +12,17 @@ from typing import cast
 import pytest
 from tests.support.processes import wait_until
 
+from edge_forwarder.cloud.inbox import Inbox, Problem, UploadStatus, _status
+from edge_forwarder.databases.journal import Journal, PackState
+from edge_forwarder.databases.ledger import Ledger, SentState
 from edge_forwarder.dicom.peek import Identity
 from edge_forwarder.errors import CloudAwayError
-from edge_forwarder.inbox import Inbox, Problem, UploadStatus, _status
-from edge_forwarder.journal import Journal, PackState
-from edge_forwarder.ledger import Ledger, SentState
-from edge_forwarder.line import Line
 from edge_forwarder.logs import Log
-from edge_forwarder.settle import Settler
 from edge_forwarder.spool import attention
 from edge_forwarder.spool.folder import Spool
-from edge_forwarder.watcher import Watcher
+from edge_forwarder.upload.line import Line
+from edge_forwarder.upload.settle import Settler
+from edge_forwarder.upload.watcher import Watcher
 
 STUDY, SERIES = "2.25.1", "2.25.11"
 

@@ -13,14 +13,14 @@ from pathlib import Path
 import pytest
 from tests.support.stub_edge import write_ct
 
-from edge_forwarder import keeper as keeper_module
+from edge_forwarder.databases.journal import InstanceRow, Journal, PackState
+from edge_forwarder.databases.ledger import CommitmentState, Ledger
 from edge_forwarder.dicom.peek import Identity
 from edge_forwarder.errors import ConfigError, SpoolError, SpoolFullError
-from edge_forwarder.journal import InstanceRow, Journal, PackState
-from edge_forwarder.keeper import Keeper
-from edge_forwarder.ledger import CommitmentState, Ledger
 from edge_forwarder.logs import Log
-from edge_forwarder.planner import Limits, Planner
+from edge_forwarder.packing import keeper as keeper_module
+from edge_forwarder.packing.keeper import Keeper
+from edge_forwarder.packing.planner import Limits, Planner
 from edge_forwarder.spool.folder import Spool, SpooledFile, SpoolWriter, is_locked
 
 IDENTITY = Identity("2.25.1", "2.25.11", "2.25.111", "1.2.840.10008.5.1.4.1.1.2", "1.2.840.10008.1.2.1", "CT", 1)

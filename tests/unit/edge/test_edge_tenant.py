@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from edge_forwarder.databases.journal import Journal
+from edge_forwarder.databases.ledger import Ledger
 from edge_forwarder.errors import ConfigError
 from edge_forwarder.importing.memory import Imports, ImportState
 from edge_forwarder.importing.sources import Source
-from edge_forwarder.journal import Journal
-from edge_forwarder.ledger import Ledger
 from edge_forwarder.migrating.state import MigrationState
 from edge_forwarder.spool.attention import REASON
 from edge_forwarder.spool.tenant import check_tenant, note_tenant

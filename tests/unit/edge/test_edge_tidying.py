@@ -10,14 +10,14 @@ from pathlib import Path
 
 import pytest
 
+from edge_forwarder.cloud.inbox import UploadStatus
+from edge_forwarder.databases.journal import Journal
 from edge_forwarder.errors import CloudAwayError
-from edge_forwarder.inbox import UploadStatus
-from edge_forwarder.journal import Journal
 from edge_forwarder.logs import Log
 from edge_forwarder.spool import attention
 from edge_forwarder.spool.attention import NOTICE, Entry
 from edge_forwarder.spool.folder import Spool
-from edge_forwarder.tidying import Tidying, too_much
+from edge_forwarder.upload.tidying import Tidying, too_much
 
 DAY = 86400.0
 Make = Callable[..., Path]

@@ -10,14 +10,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge_forwarder import windows
 from edge_forwarder.config import UploadConfig
 from edge_forwarder.dicom.peek import Identity
 from edge_forwarder.errors import ConfigError, PausedError
-from edge_forwarder.throttle import Throttle
-from edge_forwarder.uploader import _lanes
-from edge_forwarder.urgency import Urgency
-from edge_forwarder.waiting import Lane, Waiting
+from edge_forwarder.upload import windows
+from edge_forwarder.upload.throttle import Throttle
+from edge_forwarder.upload.uploader import _lanes
+from edge_forwarder.upload.urgency import Urgency
+from edge_forwarder.upload.waiting import Lane, Waiting
 
 MBIT = 1e6 / 8
 

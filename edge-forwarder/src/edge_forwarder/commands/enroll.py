@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import argparse
 
+from edge_forwarder.cloud.keys import rotate
 from edge_forwarder.commands import Command
 from edge_forwarder.config import load
 from edge_forwarder.enroll import enroll
 from edge_forwarder.errors import ConfigError
-from edge_forwarder.keys import rotate
 
 
 def _arguments(parser: argparse.ArgumentParser) -> None:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import argparse
 
-from edge_forwarder import intake
 from edge_forwarder.commands import Command
 from edge_forwarder.config import load
 from edge_forwarder.errors import EdgeError
+from edge_forwarder.packing import intake
 from edge_forwarder.spool import attention
 from edge_forwarder.spool.folder import is_locked
 

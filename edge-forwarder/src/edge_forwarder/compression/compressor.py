@@ -14,12 +14,12 @@ from typing import Final
 from edge_forwarder.compression.codecs import CODECS, Codec
 from edge_forwarder.compression.instance import LARGEST, compress
 from edge_forwarder.compression.reasons import LeftAloneError, Reason
+from edge_forwarder.databases.journal import InstanceRow, Journal
+from edge_forwarder.databases.ledger import Ledger
 from edge_forwarder.dicom import part10
 from edge_forwarder.dicom.peek import Identity
 from edge_forwarder.dicom.syntaxes import OURS
 from edge_forwarder.errors import SpoolError
-from edge_forwarder.journal import InstanceRow, Journal
-from edge_forwarder.ledger import Ledger
 from edge_forwarder.logs import Log
 from edge_forwarder.spool.folder import Spool
 

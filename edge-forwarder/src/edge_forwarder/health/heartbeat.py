@@ -14,15 +14,15 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import Any, Final
 
-from edge_forwarder.cloud import Cloud
+from edge_forwarder.cloud.client import Cloud
 from edge_forwarder.config import MIB, CloudConfig, Config
+from edge_forwarder.databases.journal import Journal
 from edge_forwarder.dimse.sightings import FACT, Sightings
 from edge_forwarder.errors import CloudAwayError, CloudError, UnauthorizedError
 from edge_forwarder.health.findings import Finding, Limits, judge
 from edge_forwarder.health.vitals import Vitals
-from edge_forwarder.journal import Journal
-from edge_forwarder.line import Line, Uplink
 from edge_forwarder.logs import Log
+from edge_forwarder.upload.line import Line, Uplink
 
 #: The fact that `status` reads.
 HEALTH: Final = "health"

@@ -6,14 +6,14 @@ import time
 from collections.abc import Callable
 from typing import Final
 
-from edge_forwarder.cloud import Cloud
+from edge_forwarder.cloud.client import Cloud
+from edge_forwarder.cloud.keys import KeyRing, age_days, rotate
 from edge_forwarder.dimse.scu import Peer
 from edge_forwarder.errors import EdgeError
 from edge_forwarder.health.echo import Echoes
 from edge_forwarder.health.heartbeat import Heartbeat, patient
 from edge_forwarder.health.server import HealthServer
 from edge_forwarder.health.vitals import Parts, Vitals
-from edge_forwarder.keys import KeyRing, age_days, rotate
 from edge_forwarder.logs import Log
 
 #: The age of the key is looked at so often.

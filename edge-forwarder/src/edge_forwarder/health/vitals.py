@@ -10,16 +10,16 @@ from typing import Any, Final
 
 from edge_forwarder import __version__
 from edge_forwarder.config import Config
-from edge_forwarder.database import was_put_aside
+from edge_forwarder.databases.database import was_put_aside
+from edge_forwarder.databases.journal import Journal, PackState
+from edge_forwarder.databases.ledger import CommitmentState, Ledger
 from edge_forwarder.dimse import tls
 from edge_forwarder.dimse.sightings import Sightings
 from edge_forwarder.errors import ConfigError, SpoolFullError
 from edge_forwarder.health.host import Host
-from edge_forwarder.journal import Journal, PackState
-from edge_forwarder.ledger import CommitmentState, Ledger
-from edge_forwarder.line import Line
 from edge_forwarder.spool import attention
 from edge_forwarder.spool.folder import Spool, SpooledFile
+from edge_forwarder.upload.line import Line
 
 #: Rates are counted over so long (seconds).
 _RATE_SECONDS: Final = 3600.0

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
-from edge_forwarder.database import Database
+from edge_forwarder.databases.database import Database
 from edge_forwarder.importing.sources import Source
 
 _SCHEMA = """

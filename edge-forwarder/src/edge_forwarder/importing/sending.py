@@ -17,14 +17,14 @@ from pathlib import Path
 from typing import IO, Final
 
 from edge_forwarder.config import MIB, Config
+from edge_forwarder.databases.ledger import Ledger, SentState
 from edge_forwarder.dicom.peek import HEAD_BYTES, identify
 from edge_forwarder.errors import SourceError, SpoolFullError, TooLargeError, UnreadableError
 from edge_forwarder.importing.found_files import dress
 from edge_forwarder.importing.memory import Imports, ImportState
 from edge_forwarder.importing.sources import Source, Unusable, find
-from edge_forwarder.intake import Handover
-from edge_forwarder.ledger import Ledger, SentState
 from edge_forwarder.logs import Log
+from edge_forwarder.packing.intake import Handover
 from edge_forwarder.progress import Progress
 from edge_forwarder.service import Service
 from edge_forwarder.spool import attention

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from typing import Final, TypeVar
 
-from edge_forwarder import retry
+from edge_forwarder.cloud import retry
 from edge_forwarder.dimse.statuses import RejectSource
 from edge_forwarder.errors import (
     AbortedError,

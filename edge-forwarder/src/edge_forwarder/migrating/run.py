@@ -14,7 +14,7 @@ from datetime import date, datetime, timedelta
 from typing import Final
 from urllib.parse import quote
 
-from edge_forwarder import retry
+from edge_forwarder.cloud import retry
 from edge_forwarder.config import Config
 from edge_forwarder.dimse.statuses import Status
 from edge_forwarder.errors import (
@@ -26,13 +26,13 @@ from edge_forwarder.errors import (
     TooManyError,
     UnreadableError,
 )
-from edge_forwarder.intake import Handover
 from edge_forwarder.migrating.patience import LONGEST_PAUSE, Patience, give_up_for_good
 from edge_forwarder.migrating.periods import Days, Window
 from edge_forwarder.migrating.query_scu import Retrieved, Taker
 from edge_forwarder.migrating.source_pacs import Found, SourcePacs
 from edge_forwarder.migrating.state import Fate, Image, MigrationState, Study, StudyState
 from edge_forwarder.migrating.whereabouts import Whereabouts
+from edge_forwarder.packing.intake import Handover
 from edge_forwarder.progress import Progress
 from edge_forwarder.spool.folder import is_locked
 

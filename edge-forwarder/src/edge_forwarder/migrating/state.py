@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
-from edge_forwarder.database import Database
+from edge_forwarder.databases.database import Database
 
 _SCHEMA = """
 create table days (day text primary key, complete integer not null) without rowid;

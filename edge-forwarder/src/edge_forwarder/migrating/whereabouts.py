@@ -7,10 +7,10 @@ from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from typing import Final
 
+from edge_forwarder.cloud.dicomweb import DicomWeb, value
 from edge_forwarder.config import Config, load_credentials
-from edge_forwarder.dicomweb import DicomWeb, value
+from edge_forwarder.databases.ledger import Ledger, SentState
 from edge_forwarder.errors import CloudError
-from edge_forwarder.ledger import Ledger, SentState
 from edge_forwarder.migrating.state import Fate, Image
 
 _FATES: Final = {

@@ -18,9 +18,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from edge_forwarder import intake
 from edge_forwarder.dicom.peek import identify
 from edge_forwarder.errors import UnreadableError
+from edge_forwarder.packing import intake
 
 REASON: Final = "reason.json"
 _UNKNOWN: Final = "the reason cannot be read"

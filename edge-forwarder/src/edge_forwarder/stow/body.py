@@ -7,8 +7,8 @@ import socket
 import time
 from typing import BinaryIO, Final, Protocol
 
+from edge_forwarder.cloud.multipart import Parts
 from edge_forwarder.errors import BrokenBodyError
-from edge_forwarder.multipart import Parts
 
 #: Who sends less than this on average (bytes a second) is cut off, after a time of grace.
 _LEAST_RATE: Final = 1000.0

@@ -17,10 +17,10 @@ from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, BinaryIO, Final, cast
 
+from edge_forwarder.cloud.multipart import boundary_of
 from edge_forwarder.config import StowConfig
 from edge_forwarder.errors import SpoolFullError, StowError
 from edge_forwarder.logs import Log
-from edge_forwarder.multipart import boundary_of
 from edge_forwarder.stow.answer import NO_ROOM, document, status_of
 from edge_forwarder.stow.body import Chunked, Patience, RequestParts, Sized, Source
 from edge_forwarder.stow.store import Store

@@ -18,15 +18,15 @@ from typing import Final
 
 from ulid import ULID
 
+from edge_forwarder.databases.journal import Journal, PackState
+from edge_forwarder.databases.ledger import Ledger
 from edge_forwarder.dicom.peek import Identity, claimed, identify
-from edge_forwarder.duplicate import duplicate_of
 from edge_forwarder.errors import UnreadableError
-from edge_forwarder.journal import Journal, PackState
-from edge_forwarder.ledger import Ledger
 from edge_forwarder.logs import Log
-from edge_forwarder.planner import ClosedPack, Limits, Planner, Received
+from edge_forwarder.packing.duplicate import duplicate_of
+from edge_forwarder.packing.planner import ClosedPack, Limits, Planner, Received
+from edge_forwarder.packing.strays import Strays
 from edge_forwarder.spool.folder import Spool, SpooledFile
-from edge_forwarder.strays import Strays
 
 #: So many events share one journal transaction at most.
 _BATCH: Final = 256

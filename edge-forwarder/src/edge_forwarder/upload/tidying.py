@@ -14,8 +14,8 @@ from contextlib import suppress
 from typing import Final
 
 from edge_forwarder.chore import Chore
-from edge_forwarder.inbox import BATCH, Inbox
-from edge_forwarder.journal import Journal
+from edge_forwarder.cloud.inbox import BATCH, Inbox
+from edge_forwarder.databases.journal import Journal
 from edge_forwarder.logs import Log
 from edge_forwarder.spool import attention
 from edge_forwarder.spool.attention import NOTICE, Entry

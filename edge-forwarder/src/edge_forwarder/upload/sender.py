@@ -12,21 +12,22 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
-from edge_forwarder import packs, soundness
-from edge_forwarder.cloud import Cloud
+from edge_forwarder.cloud.client import Cloud
+from edge_forwarder.cloud.inbox import Inbox, KnownError, Named
 from edge_forwarder.compression.compressor import Compressor
+from edge_forwarder.databases.journal import InstanceRow, Journal, PackRow
+from edge_forwarder.databases.ledger import Ledger
 from edge_forwarder.dicom.peek import identify
 from edge_forwarder.dicom.syntaxes import was_compressed
 from edge_forwarder.errors import GrantExpiredError, NotAsGrantedError, RefusedError, SpoolError, UnreadableError
-from edge_forwarder.held import named
-from edge_forwarder.in_parts import InParts
-from edge_forwarder.inbox import Inbox, KnownError, Named
-from edge_forwarder.journal import InstanceRow, Journal, PackRow
-from edge_forwarder.ledger import Ledger
 from edge_forwarder.logs import Log
-from edge_forwarder.settle import Settler
+from edge_forwarder.packing import packs
 from edge_forwarder.spool.folder import Spool
-from edge_forwarder.throttle import Throttle
+from edge_forwarder.upload import soundness
+from edge_forwarder.upload.held import named
+from edge_forwarder.upload.in_parts import InParts
+from edge_forwarder.upload.settle import Settler
+from edge_forwarder.upload.throttle import Throttle
 
 _BOUNDARY: Final = re.compile(r"[A-Za-z0-9-]{1,60}")
 #: The cloud's answers that mean: not with that arrival id. A fresh grant is asked for.

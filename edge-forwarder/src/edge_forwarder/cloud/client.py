@@ -16,6 +16,7 @@ from urllib.parse import quote, urlsplit
 import urllib3
 
 from edge_forwarder import __version__
+from edge_forwarder.cloud.retry import retry_after
 from edge_forwarder.config import CloudConfig, Credentials, RetrieveConfig
 from edge_forwarder.errors import (
     CloudAwayError,
@@ -25,7 +26,6 @@ from edge_forwarder.errors import (
     RefusedError,
     UnauthorizedError,
 )
-from edge_forwarder.retry import retry_after
 
 _BUSY: Final = frozenset({429, 503})
 STORED: Final = frozenset({200, 201, 204})

@@ -11,13 +11,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-from edge_forwarder import retry
+from edge_forwarder.cloud import retry
+from edge_forwarder.cloud.inbox import BATCH, Inbox, UploadStatus
+from edge_forwarder.databases.journal import Journal, PackState
 from edge_forwarder.errors import CloudError
-from edge_forwarder.inbox import BATCH, Inbox, UploadStatus
-from edge_forwarder.journal import Journal, PackState
-from edge_forwarder.line import Line
 from edge_forwarder.logs import Log
-from edge_forwarder.settle import Settler
+from edge_forwarder.upload.line import Line
+from edge_forwarder.upload.settle import Settler
 
 #: The first look is when uploads have been indexed by, of late; within these bounds (seconds).
 _SOONEST: Final = 0.2

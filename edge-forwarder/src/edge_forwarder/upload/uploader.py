@@ -12,17 +12,17 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Final
 
-from edge_forwarder import retry
+from edge_forwarder.cloud import retry
 from edge_forwarder.config import CloudConfig
+from edge_forwarder.databases.journal import Journal, PackRow, PackState
 from edge_forwarder.errors import CloudAwayError, CloudError, EdgeError, PausedError
-from edge_forwarder.journal import Journal, PackRow, PackState
-from edge_forwarder.line import Line
 from edge_forwarder.logs import Log
-from edge_forwarder.sender import Sender
 from edge_forwarder.spool.folder import SpooledFile
-from edge_forwarder.throttle import Throttle
-from edge_forwarder.waiting import ALL, Lane, Order, Waiting
-from edge_forwarder.watcher import Watcher
+from edge_forwarder.upload.line import Line
+from edge_forwarder.upload.sender import Sender
+from edge_forwarder.upload.throttle import Throttle
+from edge_forwarder.upload.waiting import ALL, Lane, Order, Waiting
+from edge_forwarder.upload.watcher import Watcher
 
 #: A pack that the cloud refuses is tried again after at most so many times the longest pause: a person may have helped.
 _REFUSED_FACTOR: Final = 5

@@ -10,11 +10,11 @@ import hashlib
 from collections.abc import Callable
 from typing import Final
 
+from edge_forwarder.cloud.inbox import Begun, Inbox, Named
 from edge_forwarder.errors import GrantExpiredError, RefusedError
-from edge_forwarder.inbox import Begun, Inbox, Named
 from edge_forwarder.logs import Log
-from edge_forwarder.packs import Body, Digest
-from edge_forwarder.throttle import Throttle
+from edge_forwarder.packing.packs import Body, Digest
+from edge_forwarder.upload.throttle import Throttle
 
 #: The cloud's answers that mean: not with that arrival id.
 _ARRIVAL_REFUSED: Final = frozenset({404, 409})

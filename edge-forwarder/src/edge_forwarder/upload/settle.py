@@ -17,13 +17,13 @@ from typing import Any, Final
 
 from ulid import ULID
 
-from edge_forwarder.held import held
-from edge_forwarder.inbox import Inbox, UploadStatus
-from edge_forwarder.journal import InstanceRow, Journal, PackState
-from edge_forwarder.ledger import Ledger, SentState
+from edge_forwarder.cloud.inbox import Inbox, UploadStatus
+from edge_forwarder.databases.journal import InstanceRow, Journal, PackState
+from edge_forwarder.databases.ledger import Ledger, SentState
 from edge_forwarder.logs import Log
 from edge_forwarder.spool import attention
 from edge_forwarder.spool.folder import Spool
+from edge_forwarder.upload.held import held
 
 #: What could not be set aside is tried again so much later (seconds).
 _AGAIN_SECONDS: Final = 60.0

@@ -22,8 +22,8 @@ from typing import Final
 
 from edge_forwarder.chore import Chore
 from edge_forwarder.config import MIB, Config
+from edge_forwarder.databases.ledger import Ledger
 from edge_forwarder.errors import EdgeError
-from edge_forwarder.ledger import Ledger
 from edge_forwarder.logs import Log
 from edge_forwarder.spool import naming
 from edge_forwarder.spool.folder import Spool, SpooledFile

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import quote
 
-from edge_forwarder.cloud import Cloud
+from edge_forwarder.cloud.client import Cloud
 from edge_forwarder.config import CloudConfig, load_credentials, save_credentials
 from edge_forwarder.errors import ConfigError, RefusedError
 

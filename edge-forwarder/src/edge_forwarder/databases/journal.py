@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Final
 
-from edge_forwarder.database import Database
+from edge_forwarder.databases.database import Database
 from edge_forwarder.dicom.peek import Identity
 
 _SCHEMA_VERSION: Final = 3

@@ -10,9 +10,9 @@ from contextlib import suppress
 from enum import StrEnum
 from typing import Final
 
-from edge_forwarder import retry
+from edge_forwarder.cloud import retry
+from edge_forwarder.databases.journal import Journal
 from edge_forwarder.errors import CloudAwayError, CloudBusyError, CloudError, UnauthorizedError
-from edge_forwarder.journal import Journal
 from edge_forwarder.logs import Log
 
 #: A key that is not accepted is tried this often (seconds): a person has to act, but may undo what they did.

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from edge_forwarder.cloud.inbox import ASKED, Inbox, Named
+from edge_forwarder.databases.journal import InstanceRow
+from edge_forwarder.databases.ledger import Ledger
 from edge_forwarder.errors import RefusedError
-from edge_forwarder.inbox import ASKED, Inbox, Named
-from edge_forwarder.journal import InstanceRow
-from edge_forwarder.ledger import Ledger
 
 
 def named(ledger: Ledger, members: Sequence[InstanceRow]) -> list[Named]:

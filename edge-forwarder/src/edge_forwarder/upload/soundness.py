@@ -11,12 +11,12 @@ import errno
 from collections.abc import Sequence
 from typing import Final
 
-from edge_forwarder import packs
+from edge_forwarder.databases.journal import InstanceRow
+from edge_forwarder.databases.ledger import Ledger
 from edge_forwarder.dicom.peek import Identity, identify
 from edge_forwarder.dicom.syntaxes import was_compressed
 from edge_forwarder.errors import UnreadableError
-from edge_forwarder.journal import InstanceRow
-from edge_forwarder.ledger import Ledger
+from edge_forwarder.packing import packs
 from edge_forwarder.spool.folder import Spool
 
 UNREADABLE: Final = "unreadable-here: the disk does not give the file back"

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from typing import Any, Final
 from urllib.parse import urljoin
 
-from edge_forwarder.cloud import STORED, Cloud, refusal, text
+from edge_forwarder.cloud.client import STORED, Cloud, refusal, text
 from edge_forwarder.errors import CloudAwayError, GrantExpiredError, NotAsGrantedError
-from edge_forwarder.packs import Digest
+from edge_forwarder.packing.packs import Digest
 
 #: If-None-Match did not hold: an earlier try had arrived, and only its answer was lost.
 _THERE_ALREADY: Final = 412

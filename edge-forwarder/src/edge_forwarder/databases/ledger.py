@@ -18,8 +18,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Final
 
-from edge_forwarder import ledger_schema
-from edge_forwarder.database import Database
+from edge_forwarder.databases import ledger_schema
+from edge_forwarder.databases.database import Database
 from edge_forwarder.dicom.peek import Identity
 from edge_forwarder.dicom.syntaxes import was_compressed
 from edge_forwarder.dimse.statuses import FailureReason

@@ -9,7 +9,7 @@ import os
 import time
 from typing import Final
 
-from edge_forwarder.journal import Journal
+from edge_forwarder.databases.journal import Journal
 from edge_forwarder.logs import Log
 from edge_forwarder.spool import naming
 from edge_forwarder.spool.folder import Spool, SpooledFile

@@ -18,11 +18,11 @@ from urllib.parse import quote, urlencode, urljoin, urlsplit
 import urllib3
 
 from edge_forwarder import __version__
-from edge_forwarder.cloud import Keys, authorization, pool, with_secrets
+from edge_forwarder.cloud.client import Keys, authorization, pool, with_secrets
+from edge_forwarder.cloud.multipart import Parts
+from edge_forwarder.cloud.retry import retry_after
 from edge_forwarder.config import CloudConfig, RetrieveConfig
 from edge_forwarder.errors import CloudAwayError, CloudBusyError, RefusedError, UnauthorizedError
-from edge_forwarder.multipart import Parts
-from edge_forwarder.retry import retry_after
 
 #: The most that one answer of the cloud lists (PS3.18 10.6.1.1.2 lets it choose).
 PAGE: Final = 1000

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import filecmp
 
+from edge_forwarder.databases.journal import Journal
 from edge_forwarder.dicom.peek import Identity
-from edge_forwarder.journal import Journal
 from edge_forwarder.spool.folder import Spool, SpooledFile
 
 

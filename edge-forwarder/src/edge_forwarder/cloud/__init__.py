@@ -1,0 +1,1 @@
+"""What the edge asks the cloud, over HTTPS: its API, its inbox, its DICOMweb archive, and with which key."""

@@ -1,0 +1,1 @@
+"""What the edge knows beside the files: the journal, rebuilt from them, and the ledger, which cannot be."""
