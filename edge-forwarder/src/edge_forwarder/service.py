@@ -8,7 +8,6 @@ import time
 from contextlib import suppress
 
 from edge_forwarder import __version__
-from edge_forwarder.cache import Cache, Instance
 from edge_forwarder.cloud.client import Cloud
 from edge_forwarder.cloud.dicomweb import DicomWeb
 from edge_forwarder.cloud.inbox import Inbox
@@ -29,18 +28,19 @@ from edge_forwarder.dimse.services import Offer
 from edge_forwarder.dimse.services import Service as ServiceOfCommand
 from edge_forwarder.dimse.sightings import Sightings
 from edge_forwarder.dimse.statuses import Command
-from edge_forwarder.erased import Erased
 from edge_forwarder.errors import ConfigError
 from edge_forwarder.evidence import Evidence
-from edge_forwarder.fetch import Fetcher
-from edge_forwarder.find import Find
 from edge_forwarder.health.monitor import Monitor
 from edge_forwarder.health.vitals import Parts
 from edge_forwarder.logs import Log
 from edge_forwarder.packing.intake import Intake
 from edge_forwarder.packing.keeper import Keeper
 from edge_forwarder.packing.planner import Limits, Planner
-from edge_forwarder.retrieve import Retrieve
+from edge_forwarder.query_retrieve.cache import Cache, Instance
+from edge_forwarder.query_retrieve.erased import Erased
+from edge_forwarder.query_retrieve.fetch import Fetcher
+from edge_forwarder.query_retrieve.find import Find
+from edge_forwarder.query_retrieve.retrieve import Retrieve
 from edge_forwarder.spool.folder import Spool
 from edge_forwarder.spool.tenant import note_tenant
 from edge_forwarder.stow.server import StowServer

@@ -14,13 +14,13 @@ import pytest
 from tests.unit.edge.test_edge_dicomweb import Server
 
 from edge_forwarder import config as configuration
-from edge_forwarder.cache import EXPLICIT, STORED, Cache, Instance
 from edge_forwarder.chore import Chore
 from edge_forwarder.cloud.dicomweb import DicomWeb
 from edge_forwarder.config import Credentials
-from edge_forwarder.erased import Erased
 from edge_forwarder.errors import CloudError
 from edge_forwarder.logs import Log
+from edge_forwarder.query_retrieve.cache import EXPLICIT, STORED, Cache, Instance
+from edge_forwarder.query_retrieve.erased import Erased
 
 IMAGES = [
     Instance("1.2", series, f"{series}.{n}", "1.2.840.10008.5.1.4.1.1.2") for series in ("1.3", "1.4") for n in (1, 2)

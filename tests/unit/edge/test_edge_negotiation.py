@@ -8,7 +8,7 @@ from edge_forwarder.config import DimseConfig
 from edge_forwarder.dimse import negotiation
 from edge_forwarder.dimse.pdu import AssociateRequest, ProposedContext, Role
 from edge_forwarder.dimse.statuses import Command
-from edge_forwarder.receiver import proposals
+from edge_forwarder.query_retrieve.receiver import proposals
 
 DEFAULT = DimseConfig().transfer_syntaxes
 IMPLICIT, EXPLICIT, BIG = "1.2.840.10008.1.2", "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.2"

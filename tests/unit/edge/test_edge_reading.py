@@ -22,14 +22,15 @@ from pydicom.uid import ExplicitVRLittleEndian
 from tests.conftest import sample_files
 from tests.support.stub_edge import dataset_bytes, write_ct
 
-from edge_forwarder import commitment_data, query
-from edge_forwarder.cache import EXPLICIT, STORED, Cache, Instance
+from edge_forwarder import commitment_data
 from edge_forwarder.cloud.dicomweb import Found
 from edge_forwarder.cloud.multipart import Parts
 from edge_forwarder.dicom import rewrite, values
 from edge_forwarder.errors import CloudAwayError, QueryError, UnreadableError
-from edge_forwarder.fetch import Fetcher, Target
 from edge_forwarder.logs import Log
+from edge_forwarder.query_retrieve import query
+from edge_forwarder.query_retrieve.cache import EXPLICIT, STORED, Cache, Instance
+from edge_forwarder.query_retrieve.fetch import Fetcher, Target
 
 FIND_P, FIND_S = "1.2.840.10008.5.1.4.1.2.1.1", "1.2.840.10008.5.1.4.1.2.2.1"
 EXPLICIT_LE, IMPLICIT_LE = "1.2.840.10008.1.2.1", "1.2.840.10008.1.2"

@@ -15,11 +15,11 @@ from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian
 from tests.support.processes import free_port
 
 from edge_forwarder import config as configuration
-from edge_forwarder.cache import Instance
 from edge_forwarder.config import DeviceConfig
 from edge_forwarder.databases.journal import InstanceRow
 from edge_forwarder.dicom.peek import Identity
 from edge_forwarder.logs import Log
+from edge_forwarder.query_retrieve.cache import Instance
 from edge_forwarder.service import Service
 
 Make = Callable[[], Service]

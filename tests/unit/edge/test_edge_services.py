@@ -12,17 +12,17 @@ import pytest
 from pydicom.dataset import Dataset
 
 from edge_forwarder import config as configuration
-from edge_forwarder.cache import Instance
 from edge_forwarder.cloud.dicomweb import Found
 from edge_forwarder.dicom import values
 from edge_forwarder.dimse import messages
 from edge_forwarder.dimse.services import Caller, Context
 from edge_forwarder.dimse.statuses import Command, Status
 from edge_forwarder.errors import CloudAwayError, CloudBusyError, RefusedError, TooManyError
-from edge_forwarder.fetch import Target
-from edge_forwarder.find import Find
 from edge_forwarder.logs import Log
-from edge_forwarder.retrieve import Retrieve
+from edge_forwarder.query_retrieve.cache import Instance
+from edge_forwarder.query_retrieve.fetch import Target
+from edge_forwarder.query_retrieve.find import Find
+from edge_forwarder.query_retrieve.retrieve import Retrieve
 
 EXPLICIT_LE = "1.2.840.10008.1.2.1"
 CT = "1.2.840.10008.5.1.4.1.1.2"

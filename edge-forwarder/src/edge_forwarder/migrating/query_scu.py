@@ -26,7 +26,7 @@ from edge_forwarder.errors import (
     UnreadableError,
     WireError,
 )
-from edge_forwarder.query import STUDY_ROOT
+from edge_forwarder.query_retrieve.query import STUDY_ROOT
 from edge_forwarder.spool.folder import SpooledFile, SpoolWriter
 
 FIND: Final = f"{STUDY_ROOT}1"

@@ -31,7 +31,7 @@ from edge_forwarder.migrating.query_scu import (
     query_contexts,
 )
 from edge_forwarder.migrating.state import Image
-from edge_forwarder.query import uids
+from edge_forwarder.query_retrieve.query import uids
 
 #: Caps are round numbers: from so many matches on, multiples of this are looked at twice.
 _ROUND: Final = 50

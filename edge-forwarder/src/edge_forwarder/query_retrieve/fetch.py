@@ -10,13 +10,13 @@ from itertools import groupby
 from pathlib import Path
 from typing import Final
 
-from edge_forwarder.cache import EXPLICIT, STORED, Cache, Instance
 from edge_forwarder.cloud.dicomweb import DicomWeb, value
 from edge_forwarder.cloud.inbox import Inbox
 from edge_forwarder.dicom import part10
 from edge_forwarder.dicom.peek import HEAD_BYTES, identify
 from edge_forwarder.errors import CloudAwayError, CloudError, RefusedError, TooManyError, UnreadableError
 from edge_forwarder.logs import Log
+from edge_forwarder.query_retrieve.cache import EXPLICIT, STORED, Cache, Instance
 
 #: With so many of a series missing in the cache, the series is fetched as one message.
 _WHOLE_SERIES = 3

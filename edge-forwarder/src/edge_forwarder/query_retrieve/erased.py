@@ -11,10 +11,10 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
-from edge_forwarder.cache import Cache
 from edge_forwarder.chore import Chore
 from edge_forwarder.cloud.dicomweb import DicomWeb
 from edge_forwarder.logs import Log
+from edge_forwarder.query_retrieve.cache import Cache
 
 _SECONDS: Final = 900.0
 _AGAIN: Final = 30.0

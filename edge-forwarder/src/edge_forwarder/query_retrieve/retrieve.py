@@ -13,8 +13,6 @@ from typing import Final
 
 from pydicom.dataset import Dataset
 
-from edge_forwarder import query
-from edge_forwarder.cache import EXPLICIT, Instance
 from edge_forwarder.cloud.dicomweb import DicomWeb, value
 from edge_forwarder.dicom import rewrite, values
 from edge_forwarder.dimse.messages import Suboperations
@@ -30,9 +28,11 @@ from edge_forwarder.errors import (
     UnreadableError,
     WireError,
 )
-from edge_forwarder.fetch import Fetcher, Target, part_10
 from edge_forwarder.logs import Log
-from edge_forwarder.receiver import Receiver, ReceiverGoneError, by_class
+from edge_forwarder.query_retrieve import query
+from edge_forwarder.query_retrieve.cache import EXPLICIT, Instance
+from edge_forwarder.query_retrieve.fetch import Fetcher, Target, part_10
+from edge_forwarder.query_retrieve.receiver import Receiver, ReceiverGoneError, by_class
 
 EXPLICIT_LE, IMPLICIT_LE = PLAIN
 _PIECE: Final = 256 * 1024

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 
-from edge_forwarder import query
 from edge_forwarder.cloud.dicomweb import DicomWeb, Item
 from edge_forwarder.config import Config
 from edge_forwarder.dicom import values
@@ -12,6 +11,7 @@ from edge_forwarder.dimse.services import Dialogue
 from edge_forwarder.dimse.statuses import Status
 from edge_forwarder.errors import CloudError, QueryError, RefusedError, UnreadableError, WireError
 from edge_forwarder.logs import Log
+from edge_forwarder.query_retrieve import query
 
 
 class Find:
