@@ -12,7 +12,8 @@ from edge_forwarder.cloud.client import Cloud
 from edge_forwarder.cloud.dicomweb import DicomWeb
 from edge_forwarder.cloud.inbox import Inbox
 from edge_forwarder.cloud.keys import KeyRing
-from edge_forwarder.commitment import Commitments
+from edge_forwarder.commitment.commitments import Commitments
+from edge_forwarder.commitment.evidence import Evidence
 from edge_forwarder.compression import codecs
 from edge_forwarder.compression.compressor import Compressor
 from edge_forwarder.config import MIB, Config
@@ -29,7 +30,6 @@ from edge_forwarder.dimse.services import Service as ServiceOfCommand
 from edge_forwarder.dimse.sightings import Sightings
 from edge_forwarder.dimse.statuses import Command
 from edge_forwarder.errors import ConfigError
-from edge_forwarder.evidence import Evidence
 from edge_forwarder.health.monitor import Monitor
 from edge_forwarder.health.vitals import Parts
 from edge_forwarder.logs import Log

@@ -13,8 +13,8 @@ import pytest
 from tests.support.commitment_scu import CT, CommitmentSCU
 from tests.support.processes import wait_until
 
-from edge_forwarder import commitment as commitment_module
-from edge_forwarder.commitment import Commitments
+from edge_forwarder.commitment import commitments as commitment_module
+from edge_forwarder.commitment.commitments import Commitments
 from edge_forwarder.config import Config, load
 from edge_forwarder.databases import ledger as ledger_module
 from edge_forwarder.databases.ledger import CommitmentState, Ledger, Reference

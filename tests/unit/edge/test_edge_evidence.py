@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 
 from edge_forwarder.cloud.inbox import Held
+from edge_forwarder.commitment.evidence import Evidence
 from edge_forwarder.databases.ledger import CommitmentState, Ledger, Reference, SentState
 from edge_forwarder.dicom.peek import Identity
 from edge_forwarder.dimse.statuses import FailureReason
 from edge_forwarder.errors import CloudAwayError, RefusedError
-from edge_forwarder.evidence import Evidence
 
 CT, MR = "1.2.840.10008.5.1.4.1.1.2", "1.2.840.10008.5.1.4.1.1.4"
 

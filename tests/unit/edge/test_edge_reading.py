@@ -22,9 +22,9 @@ from pydicom.uid import ExplicitVRLittleEndian
 from tests.conftest import sample_files
 from tests.support.stub_edge import dataset_bytes, write_ct
 
-from edge_forwarder import commitment_data
 from edge_forwarder.cloud.dicomweb import Found
 from edge_forwarder.cloud.multipart import Parts
+from edge_forwarder.commitment import information
 from edge_forwarder.dicom import rewrite, values
 from edge_forwarder.errors import CloudAwayError, QueryError, UnreadableError
 from edge_forwarder.logs import Log
@@ -138,7 +138,7 @@ def test_whatever_an_identifier_holds_it_is_understood_or_refused(
         )
     for use in (
         lambda: query.question(values.decode(data, syntax), FIND_P),
-        lambda: commitment_data.read(data, syntax),
+        lambda: information.read(data, syntax),
     ):
         try:
             use()

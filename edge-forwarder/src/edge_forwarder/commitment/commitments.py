@@ -12,18 +12,18 @@ import time
 from collections.abc import Callable, Iterable
 from typing import Final, Protocol
 
-from edge_forwarder import commitment_data
+from edge_forwarder.commitment import information
+from edge_forwarder.commitment.pauses import Pauses
 from edge_forwarder.config import Config
 from edge_forwarder.databases.ledger import Commitment, CommitmentState, Ledger, Reference
-from edge_forwarder.dimse import messages
 from edge_forwarder.dimse.association import COMMITMENT, COMMITMENT_INSTANCE
+from edge_forwarder.dimse.messages import Request
 from edge_forwarder.dimse.pdu import ProposedContext, Role
 from edge_forwarder.dimse.scu import Peer, Requestor
 from edge_forwarder.dimse.services import Caller, Dialogue, OpenAssociation
 from edge_forwarder.dimse.statuses import EventType, FailureReason, Status
 from edge_forwarder.errors import CloudError, RefusedError, UnreadableError, WireError
 from edge_forwarder.logs import Log
-from edge_forwarder.pauses import Pauses
 
 _SYNTAXES: Final = ("1.2.840.10008.1.2.1", "1.2.840.10008.1.2")
 #: Nobody gives up a report before so many calls came to nothing, however late the clock says it is.
@@ -122,7 +122,7 @@ class Commitments:
         if dialogue.data_set is None:
             return Status.INVALID_ARGUMENT_VALUE, "no action information"
         try:
-            uid, wanted = commitment_data.read(dialogue.data_set, dialogue.context.transfer_syntax)
+            uid, wanted = information.read(dialogue.data_set, dialogue.context.transfer_syntax)
         except UnreadableError as error:
             return Status.INVALID_ARGUMENT_VALUE, str(error)
         if len(wanted) > self._config.commitment.max_instances:
@@ -170,7 +170,7 @@ class Commitments:
             event, data_set = self._report(commitment, asked.transfer_syntax)
             association.send_event_report(asked.context_id, asked.message_id, event, data_set)
 
-    def heard(self, caller: Caller, answer: messages.Request) -> None:
+    def heard(self, caller: Caller, answer: Request) -> None:
         with self._wake:
             asked = self._asked.get(caller.association)
             told = asked.told.pop(answer.responds_to, None) if asked else None
@@ -300,7 +300,7 @@ class Commitments:
         )
 
     def _report(self, commitment: Commitment, transfer_syntax: str) -> tuple[EventType, bytes]:
-        return commitment_data.report(commitment, self._config.edge.ae_title.strip(), transfer_syntax)
+        return information.report(commitment, self._config.edge.ae_title.strip(), transfer_syntax)
 
     def _prune(self) -> None:
         if time.monotonic() - self._pruned > _PRUNE_SECONDS or not self._pruned:
