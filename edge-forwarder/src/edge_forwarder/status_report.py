@@ -19,9 +19,9 @@ from edge_forwarder.dimse import tls
 from edge_forwarder.errors import ConfigError
 from edge_forwarder.health.findings import WORDS, Finding, level_of
 from edge_forwarder.health.heartbeat import HEALTH
-from edge_forwarder.packing.intake import FOLDER
 from edge_forwarder.spool import attention
 from edge_forwarder.spool.folder import SpooledFile, free_bytes, is_locked
+from edge_forwarder.spool.handover import FOLDER
 
 #: In the order in which an image passes through them.
 STATES: Final = ("received", "packed", "uploading", "failed", "sent", "indexed")

@@ -15,9 +15,10 @@ from edge_forwarder.dicom.peek import Identity
 from edge_forwarder.errors import ConfigError, SpoolFullError
 from edge_forwarder.logs import Log
 from edge_forwarder.packing import intake
-from edge_forwarder.packing.intake import ASSOCIATION, Handover, Intake
-from edge_forwarder.spool import attention
+from edge_forwarder.packing.intake import ASSOCIATION, Intake
+from edge_forwarder.spool import attention, handover
 from edge_forwarder.spool.folder import Spool, SpooledFile
+from edge_forwarder.spool.handover import Handover
 
 IDENTITY = Identity("2.25.1", "2.25.2", "2.25.3", "2.25.4", "1.2.840.10008.1.2", "CT", 1)
 
@@ -56,8 +57,8 @@ def edge(tmp_path: Path) -> Iterator[Edge]:
     edge.close()
 
 
-def hand_over(handover: Handover, data: bytes) -> SpooledFile:
-    writer = handover.begin("maypacs-edge send")
+def hand_over(command: Handover, data: bytes) -> SpooledFile:
+    writer = command.begin("maypacs-edge send")
     writer.write(data)
     return writer.commit()
 
@@ -66,10 +67,10 @@ def test_what_is_handed_over_is_received_and_the_keeper_told(
     tmp_path: Path, edge: Edge, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Whole files alone; their association ends when nothing more comes; the spool counts them."""
-    handover = Handover(settings(tmp_path), "send")
-    handover.open()
-    file = hand_over(handover, b"image")
-    half = handover.begin("maypacs-edge send")
+    command = Handover(settings(tmp_path), "send")
+    command.open()
+    file = hand_over(command, b"image")
+    half = command.begin("maypacs-edge send")
     half.write(b"ima")
     assert edge.intake.look() == 1
     assert [f.name for f in edge.spool.files()] == [file.name]
@@ -80,7 +81,7 @@ def test_what_is_handed_over_is_received_and_the_keeper_told(
     edge.intake.look()
     assert edge.heard == [(file.name, ASSOCIATION), f"ended {ASSOCIATION}"]
     half.discard()
-    handover.close()
+    command.close()
 
 
 def test_the_modalities_keep_their_room(tmp_path: Path, edge: Edge) -> None:
@@ -139,7 +140,7 @@ def test_what_was_set_aside_is_open_again_once_it_is_released(tmp_path: Path, ed
 
 def test_a_wish_to_hurry_is_heard_once(tmp_path: Path, edge: Edge) -> None:
     """Also when it was left while no edge ran."""
-    intake.hurry(edge.spool.folder)
+    handover.hurry(edge.spool.folder)
     edge.intake.look()
     edge.intake.look()
     assert edge.heard == ["hurry"]
@@ -147,11 +148,11 @@ def test_a_wish_to_hurry_is_heard_once(tmp_path: Path, edge: Edge) -> None:
 
 def test_a_file_that_moves_on_while_it_is_counted_is_no_error(tmp_path: Path, edge: Edge) -> None:
     """A command that starts counts what lies in `handed/` while the edge takes it."""
-    handover = Handover(settings(tmp_path), "send")
-    handover.open()
-    files = [hand_over(handover, b"image") for _ in range(3)]
-    counted = handover.files()
+    command = Handover(settings(tmp_path), "send")
+    command.open()
+    files = [hand_over(command, b"image") for _ in range(3)]
+    counted = command.files()
     assert next(counted) == files[0]
     assert edge.intake.look() == 3
     assert list(counted) == []
-    handover.close()
+    command.close()

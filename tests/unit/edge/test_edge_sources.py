@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 from tests.support.ct import small_ct
 
 from edge_forwarder.dicom import part10
+from edge_forwarder.dicom.found_files import dress
 from edge_forwarder.dimse.negotiation import CLASSES_AT_ONCE, COMPRESSED, MAX_CONTEXTS, PLAIN
 from edge_forwarder.errors import ConfigError, SourceError, UnreadableError
 from edge_forwarder.importing import sources
-from edge_forwarder.importing.found_files import dress
 from edge_forwarder.importing.sources import Source, Unusable, find
 from edge_forwarder.migrating.periods import Days, Minutes, Window, per_hour
 from edge_forwarder.migrating.query_scu import GET, get_contexts

@@ -10,10 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge_forwarder.config import UploadConfig
+from edge_forwarder.config import UploadConfig, windows
 from edge_forwarder.dicom.peek import Identity
 from edge_forwarder.errors import ConfigError, PausedError
-from edge_forwarder.upload import windows
 from edge_forwarder.upload.throttle import Throttle
 from edge_forwarder.upload.uploader import _lanes
 from edge_forwarder.upload.urgency import Urgency

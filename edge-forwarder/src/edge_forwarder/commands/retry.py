@@ -7,8 +7,7 @@ import argparse
 from edge_forwarder.commands import Command
 from edge_forwarder.config import load
 from edge_forwarder.errors import EdgeError
-from edge_forwarder.packing import intake
-from edge_forwarder.spool import attention
+from edge_forwarder.spool import attention, handover
 from edge_forwarder.spool.folder import is_locked
 
 _MANUAL = """
@@ -39,7 +38,7 @@ def _run(options: argparse.Namespace) -> int:
     if options.uids and not met:
         raise EdgeError("nothing of that name was set aside: see maypacs-edge quarantine")
     if not options.uids:
-        intake.hurry(spool)
+        handover.hurry(spool)
     when = "now" if is_locked(spool) else "when the edge is started"
     print(f"{done} images that were set aside are uploaded again {when}.")
     if not options.uids:

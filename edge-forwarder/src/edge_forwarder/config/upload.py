@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from edge_forwarder.config import windows
 from edge_forwarder.config.reading import Section
 from edge_forwarder.errors import ConfigError
-from edge_forwarder.upload import windows
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,6 @@
 """What an association offers beside C-STORE and C-ECHO, and how a service talks to its caller.
 
-`receive` hands a request whose command a service has registered for to it, with a `Dialogue`; everything a service
+`association` hands a request whose command a service has registered for to it, with a `Dialogue`; everything a service
 sends goes through that.
 """
 

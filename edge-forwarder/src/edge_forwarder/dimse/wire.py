@@ -1,7 +1,7 @@
 """One connection after it is accepted or made: PDUs, presentation data values and messages, read in pieces (PS3.8 9.3).
 
-Both sides of DIMSE use it: the acceptor in `receive`, the requestor in `scu`. One thread reads and writes; nothing of a
-message is kept but what its caller keeps.
+Both sides of DIMSE use it: the acceptor in `association`, the requestor in `scu`. One thread reads and writes; nothing
+of a message is kept but what its caller keeps.
 """
 
 from __future__ import annotations

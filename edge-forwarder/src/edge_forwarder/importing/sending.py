@@ -1,7 +1,7 @@
 """`send`: files of this machine into the archive, by way of the spool, as if a modality had sent them.
 
-Each file is written down (`imports`), handed over (`intake`), and then looked for in the ledger until the cloud has it.
-There is never more than `AHEAD_BYTES` of it in the spool, and a second reserve of free disk beyond the spool's own: the
+Each file is written down (`memory`), handed over, and then looked for in the ledger until the cloud has it. There
+is never more than `AHEAD_BYTES` of it in the spool, and a second reserve of free disk beyond the spool's own: the
 modalities' images come first.
 """
 
@@ -18,17 +18,17 @@ from typing import IO, Final
 
 from edge_forwarder.config import MIB, Config
 from edge_forwarder.databases.ledger import Ledger, SentState
+from edge_forwarder.dicom.found_files import dress
 from edge_forwarder.dicom.peek import HEAD_BYTES, identify
 from edge_forwarder.errors import SourceError, SpoolFullError, TooLargeError, UnreadableError
-from edge_forwarder.importing.found_files import dress
 from edge_forwarder.importing.memory import Imports, ImportState
 from edge_forwarder.importing.sources import Source, Unusable, find
 from edge_forwarder.logs import Log
-from edge_forwarder.packing.intake import Handover
 from edge_forwarder.progress import Progress
 from edge_forwarder.service import Service
 from edge_forwarder.spool import attention
 from edge_forwarder.spool.folder import is_locked
+from edge_forwarder.spool.handover import Handover
 
 #: In the place of a calling AE title: too long to be one.
 LABEL: Final = "maypacs-edge send"

@@ -1,97 +1,33 @@
-"""The intake: how other processes of this machine hand instances to the spool, whichever process works on it.
+"""The intake: one thread of the edge that takes what other processes hand over (`spool.handover`).
 
-Only who holds the spool's lock touches ``received/`` and the journal. The commands (`send`, `retry`, `migrate`) put
-whole Part 10 files into ``handed/`` by way of a folder in there, with the same care as a C-STORE: write, fsync,
-rename, fsync of the folder. From then on a file is as safe as one that was acknowledged. A thread of the edge moves it
-to ``received/`` by one rename, so it is in exactly one of the two at any moment, and tells the keeper. With no edge
-running it waits for the next start.
-
-A file's name is that of a spooled one; instead of a calling AE title it has a label of more than 16 characters, which
-no AE title can be.
+It moves each file from ``handed/`` to ``received/`` by one rename, so that a file is in exactly one of the two at any
+moment, and tells the keeper.
 """
 
 from __future__ import annotations
 
-import contextlib
 import os
 import time
 from collections.abc import Callable, Iterable
-from pathlib import Path
 from stat import S_ISREG
 from typing import Final
 
 from edge_forwarder.chore import Chore
-from edge_forwarder.config import MIB, Config
 from edge_forwarder.databases.ledger import Ledger
 from edge_forwarder.errors import EdgeError
 from edge_forwarder.logs import Log
 from edge_forwarder.spool import naming
 from edge_forwarder.spool.folder import Spool, SpooledFile
+from edge_forwarder.spool.handover import FOLDER, HURRY
 
-FOLDER: Final = "handed"
-#: A file of this name asks the edge to try again now what it would try later.
-HURRY: Final = "hurry"
 _LOOK_SECONDS: Final = 0.5
 #: What is handed over is like one association, with a number that no other has; it ends when nothing more comes for so
 #: long (seconds): an import's packs need not wait for what an ultrasound might still send.
 ASSOCIATION: Final = -1
 _QUIET_SECONDS: Final = 5.0
-#: What a command knows of the spool's size is at most so old (seconds).
-_COUNT_SECONDS: Final = 2.0
-
-
-class Handover(Spool):
-    """The side of a command: a spool whose files another process takes. One command of a kind at a time holds it.
-
-    It leaves twice the free space that the spool must leave: the modalities' images come first.
-    """
-
-    busy = "another of this command works on the spool {folder}"
-
-    def __init__(self, config: Config, command: str) -> None:
-        super().__init__(
-            config.spool_folder,
-            min_free_bytes=2 * config.spool.min_free_mib * MIB,
-            max_bytes=config.spool.max_mib * MIB,
-        )
-        self.max_instance_bytes = config.spool.max_instance_mib * MIB
-        self._truth = self.received
-        self.lock_name = f"{FOLDER}/{command}.lock"
-        self.incoming, self.received = self.folder / FOLDER / f"{command}.writing", self.folder / FOLDER
-        self._counted_at = -_COUNT_SECONDS
-
-    def check_room(self, more: int) -> None:
-        if self._max and time.monotonic() > self._counted_at + _COUNT_SECONDS:
-            self._held = sum(_size(folder) for folder in (self._truth, self.received, self.incoming))
-            self._counted_at = time.monotonic()
-        super().check_room(more)
-
-
-def _size(folder: Path) -> int:
-    """Of the files right in it."""
-    total = 0
-    with contextlib.suppress(OSError), os.scandir(folder) as entries:
-        for entry in entries:
-            with contextlib.suppress(OSError):  # the edge may move or delete it at any time
-                total += entry.stat().st_size if entry.is_file() else 0
-    return total
-
-
-def folder(spool: Path) -> Path:
-    """Where another process hands over what is complete, by one rename within the file system. Raises OSError."""
-    handed = spool / FOLDER
-    handed.mkdir(parents=True, exist_ok=True, mode=0o750)
-    return handed
-
-
-def hurry(spool: Path) -> None:
-    """Ask the edge that works, or will work, on this spool to try at once what it would try later. Raises OSError."""
-    (folder(spool) / HURRY).touch(mode=0o640)
 
 
 class Intake:
-    """The side of the edge: one thread that looks into ``handed/``."""
-
     def __init__(
         self,
         spool: Spool,

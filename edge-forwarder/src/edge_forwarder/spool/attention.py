@@ -3,7 +3,7 @@
 A folder whose reason cannot be read (the disk was full, the power went) is one of an unknown reason, not of none.
 
 Any process may look here and take files away, beside an edge that runs: that one adds to it, and deletes what is old
-(`tidying`).
+(`upload.tidying`).
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from typing import Any, Final
 
 from edge_forwarder.dicom.peek import identify
 from edge_forwarder.errors import UnreadableError
-from edge_forwarder.packing import intake
+from edge_forwarder.spool import handover
 
 REASON: Final = "reason.json"
 _UNKNOWN: Final = "the reason cannot be read"
@@ -139,7 +139,7 @@ def chosen(entry: Entry, wanted: Collection[str]) -> tuple[Path, ...]:
 def release(entry: Entry, files: Collection[Path], spool: Path) -> int:
     """Hand files over once more, to be uploaded anew; how many. Raises OSError."""
     time.sleep(max(0.0, min(_SETTLED_SECONDS, entry.at + _SETTLED_SECONDS - time.time())))
-    handed = intake.folder(spool)
+    handed = handover.folder(spool)
     done = 0
     for file in files:
         with contextlib.suppress(FileNotFoundError):

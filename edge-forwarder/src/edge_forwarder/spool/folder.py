@@ -4,7 +4,7 @@
 ``received/``   acknowledged: one Part 10 file an instance, written once, ``<ULID>~<calling AE title, quoted>.dcm``
 ``attention/``  what the cloud would not take as it is (a conflict, a quarantine), with the reason, for a person
 ``journal.sqlite``  can be deleted: it is rebuilt from ``received/``
-``handed/``     what commands of this machine hand over (`intake`)
+``handed/``     what commands of this machine hand over (`handover`)
 ``lock``        held by the one process that works on this spool
 
 The order is temp, write, fsync, rename, fsync of the folder; only then may anybody say success.

@@ -17,7 +17,7 @@ from urllib.parse import quote
 
 from edge_forwarder.config import write_private
 from edge_forwarder.errors import ConfigError
-from edge_forwarder.packing.intake import FOLDER as HANDED
+from edge_forwarder.spool.handover import FOLDER as HANDED
 
 _FILE: Final = "archive"
 #: What there is of the edge's memory, the files of SQLite beside each included.

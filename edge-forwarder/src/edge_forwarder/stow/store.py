@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from typing import Final
 
 from edge_forwarder.dicom import peek
+from edge_forwarder.dicom.found_files import dress
 from edge_forwarder.dimse.statuses import of_refusal
 from edge_forwarder.errors import BrokenBodyError, SpoolError, StowError, UnreadableError
-from edge_forwarder.importing.found_files import dress
 from edge_forwarder.packing.intake import ASSOCIATION
 from edge_forwarder.spool.folder import Spool, SpooledFile
 from edge_forwarder.stow.answer import Outcome, Reason

@@ -13,9 +13,9 @@ from contextlib import contextmanager
 from datetime import datetime
 from typing import Final
 
+from edge_forwarder.config import windows
+from edge_forwarder.config.windows import Window
 from edge_forwarder.errors import PausedError
-from edge_forwarder.upload import windows
-from edge_forwarder.upload.windows import Window
 
 #: The longest wait before the clock and the settings are looked at again (seconds).
 _LOOK_SECONDS: Final = 1.0
