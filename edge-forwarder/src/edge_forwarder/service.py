@@ -15,7 +15,6 @@ from edge_forwarder.cloud.keys import KeyRing
 from edge_forwarder.commitment.commitments import Commitments
 from edge_forwarder.commitment.evidence import Evidence
 from edge_forwarder.compression import codecs
-from edge_forwarder.compression.compressor import Compressor
 from edge_forwarder.config import MIB, Config, windows
 from edge_forwarder.databases.journal import InstanceRow, Journal
 from edge_forwarder.databases.ledger import Ledger
@@ -45,6 +44,7 @@ from edge_forwarder.spool.folder import Spool
 from edge_forwarder.spool.tenant import note_tenant
 from edge_forwarder.stow.server import StowServer
 from edge_forwarder.stow.store import Store
+from edge_forwarder.upload.compressor import Compressor
 from edge_forwarder.upload.line import Line
 from edge_forwarder.upload.sender import Sender
 from edge_forwarder.upload.settle import Settler

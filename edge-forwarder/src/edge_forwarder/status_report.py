@@ -11,7 +11,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
-from edge_forwarder.compression.compressor import LEFT
 from edge_forwarder.config import MIB, Config
 from edge_forwarder.databases.journal import Journal, PackRow, PackState, Queue
 from edge_forwarder.databases.ledger import CommitmentState, Ledger
@@ -22,6 +21,7 @@ from edge_forwarder.health.heartbeat import HEALTH
 from edge_forwarder.spool import attention
 from edge_forwarder.spool.folder import SpooledFile, free_bytes, is_locked
 from edge_forwarder.spool.handover import FOLDER
+from edge_forwarder.upload.compressor import LEFT
 
 #: In the order in which an image passes through them.
 STATES: Final = ("received", "packed", "uploading", "failed", "sent", "indexed")

@@ -21,7 +21,6 @@ from edge_forwarder.cloud.client import Cloud
 from edge_forwarder.cloud.inbox import Inbox
 from edge_forwarder.compression import codecs, proof
 from edge_forwarder.compression.codecs import CODECS, Codec
-from edge_forwarder.compression.compressor import Compressor
 from edge_forwarder.compression.image import PHOTOMETRIC, PIXEL_DATA, PLANAR, find
 from edge_forwarder.compression.instance import compress
 from edge_forwarder.compression.reasons import LeftAloneError, Reason
@@ -34,6 +33,7 @@ from edge_forwarder.errors import CloudAwayError, ConfigError, UnreadableError
 from edge_forwarder.logs import Log
 from edge_forwarder.spool.folder import Spool
 from edge_forwarder.status_report import as_text, collect
+from edge_forwarder.upload.compressor import Compressor
 from edge_forwarder.upload.sender import Sender
 from edge_forwarder.upload.settle import Settler
 from maypacs.dicom.frames import frame_table

@@ -14,7 +14,6 @@ from typing import Final
 
 from edge_forwarder.cloud.client import Cloud
 from edge_forwarder.cloud.inbox import Inbox, KnownError, Named
-from edge_forwarder.compression.compressor import Compressor
 from edge_forwarder.databases.journal import InstanceRow, Journal, PackRow
 from edge_forwarder.databases.ledger import Ledger
 from edge_forwarder.dicom.peek import identify
@@ -24,6 +23,7 @@ from edge_forwarder.logs import Log
 from edge_forwarder.packing import packs
 from edge_forwarder.spool.folder import Spool
 from edge_forwarder.upload import soundness
+from edge_forwarder.upload.compressor import Compressor
 from edge_forwarder.upload.held import named
 from edge_forwarder.upload.in_parts import InParts
 from edge_forwarder.upload.settle import Settler
