@@ -15,21 +15,21 @@ class Status(IntEnum):
     PROCESSING_FAILURE = 0x0110
     """PS3.7 C.5.21: the spool failed for another reason than space."""
     NO_SUCH_SOP_INSTANCE = 0x0112
-    """PS3.7 C.5.18: an N-ACTION for another instance than the well-known one."""
+    """PS3.7 C.5.19: an N-ACTION for another instance than the well-known one."""
     INVALID_ARGUMENT_VALUE = 0x0115
-    """PS3.7 C.5.9: the action's information is not what it should be."""
+    """PS3.7 C.5.10: the action's information is not what it should be."""
     SOP_CLASS_NOT_SUPPORTED = 0x0122
-    """PS3.7 C.5.22: the presentation context was not accepted."""
+    """PS3.7 C.5.6: the presentation context was not accepted."""
     NO_SUCH_ACTION = 0x0123
-    """PS3.7 C.5.14."""
+    """PS3.7 C.5.24."""
     NOT_AUTHORIZED = 0x0124
-    """PS3.7 C.5.11: this caller has not the right."""
+    """PS3.7 C.5.25: this caller has not the right."""
     UNRECOGNIZED_OPERATION = 0x0211
-    """PS3.7 C.5.20: a service this edge does not offer."""
+    """PS3.7 C.5.23: a service this edge does not offer."""
     MISTYPED_ARGUMENT = 0x0212
-    """PS3.7 C.5.12: the request lacks what it must carry."""
+    """PS3.7 C.5.15: the request lacks what it must carry."""
     RESOURCE_LIMITATION = 0x0213
-    """PS3.7 C.5.19: the request is longer than what is taken."""
+    """PS3.7 C.5.22: the request is longer than what is taken."""
     OUT_OF_RESOURCES = 0xA700
     """PS3.4 table B.2-1: refused, out of resources; the sender keeps the image and tries again. PS3.4 table C.4-1,
     for C-FIND: the cloud is away, or there are more matches than a caller may have.
@@ -67,7 +67,7 @@ class FailureReason(IntEnum):
     PROCESSING_FAILURE = 0x0110
     """The cloud could not take the instance as it is (quarantine), or its file was taken out of the spool."""
     DUPLICATE_SOP_INSTANCE = 0x0111
-    """PS3.7 C.5.6, not in the list of C.14.1.1, because that has no word for it: another data set was under this UID
+    """PS3.7 C.5.8, not in the list of C.14.1.1, because that has no word for it: another data set was under this UID
     before; the archive keeps both, and a person decides.
     """
     NO_SUCH_OBJECT_INSTANCE = 0x0112
