@@ -42,9 +42,11 @@ UPLINK = 100e6
 READS, REQUESTS_A_READ = 2, 20
 #: The same of a viewer that asks for each frame by itself, as OHIF and Weasis do (view_by_frames, docs/cost.md).
 REQUESTS_BY_FRAMES = 482
-#: Requests to S3 and to the API that go with one upload: PUT, COPY, PUT of the sidecar, DELETE, PUT of a thumbnail; a
-#: grant, two looks at its status.
-S3_WRITES, S3_READS, API_REQUESTS = 5, 3, 3
+#: Requests to S3 and to the API that go with one upload (docs/cost.md): PUT, COPY, PUT of the sidecar, DELETE, PUT of a
+#: thumbnail; a grant, two looks at its status, and once a study its boundary.
+S3_WRITES, S3_READS, API_REQUESTS = 5, 5, 3.3
+#: Read units: of taking a study in; of a read by the dashboard, with a page of the list and its thumbnails.
+READ_UNITS_A_STUDY, READ_UNITS_A_READ = 67, 78
 #: A modality that sends image by image: its packs are as many as its pauses.
 PAUSES = {"US": 5}
 
@@ -59,6 +61,7 @@ LIMITS = (
     # what, limit, may be raised
     ("DynamoDB: write units a second, a table", 40_000, True),
     ("DynamoDB: the same, a new table's first minutes", 4_000, True),
+    ("DynamoDB: read units a second, a table", 40_000, True),
     ("Lambda: functions at once, an account", 1_000, True),
     ("SQS to Lambda: ingest at once, a queue", 1_000, False),
     ("S3: PUT, COPY, DELETE a second, before it splits a prefix", 3_500, False),
@@ -235,6 +238,7 @@ def load_of(times: int, units: float, a_study: float, lasting: float) -> tuple[f
     return (
         a_second * units,
         a_second * units,
+        a_second * (READ_UNITS_A_STUDY + READS * READ_UNITS_A_READ),
         ingest + api * 0.05,
         ingest,
         uploads * S3_WRITES,

@@ -11,6 +11,7 @@ from tests.bench.search import Measured
 
 from maypacs_node.cost import counts
 from maypacs_node.cost.hospital import Hospital
+from maypacs_node.cost.ours import NEW_ROWS
 
 TEXT = beyond.DOCUMENT.read_text(encoding="utf-8")
 
@@ -30,10 +31,12 @@ def test_the_text_says_what_the_tables_say(figures: Any) -> None:
     full = {
         what: limit / load[place]
         for place, (what, limit, _) in enumerate(beyond.LIMITS)
-        if what.startswith(("API Gateway", "Lambda: the same"))
+        if what.startswith(("API Gateway", "Lambda", "DynamoDB: read"))
     }
-    packs, frames, functions = full.values()
+    units, at_once, packs, frames, functions = full.values()
     words = " ".join(TEXT.split())
+    assert f"At 100x they are not enough (full at {at_once:.0f}x)" in words
+    assert f"40,000 read units a second of a table, at {units:.0f}x" in words
     assert f"API Gateway's 10,000 requests a second come at {packs:.0f}x" in words
     assert f"the API's rate would be full at {frames:.1f}x and the account's functions at {functions:.0f}x" in words
     assert f"make {beyond.REQUESTS_BY_FRAMES} requests of the same study" in words
@@ -49,6 +52,28 @@ def test_the_requests_of_a_reader_are_those_that_were_counted() -> None:
 
     assert mean("view_by_frames") == pytest.approx(beyond.REQUESTS_BY_FRAMES, abs=1)
     assert mean("view_by_packs") <= beyond.REQUESTS_A_READ <= 2.5 * mean("view_by_packs")
+
+
+def test_what_goes_with_an_upload_is_what_was_counted() -> None:
+    """Requests to storage and the API, and read units; the page of the list is the one that was measured."""
+    known, shares = counts.load(), Hospital(1).shares
+
+    def mean(activity: str, *names: str) -> float:
+        counted = {kind: getattr(known.studies[kind], activity) for kind in shares}
+        return sum(share * sum(counted[kind].get(name, 0) for name in names) for kind, share in shares.items())
+
+    uploads = mean("ingest", "function.ingest.calls")
+    assert mean("ingest", "api.requests") / uploads == pytest.approx(beyond.API_REQUESTS, abs=0.2)
+    writes = mean("ingest", "s3.PutObject", "s3.CopyObject", "s3.DeleteObject") / uploads
+    assert writes == pytest.approx(beyond.S3_WRITES, abs=0.5)
+    assert mean("ingest", "s3.GetObject", "s3.HeadObject") / uploads == pytest.approx(beyond.S3_READS, abs=0.5)
+    units = "table.index.read_units", "table.accounts.read_units"
+    assert mean("ingest", *units) == pytest.approx(beyond.READ_UNITS_A_STUDY, rel=0.1)
+    measured = json.loads((scale.DOCS / "measured.json").read_text(encoding="utf-8"))
+    page = measured["searches"]["the dashboard's list (25)"][-1]["read_units"]
+    pictures = known.activity("list_thumbnails")
+    new = sum(pictures.get(name, 0) for name in units) * NEW_ROWS / pictures["rows"]
+    assert mean("view_by_packs", *units) + page + new == pytest.approx(beyond.READ_UNITS_A_READ, rel=0.1)
 
 
 def test_the_drawings_and_the_table_of_taking_in_are_of_the_measurements() -> None:
