@@ -1,31 +1,34 @@
 """The MayPACS edge forwarder: takes DICOM from a hospital's modalities, keeps it safe, uploads it.
 
-Layers, and who owns which state:
+Layers, upper ones import lower ones (a contract in pyproject.toml says so), and who owns which state:
 
-=================  ==========================================================  =================================
-layer              modules                                                     owns
-=================  ==========================================================  =================================
-wire (pure)        pdu, dimse, negotiation, statuses                           nothing: bytes in, values out
-connections        wire, services, scu, tls                                    one socket each
-files (pure)       part10, peek, packs, planner, rewrite                       the planner owns the open packs
-durable state      spool (the truth), journal (rebuilt from the spool),        files; two SQLite files
-                   ledger (what was sent and promised; cannot be rebuilt)
-by other processes intake (the edge's side and theirs), attention              what is handed over, set aside
-cloud              cloud, inbox, in_parts, dicomweb, multipart, retry          connections
-uplink             windows, waiting, urgency (pure), throttle,                 the tap; what waits for it
-                   sender, settle, tidying
-reading            query (pure), find, fetch, retrieve, cache                  the cache, which can be deleted
-health             health/ (host, sightings, vitals, findings, heartbeat,      what it has seen of devices
-                   echo, metrics, server)
-other doors        stow/ (STOW-RS): as receive, by HTTP                        one socket each
-identity           keys (the key and its successor), tenant (whose spool)      credentials.json
-promising          commitment, evidence                                        requests, by way of the ledger
-bulk               importing/ (send), migrating/ (migrate), progress           what they have sent, fetched
-threads            listener, receive (one an association), keeper, uploader,   queues between them
-                   watcher, commitment
-composition        service, running and reloading (signals), systemd, cli,     the process
-                   commands/, enroll, status_report, config/, logs
-=================  ==========================================================  =================================
+=================  ============================================================  ===============================
+layer              what                                                          owns
+=================  ============================================================  ===============================
+cli, commands/     a module a command; enroll, checks, status_report             nothing
+importing/         `send`: folders, zips, discs                                  what it has handed over
+migrating/         `migrate`: another PACS, day by day                           what it has fetched
+running            the process: signals (reloading), systemd                     the process
+service            composition: makes the parts, starts and stops them           nothing
+health/            vitals, findings (pure), heartbeat, echo, metrics             counts of the last hour
+stow/              STOW-RS: as dimse.association, by HTTP                        one socket each
+query_retrieve/    C-FIND, C-MOVE, C-GET from the cloud's archive                the cache, which can be deleted
+commitment/        storage commitment, judged by evidence                        requests, by way of the ledger
+upload/            the uplink: what goes next, how fast, what became of it       the tap; what waits for it
+cloud/             what the cloud is asked: client, inbox, dicomweb, keys        connections; credentials.json
+packing/           keeper and planner (pure): from acknowledged files to packs   the open packs
+databases/         journal (rebuilt from the spool), ledger (cannot be)          two SQLite files
+dimse/             Upper Layer and DIMSE, both sides; pdu, messages are pure     one socket each
+spool/             the folder that is the truth, handed over and set aside too   files
+config/            edge.toml, a module a section                                 nothing
+compression/       an instance, compressed without loss and proven (pure)        nothing
+dicom/             Part 10 files and data sets as bytes                          nothing
+errors, logs       what everybody raises and says; chore, progress               nothing
+=================  ============================================================  ===============================
+
+Threads: `dimse.listener` (one, and one an association), `stow.server` (the same), `packing.keeper`, `packing.intake`,
+`upload.uploader` (several), `upload.watcher`, `upload.tidying`, `commitment`, `query_retrieve.cache` and `.erased`,
+`health`: each owns its state; they meet in queues, in the databases (one connection, one lock each) and in the spool.
 """
 
 __version__ = "0.1.0"
