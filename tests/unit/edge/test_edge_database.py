@@ -26,7 +26,7 @@ from edge_forwarder.spool.folder import Spool
 _ON_A_FULL_DISK = """
 import resource, signal, sqlite3, sys
 from pathlib import Path
-from edge_forwarder.{module} import {name}
+from edge_forwarder.databases.{module} import {name}
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (0, resource.RLIM_INFINITY))
 try:
