@@ -133,7 +133,7 @@ class Service:
             judge = Evidence(self.ledger, inbox, spooled, self.keeper.caught_up, mine, self.keeper.unread)
             self.commitments = Commitments(config, self.ledger, judge, self._peer, log)
             self.settler.settled = self.commitments.wake
-            offer = Offer({Command.N_ACTION_RQ: self.commitments.action, **self._readers()}, self.commitments)
+            offer = Offer({Command.N_ACTION_RQ: self.commitments.action, **self._readers()}, self.commitments.reports)
             self._receiver = receiver = Receiver(
                 config, self.spool, log, self.keeper.stored, self.keeper.ended, self._refused, offer
             )

@@ -2,6 +2,9 @@
 
 An instance is committed when the cloud has the very bytes that this device sent, or their equal, and keeps them
 (`evidence`). While it is spooled the request waits, however long that is; it never fails for that.
+
+Requests are taken on by the threads of associations; one thread of its own decides them, and reports what the
+association that asked does not hear itself (`same_association`, `reporting`).
 """
 
 from __future__ import annotations
@@ -14,26 +17,21 @@ from typing import Final, Protocol
 
 from edge_forwarder.commitment import information
 from edge_forwarder.commitment.pauses import Pauses
+from edge_forwarder.commitment.reporting import Reporting
+from edge_forwarder.commitment.same_association import SameAssociation
 from edge_forwarder.config import Config
-from edge_forwarder.databases.ledger import Commitment, CommitmentState, Ledger, Reference
-from edge_forwarder.dimse.association import COMMITMENT, COMMITMENT_INSTANCE
-from edge_forwarder.dimse.messages import Request
-from edge_forwarder.dimse.pdu import ProposedContext, Role
-from edge_forwarder.dimse.scu import Peer, Requestor
-from edge_forwarder.dimse.services import Caller, Dialogue, OpenAssociation
-from edge_forwarder.dimse.statuses import EventType, FailureReason, Status
-from edge_forwarder.errors import CloudError, RefusedError, UnreadableError, WireError
+from edge_forwarder.databases.ledger import CommitmentState, Ledger, Reference
+from edge_forwarder.dimse.association import COMMITMENT_INSTANCE
+from edge_forwarder.dimse.scu import Peer
+from edge_forwarder.dimse.services import Dialogue
+from edge_forwarder.dimse.statuses import FailureReason, Status
+from edge_forwarder.errors import CloudError, RefusedError, UnreadableError
 from edge_forwarder.logs import Log
 
-_SYNTAXES: Final = ("1.2.840.10008.1.2.1", "1.2.840.10008.1.2")
-#: Nobody gives up a report before so many calls came to nothing, however late the clock says it is.
-_LEAST_TRIES: Final = 10
 _CLOUD: Final = 0
 """Among the pauses: where each commitment has its number and each device its AE title."""
 #: While anything is open, it is looked at this often (seconds), beside whenever something was indexed.
 _LOOK_SECONDS: Final = 1.0
-#: A report on the association that asked is answered within this, or sent on a new one (seconds).
-_ANSWER_SECONDS: Final = 60.0
 _PRUNE_SECONDS: Final = 3600.0
 
 
@@ -43,19 +41,8 @@ class Judge(Protocol):
     def outcome(self, ae_title: str, wanted: Iterable[Reference]) -> list[FailureReason | None] | None: ...
 
 
-class _Asked:
-    """Commitments that may be reported on the association that asked for them."""
-
-    def __init__(self, context_id: int, transfer_syntax: str) -> None:
-        self.context_id, self.transfer_syntax = context_id, transfer_syntax
-        self.waiting: set[int] = set()
-        self.told: dict[int, tuple[int, float]] = {}
-        """By message id: the commitment, and when it was told."""
-        self.message_id = 0
-
-
 class Commitments:
-    """The service (`action`), the reports on open associations, and a thread for the rest."""
+    """The service (`action`), what it says on open associations (`reports`), and a thread for the rest."""
 
     def __init__(
         self,
@@ -67,19 +54,20 @@ class Commitments:
         *,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        self._config, self._ledger, self._judge, self._peer, self._log = config, ledger, judge, peer, log
+        self._config, self._ledger, self._judge, self._log = config, ledger, judge, log
         self._clock = clock
         self._pauses = Pauses()
         self._wake = threading.Condition()
         self._woken, self._stopping = True, False
-        self._asked: dict[int, _Asked] = {}
-        """By association."""
         self._pruned = 0.0
+        self._reporting = Reporting(config, ledger, peer, self._pauses, log, clock)
+        self.reports = SameAssociation(ledger, self._reporting.report, self._reporting.told, self._rouse)
         self._thread = threading.Thread(target=self._run, name="commitments", daemon=True)
 
     def configure(self, config: Config) -> None:
         """Other limits and devices, from now on."""
-        self._config, self._pauses = config, Pauses()
+        self._config = self._reporting.config = config
+        self._pauses.clear()
         self._rouse()
 
     @property
@@ -137,52 +125,8 @@ class Commitments:
             return Status.PROCESSING_FAILURE, "another request of that transaction UID is open"
         self._log.info("storage commitment asked for", calling=title, commitment=number, instances=len(wanted))
         if self._config.commitment.same_association:
-            with self._wake:
-                context = dialogue.context
-                asked = self._asked.setdefault(dialogue.caller.association, _Asked(context.id, context.transfer_syntax))
-                asked.waiting.add(number)
+            self.reports.asked(dialogue, number)
         return Status.SUCCESS, ""
-
-    # Reports on the association that asked
-
-    def wanted(self, caller: Caller) -> bool:
-        with self._wake:
-            asked = self._asked.get(caller.association)
-            return asked is not None and bool(asked.waiting or asked.told)
-
-    def speak(self, association: OpenAssociation) -> None:
-        number = association.caller.association
-        with self._wake:
-            asked = self._asked[number]
-            late = [m for m, (_, at) in asked.told.items() if at + _ANSWER_SECONDS < time.monotonic()]
-            for message_id in late:
-                del asked.told[message_id]
-            waiting = sorted(asked.waiting)
-        for commitment in filter(None, map(self._ledger.commitment, waiting)):
-            if commitment.state == CommitmentState.OPEN:
-                continue
-            with self._wake:
-                asked.waiting.discard(commitment.id)
-                if commitment.state != CommitmentState.DUE or commitment.outcome is None:
-                    continue
-                asked.message_id += 1
-                asked.told[asked.message_id] = (commitment.id, time.monotonic())
-            event, data_set = self._report(commitment, asked.transfer_syntax)
-            association.send_event_report(asked.context_id, asked.message_id, event, data_set)
-
-    def heard(self, caller: Caller, answer: Request) -> None:
-        with self._wake:
-            asked = self._asked.get(caller.association)
-            told = asked.told.pop(answer.responds_to, None) if asked else None
-        if told is not None:
-            self._told(told[0], caller.ae_title, answer.status)
-        self._rouse()
-
-    def ended(self, caller: Caller) -> None:
-        with self._wake:
-            gone = self._asked.pop(caller.association, None)
-        if gone is not None:
-            self._rouse()
 
     # The thread
 
@@ -228,79 +172,8 @@ class Commitments:
                 )
 
     def _tell(self) -> None:
-        for number in self._in_turn():
-            with self._wake:
-                if self._stopping:
-                    return
-                if any(
-                    number in asked.waiting or number in {told for told, _ in asked.told.values()}
-                    for asked in self._asked.values()
-                ):
-                    continue
-            commitment = self._ledger.commitment(number)
-            if commitment is None or commitment.state != CommitmentState.DUE:
-                continue
-            if self._is_given_up(commitment):
-                self._log.error("a storage commitment's report was taken by nobody", commitment=commitment.id)
-                self._ledger.close_commitment(commitment.id, CommitmentState.DEAD)
-                continue
-            try:
-                status = self._call(commitment)
-            except WireError as error:
-                self._pauses.begin(commitment.ae_title, self._config.commitment.retry_max_seconds)
-                self._try_later(commitment, str(error), all_due=True)
-                # A call may have lasted long: what others are due, or became due meanwhile, is told before the next.
-                self._rouse()
-                return
-            self._pauses.over(commitment.ae_title)
-            self._told(commitment.id, commitment.ae_title, status)
-
-    def _in_turn(self) -> list[int]:
-        """Whose reports may be tried: first those of devices that answer, of one device those that failed least."""
-        pauses = self._pauses
-        due = self._ledger.numbers(CommitmentState.DUE)
-        free = (
-            (pauses.failures(ae), pauses.failures(n), n) for n, ae in due if not (pauses.holds(ae) or pauses.holds(n))
-        )
-        return [number for *_, number in sorted(free)]
-
-    def _is_given_up(self, commitment: Commitment) -> bool:
-        days = (self._clock() - commitment.due_at) / 86400
-        return days > self._config.commitment.give_up_days and commitment.attempts >= _LEAST_TRIES
-
-    def _call(self, commitment: Commitment) -> int:
-        peer = self._peer(commitment.ae_title)
-        if peer is None:
-            raise WireError("no [[device]] of that AE title with a host and a port")
-        contexts = [ProposedContext(1, COMMITMENT, _SYNTAXES)]
-        # We call, but are the provider: PS3.4 J.3.3 wants it negotiated (PS3.7 D.3.3.4).
-        with Requestor.call(peer, contexts, [Role(COMMITMENT, scu=False, scp=True)]) as association:
-            context = association.contexts.get(1)
-            if context is None:
-                raise WireError("it does not take storage commitment reports")
-            event, data_set = self._report(commitment, context.transfer_syntax)
-            return association.report(context, COMMITMENT, COMMITMENT_INSTANCE, event, data_set)
-
-    def _told(self, number: int, ae_title: str, status: int) -> None:
-        commitment = self._ledger.commitment(number)
-        if commitment is None or commitment.state != CommitmentState.DUE:
-            return
-        if status != Status.SUCCESS:
-            self._try_later(commitment, f"the device answered {status:#06x}")
-            return
-        self._pauses.over(number)
-        self._ledger.close_commitment(number, CommitmentState.DONE)
-        self._log.info("storage commitment reported", commitment=number, called=ae_title)
-
-    def _try_later(self, commitment: Commitment, why: str, *, all_due: bool = False) -> None:
-        seconds = self._pauses.begin(commitment.id, self._config.commitment.retry_max_seconds)
-        self._ledger.failed(commitment, why, all_due=all_due)
-        self._log.warning(
-            "a storage commitment's report was not taken", commitment=commitment.id, why=why, seconds=round(seconds, 1)
-        )
-
-    def _report(self, commitment: Commitment, transfer_syntax: str) -> tuple[EventType, bytes]:
-        return information.report(commitment, self._config.edge.ae_title.strip(), transfer_syntax)
+        if self._reporting.tell(self.reports.holds, lambda: self._stopping):
+            self._rouse()
 
     def _prune(self) -> None:
         if time.monotonic() - self._pruned > _PRUNE_SECONDS or not self._pruned:

@@ -25,6 +25,10 @@ class Pauses:
     def over(self, key: Hashable) -> None:
         self._of.pop(key, None)
 
+    def clear(self) -> None:
+        """Everybody may be asked at once."""
+        self._of.clear()
+
     def holds(self, key: Hashable) -> bool:
         return time.monotonic() < self._of.get(key, (0, 0.0))[1]
 
