@@ -129,6 +129,8 @@ class StubCloud:
         """While it is clear, `status` says pending."""
         self.looks = True
         """Whether it says of named instances, before it grants an upload, which it has."""
+        self.says_which = True
+        """Whether it says which of the versions that are named it has."""
         self.refuse_key = False
         self.key_digests = {hashlib.sha256(KEY.encode()).hexdigest()}
         """SHA-256 of the keys that are good."""
@@ -316,8 +318,8 @@ def _handler(cloud: StubCloud) -> type[BaseHTTPRequestHandler]:
             if route == "boundaries":
                 return 200, {"boundaries": {study: boundary_of(study) for study in body["study_instance_uids"]}}
             is_named = route in ("uploads", "in-parts") and cloud.looks and "instances" in body
-            if is_named and (known := self.known(body)["known"]):
-                return 201, {"known": known}
+            if is_named and (there := self.known(body))["known"]:
+                return 201, {name: there[name] for name in there.keys() & {"known", "known_at"}}
             if route == "uploads":
                 return self.grant(body)
             if route == "heartbeats":
@@ -353,14 +355,15 @@ def _handler(cloud: StubCloud) -> type[BaseHTTPRequestHandler]:
                     and part.sop not in cloud.deleted
                     and part.sop not in {each["sop_instance_uid"] for each in (*upload.conflicts, *upload.failures)}
                 }
-            known, others = [], []
-            for each in body["instances"]:
+            known, at, others = [], [], []
+            for n, each in enumerate(body["instances"]):
                 *current, arrival = there.get(each["sop_instance_uid"], ("", "", ""))
                 if current == [each["transfer_syntax_uid"], each["sha256"]]:
                     known.append(each["sop_instance_uid"])
+                    at.append(n)
                 elif arrival:
                     others.append({"sop_instance_uid": each["sop_instance_uid"], "arrival": arrival})
-            return {"known": known, "others": others}
+            return {"known": known, "others": others} | ({"known_at": at} if cloud.says_which else {})
 
         def grant(self, body: dict[str, Any]) -> tuple[int, Any]:
             with cloud.lock:

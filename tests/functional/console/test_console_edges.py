@@ -190,9 +190,17 @@ def test_an_edge_learns_what_it_need_not_send(ask: Ask, cloud: MotoCloud, edge: 
     series = {"study_instance_uid": "1.2.3", "series_instance_uid": "1.2.3.1"}
     path = "/api/archives/hosp1/uploads/known"
     answer = ask("POST", path, {**series, "instances": [other, one]}, key=edge)
-    assert (answer.status, answer.json()) == (200, {"known": [one["sop_instance_uid"]], "others": []})
+    assert (answer.status, answer.json()) == (200, {"known": [one["sop_instance_uid"]], "known_at": [1], "others": []})
     answer = ask("POST", path, {**series, "instances": [{**one, "sha256": "0" * 64}]}, key=edge)
-    assert answer.json() == {"known": [], "others": [{"sop_instance_uid": "1.2.3.1.1", "arrival": arrival}]}
+    there = [{"sop_instance_uid": "1.2.3.1.1", "arrival": arrival}]
+    assert answer.json() == {"known": [], "known_at": [], "others": there}
+    # The same instance in several versions, of which any will do: which of them is there.
+    compressed = {**one, "transfer_syntax_uid": "1.2.840.10008.1.2.4.80", "sha256": "0" * 64}
+    for versions, at in (([compressed, one], [1]), ([one, other, compressed], [0])):
+        answer = ask("POST", path, {**series, "instances": versions}, key=edge)
+        assert answer.json() == {"known": [one["sop_instance_uid"]], "known_at": at, "others": []}
+    answer = ask("POST", path, {**series, "instances": [compressed, {**one, "sha256": "0" * 64}]}, key=edge)
+    assert answer.json() == {"known": [], "known_at": [], "others": there}
     for wrong in (
         {**series, "instances": []},
         {**series, "instances": [one] * 1001},
@@ -209,7 +217,9 @@ def test_an_edge_learns_what_it_need_not_send(ask: Ask, cloud: MotoCloud, edge: 
     for route in ("uploads", "uploads/in-parts"):
         path = f"/api/archives/hosp1/{route}"
         answer = ask("POST", path, {**UPLOAD, **series, "instances": [other, one]}, key=edge)
-        assert answer.json() == {"known": [one["sop_instance_uid"]]}
+        assert answer.json() == {"known": [one["sop_instance_uid"]], "known_at": [1]}
+        answer = ask("POST", path, {**UPLOAD, **series, "instances": [one, compressed]}, key=edge)
+        assert answer.json() == {"known": [one["sop_instance_uid"]], "known_at": [0]}
         assert ask("POST", path, {**UPLOAD, **series, "instances": ["1.2"]}, key=edge).status == 400
         differs = ask("POST", path, {**UPLOAD, **series, "instances": [other, {**one, "sha256": "0" * 64}]}, key=edge)
         assert (differs.status, "arrival" in differs.json(), "known" in differs.json()) == (201, True, False)

@@ -1,4 +1,4 @@
-"""The cloud's inbox, over `cloud.Cloud`: what it has already, leave to upload, the upload itself, what became of it.
+"""The cloud's inbox, over `client.Cloud`: what it has already, leave to upload, the upload itself, what became of it.
 
 Every failure is one of errors.CloudError.
 """
@@ -19,7 +19,9 @@ _THERE_ALREADY: Final = 412
 _BAD_REQUEST: Final = 400
 #: What S3 and a node call other bytes than those of the grant. A 400 may also be a stall (S3: RequestTimeout).
 _NOT_AS_GRANTED: Final = (b"BadDigest", b"XAmzContentSHA256Mismatch", b"the SHA-256 of the body")
-#: A question about what is held names at most so many instances.
+Version = tuple[str, str, str]
+"""SOPInstanceUID, transfer syntax, SHA-256 of the data set."""
+#: A question about what is held names at most so many versions of instances.
 ASKED: Final = 1000
 #: A status request names at most so many arrivals.
 BATCH: Final = 100
@@ -59,13 +61,11 @@ class Held:
 
 @dataclass(frozen=True, slots=True)
 class Named:
-    """The instances of a body, all of one series: SOPInstanceUID, transfer syntax, SHA-256 of the data set; at most
-    `ASKED`.
-    """
+    """The instances of a body, all of one series, each in the versions of which any will do; at most `ASKED`."""
 
     study: str
     series: str
-    instances: tuple[tuple[str, str, str], ...]
+    instances: tuple[Version, ...]
 
     def document(self) -> dict[str, Any]:
         names = ("sop_instance_uid", "transfer_syntax_uid", "sha256")
@@ -76,10 +76,10 @@ class Named:
 class KnownError(Exception):
     """No failure: the cloud has these of the instances that were named, byte for byte, so the body is to be another."""
 
-    def __init__(self, known: frozenset[str]) -> None:
+    def __init__(self, known: Mapping[str, str | None]) -> None:
         super().__init__("the cloud has some of it")
         self.known = known
-        """SOPInstanceUIDs."""
+        """SOPInstanceUIDs, and the transfer syntax in which it has each; None: it does not say."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,15 +112,15 @@ class Inbox:
     def __init__(self, cloud: Cloud) -> None:
         self._cloud = cloud
 
-    def known(self, study: str, series: str, instances: Iterable[tuple[str, str, str]]) -> frozenset[str]:
+    def known(self, study: str, series: str, instances: Iterable[Version]) -> frozenset[str]:
         """Of instances of one series, as `held`: the SOPInstanceUIDs of those that need not be sent, as indexed as if
         they had been. Raises CloudError.
         """
         return self.held(study, series, instances).known
 
-    def held(self, study: str, series: str, instances: Iterable[tuple[str, str, str]]) -> Held:
-        """Of instances of one series (SOPInstanceUID, transfer syntax, SHA-256 of the data set), at most `ASKED`: which
-        of them the cloud has, and keeps. One that is asked for twice is known if either is. Raises CloudError.
+    def held(self, study: str, series: str, instances: Iterable[Version]) -> Held:
+        """Of instances of one series, at most `ASKED` versions: which of them the cloud has, and keeps. One of
+        several versions is known if any of them is. Raises CloudError.
         """
         named = Named(study, series, tuple(instances))
         answer = self._cloud.post(self._cloud.archive("uploads/known"), named.document())
@@ -148,11 +148,8 @@ class Inbox:
         elif named is not None:
             wanted |= named.document()
         answer = self._cloud.post(self._cloud.archive(route), wanted)
-        if named is not None and (known := answer.get("known")):
-            asked = {uid for uid, *_ in named.instances}
-            if not isinstance(known, list) or not asked.issuperset(known):
-                raise CloudAwayError("the answer does not say what is known")
-            raise KnownError(frozenset(known))
+        if named is not None and answer.get("known"):
+            raise KnownError(_known(answer, named.instances))
         return answer
 
     def _grant(self, arrival: str, answer: Mapping[str, Any]) -> Grant:
@@ -209,6 +206,17 @@ class Inbox:
         if not isinstance(uploads, list):
             raise CloudAwayError("the answer has no uploads")
         return [_status(item) for item in uploads if isinstance(item, dict)]
+
+
+def _known(answer: Mapping[str, Any], asked: Sequence[Version]) -> dict[str, str | None]:
+    """One of an earlier version does not say which version it has, unless it was asked for one only."""
+    known, at = answer["known"], answer.get("known_at", [])
+    if not isinstance(known, list) or not {uid for uid, *_ in asked}.issuperset(known):
+        raise CloudAwayError("the answer does not say what is known")
+    if not isinstance(at, list) or not all(type(n) is int and 0 <= n < len(asked) for n in at):
+        raise CloudAwayError("the answer does not say which version is known")
+    as_it_is = {asked[n][0]: asked[n][1] for n in at}
+    return {uid: as_it_is.get(uid) for uid in known}
 
 
 def _status(item: Mapping[str, Any]) -> UploadStatus:

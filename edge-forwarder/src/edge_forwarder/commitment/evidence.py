@@ -17,14 +17,15 @@ here knows the bytes: that is *no such object instance*, and when it is sent aga
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable
 from typing import Final, Protocol
 
-from edge_forwarder.cloud.inbox import ASKED, Held
+from edge_forwarder.cloud.inbox import ASKED, Held, Version
 from edge_forwarder.databases.ledger import Ledger, Reference, Sent, SentState
 from edge_forwarder.dicom.syntaxes import was_compressed
 from edge_forwarder.dimse.statuses import FailureReason
 from edge_forwarder.errors import RefusedError
+from edge_forwarder.upload.held import versions
 
 #: Of each there may be two to ask for: as it was sent, and as it went up.
 _AT_ONCE: Final = ASKED // 2
@@ -35,7 +36,7 @@ _NO_QUESTION: Final = frozenset({400, 413})
 class Archive(Protocol):
     """`inbox.Inbox`, as far as it is needed here."""
 
-    def held(self, study: str, series: str, instances: Iterable[tuple[str, str, str]]) -> Held: ...
+    def held(self, study: str, series: str, instances: Iterable[Version]) -> Held: ...
 
 
 class Evidence:
@@ -97,20 +98,12 @@ class Evidence:
         self, study: str, series: str, some: list[tuple[Reference, Sent]]
     ) -> dict[Reference, FailureReason | None]:
         try:
-            held = self._archive.held(study, series, (each for _, sent in some for each in _versions(sent)))
+            held = self._archive.held(study, series, (each for _, sent in some for each in versions(sent)))
         except RefusedError as error:
             if error.status in _NO_QUESTION:
                 return {reference: FailureReason.PROCESSING_FAILURE for reference, _ in some}
             raise
         return {reference: _verdict(sent, held) for reference, sent in some}
-
-
-def _versions(sent: Sent) -> Iterator[tuple[str, str, str]]:
-    """SOP Instance UID, transfer syntax and digest of what the device sent, and of what went up in its place."""
-    if sent.digest:
-        yield sent.sop_instance_uid, sent.syntax, sent.digest
-    if sent.sent_as and sent.sent_syntax and was_compressed(sent.syntax, sent.sent_syntax):
-        yield sent.sop_instance_uid, sent.sent_syntax, sent.sent_as
 
 
 def _verdict(sent: Sent, held: Held) -> FailureReason | None:

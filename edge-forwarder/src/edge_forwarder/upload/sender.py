@@ -100,18 +100,20 @@ class Sender:
             members = self._compressor.compress(row.id, members)
         row = self._journal.pack(row.id) or row
         body, digest = self._prepare(row, members)
-        # What was begun was asked for then.
-        asked = named(self._ledger, members) if self._ledger is not None and not row.arrival else []
-        try:
-            arrival = self._upload(row, body, digest, asked[0] if asked else None)
-        except KnownError as answer:
-            known = [m for m in members if m.identity is not None and m.identity.sop_instance_uid in answer.known]
-            if self._settler.known(row.id, members, known):
-                return None
-            members = [member for member in members if member not in known]
-            body, digest = self._prepare(self._journal.pack(row.id) or row, members)
-            arrival = self._upload(row, body, digest)
-        return Sent(arrival, len(members), body.length)
+        asked: list[Named] = []
+        if self._ledger is not None and not row.arrival:  # what was begun was asked for then
+            asked = named(self._ledger, members, as_they_came=True)
+        while True:
+            try:
+                arrival = self._upload(row, body, digest, asked.pop(0) if asked else None)
+            except KnownError as answer:
+                known = {m: answer.known[uid] for m in members if (uid := _uid(m)) in answer.known}
+                if self._settler.known(row.id, members, known):
+                    return None
+                members = [member for member in members if member not in known]
+                body, digest = self._prepare(self._journal.pack(row.id) or row, members)
+            else:
+                return Sent(arrival, len(members), body.length)
 
     def _present(self, pack: str) -> list[InstanceRow]:
         """The members whose files are there. One that is not was taken by somebody else: said loudly, but no
@@ -232,6 +234,10 @@ class Sender:
 
     def _note(self, pack: str, arrival: str) -> None:
         self._journal.update_pack(pack, arrival=arrival)
+
+
+def _uid(member: InstanceRow) -> str:
+    return member.identity.sop_instance_uid if member.identity is not None else ""
 
 
 def _is_there(path: Path) -> bool:

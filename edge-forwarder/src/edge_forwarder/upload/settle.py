@@ -62,9 +62,9 @@ class Settler:
         self._let_go(pack, [member for member in members if member not in aside])
         self._log.info("indexed", pack=pack, arrival=answer.arrival, state=answer.state, instances=len(members))
 
-    def known(self, pack: str, members: Sequence[InstanceRow], known: Collection[InstanceRow]) -> bool:
-        """The cloud has these of its members already, which promises the same as *indexed*. True if nothing else is
-        left of the pack.
+    def known(self, pack: str, members: Sequence[InstanceRow], known: Mapping[InstanceRow, str | None]) -> bool:
+        """The cloud has these of its members already, in the transfer syntax that it says, which promises the same as
+        *indexed*. True if nothing else is left of the pack.
         """
         with self._ledger.transaction() if self._ledger is not None else nullcontext():
             if self._ledger is not None:
@@ -78,7 +78,8 @@ class Settler:
             self._indexed(done, len(known))
             self._journal.count("known", len(known))
             self._journal.count("known_bytes", sum(member.size for member in known))
-        self._let_go(done, known)
+        # What it has in another encoding it will not give out in this one: no file for the cache.
+        self._let_go(done, known, other={m for m, syntax in known.items() if syntax not in (None, _syntax(m))})
         self._log.info("the cloud has it already", pack=pack, instances=len(known), of=len(members))
         return whole
 
@@ -123,9 +124,12 @@ class Settler:
         self._journal.set_fact("last_indexed_at", time.time())
         self._journal.count("indexed", instances)
 
-    def _let_go(self, pack: str, members: Collection[InstanceRow]) -> None:
+    def _let_go(
+        self, pack: str, members: Collection[InstanceRow], *, other: Collection[InstanceRow] = frozenset()
+    ) -> None:
         for member in members:
-            self.keep(member)
+            if member not in other:
+                self.keep(member)
             self._spool.remove(member.name)
         self._journal.forget_pack(pack)
         self.settled()
@@ -150,6 +154,10 @@ class Settler:
         why = "; ".join(told["reasons"])
         arrival = told.get("arrival")
         self._log.warning("an upload needs a person", pack=folder, arrival=arrival, instances=len(members), why=why)
+
+
+def _syntax(member: InstanceRow) -> str | None:
+    return member.identity.transfer_syntax_uid if member.identity is not None else None
 
 
 def _told(answer: UploadStatus) -> dict[str, Any]:

@@ -92,7 +92,7 @@ def grant_upload(request: Request) -> Json:
     """
     principal, workspace = request.open(Action.STORE)
     if there := _named_and_known(request, workspace):
-        return {"known": there}
+        return there
     granted = uploads.grant_upload(
         workspace,
         request.runtime.accounts,
@@ -119,7 +119,7 @@ def begin_in_parts(request: Request) -> Json:
     """An upload in parts, new or resumed: which parts storage has already. `known` as of `grant_upload`."""
     principal, workspace = request.open(Action.STORE)
     if there := _named_and_known(request, workspace):
-        return {"known": there}
+        return there
     begun = resumable.begin(
         workspace,
         request.runtime.accounts,
@@ -181,20 +181,25 @@ def known_instances(request: Request) -> Json:
     """
     _, workspace = request.open(Action.STORE)
     found = _held(request, workspace)
-    return {
-        "known": [one.sop_instance_uid for one, held in found if held.known],
-        "others": [
-            {"sop_instance_uid": one.sop_instance_uid, "arrival": held.arrival}
-            for one, held in found
-            if held.arrival and not held.known
-        ],
+    there = {one.sop_instance_uid for one, held in found if held.known}
+    others = {one.sop_instance_uid: held.arrival for one, held in found if held.arrival}
+    return _known(found) | {
+        "others": [{"sop_instance_uid": sop, "arrival": at} for sop, at in others.items() if sop not in there]
     }
 
 
-def _named_and_known(request: Request, workspace: Workspace) -> list[str]:
-    if "instances" not in request.body:
-        return []
-    return [one.sop_instance_uid for one, held in _held(request, workspace) if held.known]
+def _named_and_known(request: Request, workspace: Workspace) -> Json:
+    """Empty if nothing is named, or known."""
+    answer = _known(_held(request, workspace)) if "instances" in request.body else {}
+    return answer if answer.get("known") else {}
+
+
+def _known(found: list[tuple[known.Asked, known.Held]]) -> Json:
+    """`known`: SOPInstanceUIDs, each once. An instance may be named in several versions: `known_at` are the places,
+    from 0, of those named that the archive has, one for each.
+    """
+    at = {one.sop_instance_uid: n for n, (one, held) in enumerate(found) if held.known}
+    return {"known": list(at), "known_at": list(at.values())}
 
 
 def _held(request: Request, workspace: Workspace) -> list[tuple[known.Asked, known.Held]]:
