@@ -23,7 +23,8 @@ from edge_forwarder.dimse.peers import advice, peer_of
 from edge_forwarder.dimse.scu import Peer
 from edge_forwarder.errors import CloudError, ConfigError, EdgeError, NotAssociatedError, WireError
 from edge_forwarder.health import echo
-from edge_forwarder.spool.folder import free_bytes, is_locked
+from edge_forwarder.spool.folder import free_bytes
+from edge_forwarder.spool.lock import is_locked
 
 #: Upload grants are good for 15 minutes: look at it, and wrong (seconds).
 _CLOCK: Final = (60.0, 600.0)

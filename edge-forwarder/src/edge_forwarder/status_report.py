@@ -19,8 +19,10 @@ from edge_forwarder.errors import ConfigError
 from edge_forwarder.health.findings import WORDS, Finding, level_of
 from edge_forwarder.health.heartbeat import HEALTH
 from edge_forwarder.spool import attention
-from edge_forwarder.spool.folder import SpooledFile, free_bytes, is_locked
+from edge_forwarder.spool.folder import free_bytes
 from edge_forwarder.spool.handover import FOLDER
+from edge_forwarder.spool.lock import is_locked
+from edge_forwarder.spool.naming import SpooledFile
 from edge_forwarder.upload.compressor import LEFT
 
 #: In the order in which an image passes through them.

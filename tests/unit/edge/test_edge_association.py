@@ -22,7 +22,8 @@ from edge_forwarder.dimse.services import NOTHING, Dialogue, Offer
 from edge_forwarder.dimse.statuses import Status
 from edge_forwarder.errors import WireError
 from edge_forwarder.logs import Log
-from edge_forwarder.spool.folder import Spool, SpooledFile
+from edge_forwarder.spool.folder import Spool
+from edge_forwarder.spool.naming import SpooledFile
 
 CT = "1.2.840.10008.5.1.4.1.1.2"
 VERIFICATION = "1.2.840.10008.1.1"

@@ -17,8 +17,9 @@ from edge_forwarder.logs import Log
 from edge_forwarder.packing import intake
 from edge_forwarder.packing.intake import ASSOCIATION, Intake
 from edge_forwarder.spool import attention, handover
-from edge_forwarder.spool.folder import Spool, SpooledFile
+from edge_forwarder.spool.folder import Spool
 from edge_forwarder.spool.handover import Handover
+from edge_forwarder.spool.naming import SpooledFile
 
 IDENTITY = Identity("2.25.1", "2.25.2", "2.25.3", "2.25.4", "1.2.840.10008.1.2", "CT", 1)
 

@@ -25,7 +25,8 @@ from edge_forwarder.packing.intake import Intake
 from edge_forwarder.packing.keeper import Keeper
 from edge_forwarder.packing.planner import Limits, Planner
 from edge_forwarder.spool import naming
-from edge_forwarder.spool.folder import Spool, SpooledFile
+from edge_forwarder.spool.folder import Spool
+from edge_forwarder.spool.naming import SpooledFile
 from edge_forwarder.status_report import collect
 
 

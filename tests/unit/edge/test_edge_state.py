@@ -21,7 +21,10 @@ from edge_forwarder.logs import Log
 from edge_forwarder.packing import keeper as keeper_module
 from edge_forwarder.packing.keeper import Keeper
 from edge_forwarder.packing.planner import Limits, Planner
-from edge_forwarder.spool.folder import Spool, SpooledFile, SpoolWriter, is_locked
+from edge_forwarder.spool.folder import Spool
+from edge_forwarder.spool.lock import is_locked
+from edge_forwarder.spool.naming import SpooledFile
+from edge_forwarder.spool.writer import SpoolWriter
 
 IDENTITY = Identity("2.25.1", "2.25.11", "2.25.111", "1.2.840.10008.5.1.4.1.1.2", "1.2.840.10008.1.2.1", "CT", 1)
 

@@ -18,7 +18,8 @@ from tests.support.stub_edge import write_ct
 from edge_forwarder.config import StowConfig
 from edge_forwarder.logs import Log
 from edge_forwarder.packing.intake import ASSOCIATION
-from edge_forwarder.spool.folder import Spool, SpooledFile
+from edge_forwarder.spool.folder import Spool
+from edge_forwarder.spool.naming import SpooledFile
 from edge_forwarder.stow.server import StowServer
 from edge_forwarder.stow.store import Store
 

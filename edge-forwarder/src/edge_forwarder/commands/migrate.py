@@ -21,7 +21,7 @@ from edge_forwarder.migrating.run import Migrating, Plan
 from edge_forwarder.migrating.source_pacs import SourcePacs
 from edge_forwarder.migrating.state import Fate, MigrationState, StudyState
 from edge_forwarder.progress import Progress
-from edge_forwarder.spool.folder import is_locked
+from edge_forwarder.spool.lock import is_locked
 
 #: So many studies, and images of each, are named on the terminal; --report names all.
 _SHOWN = 20

@@ -13,7 +13,7 @@ from edge_forwarder.errors import EdgeError
 from edge_forwarder.progress import size_text
 from edge_forwarder.spool import attention
 from edge_forwarder.spool.attention import Entry
-from edge_forwarder.spool.folder import is_locked
+from edge_forwarder.spool.lock import is_locked
 
 _MANUAL = """
 list     what lies there: the name of the upload, since when, how many images, why (the default)

@@ -8,7 +8,7 @@ from edge_forwarder.commands import Command
 from edge_forwarder.config import load
 from edge_forwarder.errors import EdgeError
 from edge_forwarder.spool import attention, handover
-from edge_forwarder.spool.folder import is_locked
+from edge_forwarder.spool.lock import is_locked
 
 _MANUAL = """
 Without UIDs: what failed and waits for its next try is tried at once, and everything that the cloud

@@ -33,7 +33,9 @@ from edge_forwarder.dimse.statuses import (
 from edge_forwarder.dimse.wire import Wire, gone
 from edge_forwarder.errors import PeerGoneError, SpoolError, TooLongError, WireError
 from edge_forwarder.logs import Log
-from edge_forwarder.spool.folder import Spool, SpooledFile, SpoolWriter
+from edge_forwarder.spool.folder import Spool
+from edge_forwarder.spool.naming import SpooledFile
+from edge_forwarder.spool.writer import SpoolWriter
 
 #: While something is to be told on an open association, it is looked for this often (seconds).
 _LOOK_SECONDS: Final = 0.5

@@ -18,7 +18,8 @@ from edge_forwarder.dimse.sightings import Sightings
 from edge_forwarder.errors import ConfigError, SpoolFullError
 from edge_forwarder.health.host import Host
 from edge_forwarder.spool import attention
-from edge_forwarder.spool.folder import Spool, SpooledFile
+from edge_forwarder.spool.folder import Spool
+from edge_forwarder.spool.naming import SpooledFile
 from edge_forwarder.upload.line import Line
 
 #: Rates are counted over so long (seconds).

@@ -27,8 +27,8 @@ from edge_forwarder.logs import Log
 from edge_forwarder.progress import Progress
 from edge_forwarder.service import Service
 from edge_forwarder.spool import attention
-from edge_forwarder.spool.folder import is_locked
 from edge_forwarder.spool.handover import Handover
+from edge_forwarder.spool.lock import is_locked
 
 #: In the place of a calling AE title: too long to be one.
 LABEL: Final = "maypacs-edge send"

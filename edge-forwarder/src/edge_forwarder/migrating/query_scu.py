@@ -27,7 +27,8 @@ from edge_forwarder.errors import (
     WireError,
 )
 from edge_forwarder.query_retrieve.query import STUDY_ROOT
-from edge_forwarder.spool.folder import SpooledFile, SpoolWriter
+from edge_forwarder.spool.naming import SpooledFile
+from edge_forwarder.spool.writer import SpoolWriter
 
 FIND: Final = f"{STUDY_ROOT}1"
 MOVE: Final = f"{STUDY_ROOT}2"

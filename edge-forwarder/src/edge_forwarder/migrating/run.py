@@ -33,8 +33,8 @@ from edge_forwarder.migrating.source_pacs import Found, SourcePacs
 from edge_forwarder.migrating.state import Fate, Image, MigrationState, Study, StudyState
 from edge_forwarder.migrating.whereabouts import Whereabouts
 from edge_forwarder.progress import Progress
-from edge_forwarder.spool.folder import is_locked
 from edge_forwarder.spool.handover import Handover
+from edge_forwarder.spool.lock import is_locked
 
 #: In the place of a calling AE title: too long to be one.
 LABEL: Final = "maypacs-edge migrate"

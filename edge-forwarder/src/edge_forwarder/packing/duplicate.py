@@ -6,7 +6,8 @@ import filecmp
 
 from edge_forwarder.databases.journal import Journal
 from edge_forwarder.dicom.peek import Identity
-from edge_forwarder.spool.folder import Spool, SpooledFile
+from edge_forwarder.spool.folder import Spool
+from edge_forwarder.spool.naming import SpooledFile
 
 
 def duplicate_of(spool: Spool, journal: Journal, file: SpooledFile, identity: Identity) -> str | None:

@@ -17,8 +17,9 @@ from edge_forwarder.databases.ledger import Ledger
 from edge_forwarder.errors import EdgeError
 from edge_forwarder.logs import Log
 from edge_forwarder.spool import naming
-from edge_forwarder.spool.folder import Spool, SpooledFile
+from edge_forwarder.spool.folder import Spool
 from edge_forwarder.spool.handover import FOLDER, HURRY
+from edge_forwarder.spool.naming import SpooledFile
 
 _LOOK_SECONDS: Final = 0.5
 #: What is handed over is like one association, with a number that no other has; it ends when nothing more comes for so

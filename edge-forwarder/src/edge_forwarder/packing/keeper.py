@@ -26,7 +26,8 @@ from edge_forwarder.logs import Log
 from edge_forwarder.packing.duplicate import duplicate_of
 from edge_forwarder.packing.planner import ClosedPack, Limits, Planner, Received
 from edge_forwarder.packing.strays import Strays
-from edge_forwarder.spool.folder import Spool, SpooledFile
+from edge_forwarder.spool.folder import Spool
+from edge_forwarder.spool.naming import SpooledFile
 
 #: So many events share one journal transaction at most.
 _BATCH: Final = 256

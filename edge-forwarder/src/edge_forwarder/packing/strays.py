@@ -12,7 +12,8 @@ from typing import Final
 from edge_forwarder.databases.journal import Journal
 from edge_forwarder.logs import Log
 from edge_forwarder.spool import naming
-from edge_forwarder.spool.folder import Spool, SpooledFile
+from edge_forwarder.spool.folder import Spool
+from edge_forwarder.spool.naming import SpooledFile
 
 #: The spool is looked through so often (seconds), and at most for a fiftieth of the time: it may hold a million files.
 _LOOK_SECONDS: Final = 60.0

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from edge_forwarder.dicom.peek import identify
+from edge_forwarder.durable import sync_folder
 from edge_forwarder.errors import UnreadableError
 from edge_forwarder.spool import handover
 
@@ -72,7 +73,7 @@ def write_reason(folder: Path, told: Mapping[str, Any]) -> None:
             temporary.unlink(missing_ok=True)
         raise
     for changed in (folder, folder.parent):
-        _sync(changed)
+        sync_folder(changed)
 
 
 def entries(folder: Path) -> list[Entry]:
@@ -145,7 +146,7 @@ def release(entry: Entry, files: Collection[Path], spool: Path) -> int:
         with contextlib.suppress(FileNotFoundError):
             file.rename(handed / file.name)
             done += 1
-    _sync(handed)
+    sync_folder(handed)
     _tidy(entry)
     return done
 
@@ -177,11 +178,3 @@ def _tidy(entry: Entry) -> None:
             for name in (NOTICE, REASON):
                 (entry.folder / name).unlink(missing_ok=True)
             entry.folder.rmdir()
-
-
-def _sync(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -13,46 +13,22 @@ The order is temp, write, fsync, rename, fsync of the folder; only then may anyb
 from __future__ import annotations
 
 import contextlib
-import errno
-import fcntl
 import os
 import threading
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from edge_forwarder.errors import ConfigError, SpoolError, SpoolFullError, TooLargeError
+from edge_forwarder.durable import sync_folder
+from edge_forwarder.errors import ConfigError, SpoolError, SpoolFullError
 from edge_forwarder.spool import naming
+from edge_forwarder.spool.lock import lock
+from edge_forwarder.spool.naming import SpooledFile
+from edge_forwarder.spool.writer import SpoolWriter, spool_error
 
-#: While one instance is written, the disk is looked at again after so many bytes.
-_CHECK_EVERY: Final = 8 * 1024 * 1024
 #: What `attention` holds is counted anew so often (seconds).
 _COUNT_SECONDS: Final = 10.0
-_FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
-
-
-@dataclass(frozen=True, slots=True)
-class SpooledFile:
-    """One acknowledged instance. ``name`` is its file's name in ``received/``; ``size`` in bytes."""
-
-    name: str
-    size: int
-
-    @property
-    def calling_ae_title(self) -> str:
-        return naming.sender(self.name)
-
-    @property
-    def is_import(self) -> bool:
-        """Brought by a command, under a label that is too long for an AE title (PS3.5 6.2)."""
-        return len(self.calling_ae_title) > 16
-
-    @property
-    def received_at(self) -> float | None:
-        """Seconds since the epoch, by the clock of this machine when it began to arrive; None: not by its name."""
-        return naming.received_at(self.name)
 
 
 def free_bytes(folder: Path) -> int:
@@ -96,11 +72,9 @@ class Spool:
         try:
             for folder in (self.folder, self.incoming, self.received, self.attention):
                 _make(folder)
-            self._process_lock = os.open(self.folder / self.lock_name, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640)
-            try:
-                fcntl.flock(self._process_lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                raise ConfigError(self.busy.format(folder=self.folder)) from None
+            self._process_lock = lock(self.folder / self.lock_name)
+            if self._process_lock is None:
+                raise ConfigError(self.busy.format(folder=self.folder))
             for leftover in self.incoming.iterdir():
                 if leftover.is_dir() and not leftover.is_symlink():
                     self.strange_folders.append(leftover.name)
@@ -180,7 +154,7 @@ class Spool:
         except OSError as error:
             with contextlib.suppress(OSError):
                 temporary.unlink(missing_ok=True)
-            raise _spool_error(error) from None
+            raise spool_error(error) from None
         self.account(len(data) - before)
 
     def set_aside(self, name: str, folder: str) -> None:
@@ -203,81 +177,13 @@ class Spool:
         os.fsync(self._received_descriptor)
 
 
-class SpoolWriter:
-    """One instance on its way to the disk. Either `commit` or `discard` ends it."""
-
-    __slots__ = ("_descriptor", "_spool", "_until_check", "name", "size", "temporary")
-
-    def __init__(self, spool: Spool, name: str) -> None:
-        self._spool, self.name, self.size = spool, name, 0
-        self.temporary = spool.incoming / name
-        self._until_check = _CHECK_EVERY
-        try:
-            self._descriptor = os.open(self.temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o640)
-        except OSError as error:
-            raise _spool_error(error) from None
-
-    def write(self, data: bytes | memoryview) -> None:
-        """Raises SpoolFullError, TooLargeError, SpoolError; the writer must then be discarded."""
-        length = len(data)
-        if self.size + length > self._spool.max_instance_bytes:
-            raise TooLargeError("the image is larger than one may be ([spool] max_instance_mib)")
-        self._until_check -= length
-        if self._until_check < 0:
-            self._spool.check_room(length)
-            self._until_check = _CHECK_EVERY
-        try:
-            done = os.write(self._descriptor, data)
-            while done < length:
-                done += os.write(self._descriptor, memoryview(data)[done:])
-        except OSError as error:
-            raise _spool_error(error) from None
-        self.size += length
-        self._spool.account(length)
-
-    def commit(self) -> SpooledFile:
-        """Make it durable. After this, and not before, the sender may be told success. Raises SpoolFullError,
-        SpoolError.
-        """
-        try:
-            os.fsync(self._descriptor)
-            os.close(self._descriptor)
-            self._descriptor = -1
-            os.rename(self.temporary, self._spool.received / self.name)
-            self._spool.sync_received()
-        except OSError as error:
-            raise _spool_error(error) from None
-        return SpooledFile(self.name, self.size)
-
-    def discard(self) -> None:
-        """Forget it: the sender was, or will be, told that it failed, or is gone."""
-        if self._descriptor >= 0:
-            os.close(self._descriptor)
-            self._descriptor = -1
-        with contextlib.suppress(OSError):
-            self.temporary.unlink(missing_ok=True)
-        with contextlib.suppress(OSError):
-            (self._spool.received / self.name).unlink(missing_ok=True)
-        self._spool.account(-self.size)
-        self.size = 0
-
-
 def _make(folder: Path) -> None:
     """Make it, and what is missing above it. Its name is synced: else a power cut takes what is in it, too."""
     if not folder.is_dir():
         _make(folder.parent)
         folder.mkdir(mode=0o750, exist_ok=True)
     with contextlib.suppress(PermissionError):  # one above that is not ours to read was there before
-        descriptor = os.open(folder.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
-
-
-def _spool_error(error: OSError) -> SpoolError:
-    kind = SpoolFullError if error.errno in _FULL else SpoolError
-    return kind(f"the spool cannot be written: {os.strerror(error.errno or errno.EIO)}")
+        sync_folder(folder.parent)
 
 
 def _size_below(folder: Path) -> int:
@@ -286,18 +192,3 @@ def _size_below(folder: Path) -> int:
         with contextlib.suppress(FileNotFoundError):
             total += path.stat().st_size
     return total
-
-
-def is_locked(folder: Path) -> bool:
-    """Whether a process works on this spool now."""
-    try:
-        descriptor = os.open(folder / "lock", os.O_RDWR | os.O_CLOEXEC)
-    except OSError:
-        return False
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    finally:
-        os.close(descriptor)
-    return False

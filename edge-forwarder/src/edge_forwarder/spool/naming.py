@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import re
 import time
+from dataclasses import dataclass
 from typing import Final
 from urllib.parse import quote, unquote
 
@@ -43,3 +44,25 @@ def received_at(name: str) -> float | None:
 def is_settled(stat: os.stat_result) -> bool:
     """By the time of its last change, which no copying program can set."""
     return abs(time.time() - stat.st_ctime) >= SETTLED_SECONDS
+
+
+@dataclass(frozen=True, slots=True)
+class SpooledFile:
+    """One acknowledged instance. ``name`` is its file's name in ``received/``; ``size`` in bytes."""
+
+    name: str
+    size: int
+
+    @property
+    def calling_ae_title(self) -> str:
+        return sender(self.name)
+
+    @property
+    def is_import(self) -> bool:
+        """Brought by a command, under a label that is too long for an AE title (PS3.5 6.2)."""
+        return len(self.calling_ae_title) > 16
+
+    @property
+    def received_at(self) -> float | None:
+        """Seconds since the epoch, by the clock of this machine when it began to arrive; None: not by its name."""
+        return received_at(self.name)

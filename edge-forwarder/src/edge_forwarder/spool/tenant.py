@@ -8,7 +8,6 @@ with its key. Its cache of images is emptied: it holds nothing that the archive 
 from __future__ import annotations
 
 import errno
-import os
 import re
 import shutil
 from pathlib import Path
@@ -16,6 +15,7 @@ from typing import Final
 from urllib.parse import quote
 
 from edge_forwarder.config import write_private
+from edge_forwarder.durable import sync_folder
 from edge_forwarder.errors import ConfigError
 from edge_forwarder.spool.handover import FOLDER as HANDED
 
@@ -81,11 +81,7 @@ def _move(here: Path, there: Path) -> None:
     for path in sorted(here.glob(_DATABASES)):
         path.rename(there / path.name)
     for folder in (there, here):
-        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+        sync_folder(folder)
 
 
 def _empty(cache: Path) -> None:

@@ -12,7 +12,8 @@ from edge_forwarder.dicom.found_files import dress
 from edge_forwarder.dimse.statuses import of_refusal
 from edge_forwarder.errors import BrokenBodyError, SpoolError, StowError, UnreadableError
 from edge_forwarder.packing.intake import ASSOCIATION
-from edge_forwarder.spool.folder import Spool, SpooledFile
+from edge_forwarder.spool.folder import Spool
+from edge_forwarder.spool.naming import SpooledFile
 from edge_forwarder.stow.answer import Outcome, Reason
 from edge_forwarder.stow.body import RequestParts
 

@@ -17,7 +17,7 @@ from edge_forwarder.config import CloudConfig
 from edge_forwarder.databases.journal import Journal, PackRow, PackState
 from edge_forwarder.errors import CloudAwayError, CloudError, EdgeError, PausedError
 from edge_forwarder.logs import Log
-from edge_forwarder.spool.folder import SpooledFile
+from edge_forwarder.spool.naming import SpooledFile
 from edge_forwarder.upload.line import Line
 from edge_forwarder.upload.sender import Sender
 from edge_forwarder.upload.throttle import Throttle
