@@ -21,7 +21,16 @@ from edge_forwarder.config import MIB, Config, load_credentials
 from edge_forwarder.dimse import tls
 from edge_forwarder.dimse.peers import advice, peer_of
 from edge_forwarder.dimse.scu import Peer
-from edge_forwarder.errors import CloudError, ConfigError, EdgeError, NotAssociatedError, WireError
+from edge_forwarder.errors import (
+    CloudAwayError,
+    CloudBusyError,
+    CloudError,
+    ConfigError,
+    EdgeError,
+    NotAssociatedError,
+    UnauthorizedError,
+    WireError,
+)
 from edge_forwarder.health import echo
 from edge_forwarder.spool.folder import free_bytes
 from edge_forwarder.spool.lock import is_locked
@@ -120,9 +129,20 @@ def _cloud(config: Config) -> Iterator[Check]:
         if url.startswith("https:"):
             yield _cloud_certificate(config)
     except CloudError as error:
-        yield Check(Level.WRONG, f"cloud {url}: {error}")
+        yield Check(Level.WRONG, f"cloud {url}: {error}. {_cloud_advice(error)}")
     finally:
         cloud.close()
+
+
+def _cloud_advice(error: CloudError) -> str:
+    match error:
+        case UnauthorizedError():
+            return "Was this edge removed in the console? Get a code there and enrol again: maypacs-edge enroll"
+        case CloudBusyError():
+            return "Nothing need be done here"
+        case CloudAwayError():
+            return "Check [cloud] url and ca_file, the network, the firewall, and proxies on the way"
+    return "Check [cloud] url; if it is right, tell who runs the cloud"
 
 
 def _clock(cloud: Cloud) -> Check:

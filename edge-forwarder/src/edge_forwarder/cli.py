@@ -60,7 +60,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except EdgeError as error:
         print(f"maypacs-edge: {error}", file=sys.stderr)
     except OSError as error:
-        print(f"maypacs-edge: {error.strerror or error}", file=sys.stderr)
+        where = f"{error.filename}: " if error.filename else ""
+        print(f"maypacs-edge: {where}{error.strerror or error}", file=sys.stderr)
     except sqlite3.Error as error:
         print(f"maypacs-edge: the journal cannot be used: {error}", file=sys.stderr)
     return 1

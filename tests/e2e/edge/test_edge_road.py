@@ -204,7 +204,7 @@ def test_status_and_check_speak_to_people(edge: StubEdge, cloud: StubCloud, tmp_
     cloud.refuse_key = True
     refused = command("check")
     assert refused.returncode == 1
-    assert "does not accept our credential" in refused.stdout
+    assert "enrol again: maypacs-edge enroll" in refused.stdout
     edge.stop()
     assert "is not running" in command("status").stdout
 

@@ -29,6 +29,14 @@ from edge_forwarder.errors import (
 
 _BUSY: Final = frozenset({429, 503})
 STORED: Final = frozenset({200, 201, 204})
+#: The first that fits.
+_TROUBLES: Final = (
+    (urllib3.exceptions.NameResolutionError, "no such name"),
+    (urllib3.exceptions.ConnectTimeoutError, "no connection in time"),
+    (urllib3.exceptions.NewConnectionError, "no connection"),
+    (urllib3.exceptions.ReadTimeoutError, "no answer in time"),
+    (urllib3.exceptions.ProtocolError, "the connection broke"),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +116,11 @@ class Cloud:
         """Trade a one-time code for a key. Raises CloudError; UnauthorizedError for a code that is wrong, used
         or old.
         """
-        answer = self.post("/api/edges/enrol", {"code": code, "name": name, "version": __version__})
+        try:
+            answer = self.post("/api/edges/enrol", {"code": code, "name": name, "version": __version__})
+        except UnauthorizedError:
+            why = "it is wrong, used, or older than ten minutes. Get a new one in the console"
+            raise UnauthorizedError(f"the cloud does not accept this code: {why}") from None
         credentials = Credentials(text(answer, "archive"), text(answer, "edge"), text(answer, "key"))
         return Enrolment(credentials, str(answer.get("archive_name") or credentials.archive))
 
@@ -160,7 +172,8 @@ class Cloud:
         except urllib3.exceptions.SSLError as error:
             raise CloudAwayError(f"TLS with {urlsplit(url).hostname} failed: {_reason(error)}") from None
         except urllib3.exceptions.HTTPError as error:
-            raise CloudAwayError(f"{urlsplit(url).hostname} cannot be reached ({type(error).__name__})") from None
+            why = next((words for kind, words in _TROUBLES if isinstance(error, kind)), type(error).__name__)
+            raise CloudAwayError(f"{urlsplit(url).hostname} cannot be reached ({why})") from None
 
 
 def _reason(error: Exception) -> str:

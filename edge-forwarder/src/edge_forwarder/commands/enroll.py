@@ -42,10 +42,18 @@ COMMAND = Command(
     _run,
     _arguments,
     """
-The code comes from the console (an archive's Edges); it is good for ten minutes and one use. An edge that is enrolled
-may be enrolled again, after its key was revoked for one: what waits in the spool stays, and goes up with the new key.
+The code comes from the console (an archive's Edges); it is good for ten minutes and one use. Written
+are FILE, with every setting and its default, and beside it credentials.json, readable by its owner
+alone. Nothing is written unless the cloud takes the code.
 
---rotate replaces the key without a code. The new key is on disk before the cloud hears of it, so that a power cut at
-any moment leaves a key that works. The service does this by itself every [cloud] key_days.
+An edge that is enrolled may be enrolled again, after its key was revoked for one: FILE stays as it
+is, what waits in the spool stays, and goes up with the new key. A service that runs goes on with it.
+
+--rotate replaces the key without a code. The new key is on disk before the cloud hears of it, so
+that a power cut at any moment leaves a key that works. The service does this by itself every
+[cloud] key_days.
+
+Example: maypacs-edge enroll --url https://pacs.example.org --code XXXXX-XXXXX-XXXXX-XXXXX
+             --config /etc/maypacs-edge/edge.toml --aet MAYPACS --port 11112
 """,
 )

@@ -27,9 +27,15 @@ COMMAND = Command(
     _run,
     _arguments,
     """
-SIGHUP reads the configuration anew. A file that is wrong changes nothing, and the log says what is wrong. Devices and
-their rights, [dimse], [packing], [commitment], the limits of [spool], pause and windows of [upload], intervals of
-[health], the log level and renewed certificates take effect for what begins from then on; associations that are open
-go on as they began. The log names what needs a restart.
+Prints "ready AET@HOST:PORT" when modalities may call. The log is one JSON object a line on standard
+error. It ends with 0 after a stop, with 1 when it cannot start or must be started again.
+
+SIGTERM, Ctrl-C  a graceful stop: associations end the message they are in; what was acknowledged is
+                 in the spool, and goes up after the next start
+SIGHUP           reads FILE anew. One that is wrong changes nothing, and the log says what is wrong.
+                 Devices and their rights, [dimse], [packing], [commitment], the limits of [spool],
+                 pause and windows of [upload], intervals of [health], the log level and renewed
+                 certificates take effect for what begins from then on; associations that are open
+                 go on as they began. The log names what needs a restart
 """,
 )

@@ -112,7 +112,7 @@ def parse(raw: Mapping[str, Any], folder: Path) -> Config:
     """What a file says; relative paths start at ``folder``. Raises ConfigError."""
     unknown = sorted(raw.keys() - SECTIONS.keys() - {"device"})
     if unknown:
-        raise ConfigError(f"unknown section [{unknown[0]}]")
+        raise ConfigError(f"there is no section [{unknown[0]}]: there are {', '.join(SECTIONS)}, and [[device]]")
     blocks = raw.get("device", [])
     if not isinstance(blocks, list):
         raise ConfigError("a device is a block that begins with [[device]]")

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import fields
-from typing import Any, TypeVar
+from difflib import get_close_matches
+from typing import Any, Final, TypeVar
 
 from edge_forwarder.errors import ConfigError
 
@@ -18,6 +19,17 @@ class Section:
         """Raises ConfigError for values that are of their type and yet wrong."""
 
 
+#: The types of values as people call them.
+_WORDS: Final[Mapping[str, str]] = {
+    "str": 'a text, in quotes: "…"',
+    "int": "a whole number, not negative",
+    "float": "a number, not negative",
+    "bool": "true or false",
+    "tuple[str, ...]": 'a list of texts: ["…", "…"]',
+    "Mapping[str, str]": 'a table of texts: { CT = "…" }',
+    "Mapping[str, float]": "a table of numbers, not negative: { US = 60.0 }",
+}
+
 AnySection = TypeVar("AnySection", bound=Section)
 
 
@@ -29,7 +41,8 @@ def read_section(cls: type[AnySection], name: str, raw: Any) -> AnySection:
     values: dict[str, Any] = {}
     for key, value in raw.items():
         if key not in known:
-            raise ConfigError(f"[{name}] has no key {key}")
+            near = get_close_matches(key, known, n=1)
+            raise ConfigError(f"[{name}] has no key {key}{f': is {near[0]} meant?' if near else ''}")
         values[key] = _value(f"[{name}] {key}", str(known[key].type), value)
     section = cls(**values)
     section.check()
@@ -50,5 +63,5 @@ def _value(where: str, kind: str, value: Any) -> Any:
         ),
     }
     if not good[kind](value):
-        raise ConfigError(f"{where} must be {kind.replace('tuple[str, ...]', 'a list of strings')}, not negative")
+        raise ConfigError(f"{where} must be {_WORDS[kind]}")
     return tuple(value) if kind.startswith("tuple") else float(value) if kind == "float" else value

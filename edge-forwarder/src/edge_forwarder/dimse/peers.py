@@ -25,8 +25,14 @@ def peer_of(config: Config, device: DeviceConfig, client_tls: ssl.SSLContext | N
 
 def advice(error: NotAssociatedError, peer: Peer) -> str:
     """What to do about a rejection, as the end of a sentence; empty when nobody knows."""
-    if error.rejection == (RejectSource.SERVICE_USER, RejectReason.USER_CALLING_AET_NOT_RECOGNIZED):
-        return f". It does not know us: enter our AE title {peer.calling}, address and port there"
-    if error.rejection == (RejectSource.SERVICE_USER, RejectReason.USER_CALLED_AET_NOT_RECOGNIZED):
-        return f". It does not answer to {peer.called.strip()}: correct ae_title in [[device]]"
+    us = f"our AE title {peer.calling}, address and port"
+    match error.rejection:
+        case (RejectSource.SERVICE_USER, RejectReason.USER_CALLING_AET_NOT_RECOGNIZED):
+            return f". It does not know us: enter {us} there"
+        case (RejectSource.SERVICE_USER, RejectReason.USER_CALLED_AET_NOT_RECOGNIZED):
+            return f". It does not answer to {peer.called.strip()}: correct ae_title in [[device]]"
+        case (RejectSource.SERVICE_USER, RejectReason.USER_NO_REASON_GIVEN):
+            return f". It does not say why: see whether {us} are entered there"
+        case (RejectSource.PROVIDER_PRESENTATION, _):
+            return ". It is busy: try again later"
     return ""

@@ -124,6 +124,7 @@ class RejectSource(IntEnum):
 class RejectReason(IntEnum):
     """PS3.8 table 9-21, Reason. The meaning depends on the source, which the names tell."""
 
+    USER_NO_REASON_GIVEN = 1
     USER_APPLICATION_CONTEXT_NOT_SUPPORTED = 2
     USER_CALLING_AET_NOT_RECOGNIZED = 3
     USER_CALLED_AET_NOT_RECOGNIZED = 7
