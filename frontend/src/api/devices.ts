@@ -39,6 +39,10 @@ export interface Health {
   uploaded_bytes_per_hour?: number;
   received_at?: number;
   uploaded_at?: number;
+  /** The edge's clock less the console's. */
+  clock_offset_seconds?: number;
+  /** Of the edge's TLS certificate, if it has one. */
+  certificate_days_left?: number;
   devices: Device[];
 }
 

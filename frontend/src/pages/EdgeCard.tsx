@@ -5,6 +5,9 @@ import { DeviceTable } from './DeviceTable';
 import { amount, duration, isKnown, size } from './devices';
 import classes from './EdgeCard.module.css';
 
+/** The console's answer takes a moment: less than this is no difference between two clocks. */
+const RIGHT_SECONDS = 2;
+
 /** One edge: how it is, what to do about it, its figures, and the devices behind it. */
 export function EdgeCard({ edge, now }: { edge: Edge; now: number }) {
   const { t, i18n } = useTranslation();
@@ -61,6 +64,17 @@ function Figures({ health, now }: { health: Health; now: number }) {
   const ago = (at: number | undefined) =>
     at === undefined ? t('devices.never') : t('devices.ago', { ago: duration(language, now - at) });
   const number = (value: number | undefined) => new Intl.NumberFormat(language).format(value ?? 0);
+  const clock = () => {
+    const ahead = health.clock_offset_seconds;
+    if (ahead === undefined) return '–';
+    if (Math.abs(ahead) < RIGHT_SECONDS) return t('devices.clockRight');
+    return t(ahead > 0 ? 'devices.clockFast' : 'devices.clockSlow', { value: duration(language, Math.abs(ahead)) });
+  };
+  const certificate = () => {
+    const days = health.certificate_days_left;
+    if (days === undefined) return undefined;
+    return t(days < 0 ? 'devices.certificateOver' : 'devices.certificate', { left: duration(language, days * 86_400) });
+  };
   const figures: [string, string, string | undefined][] = [
     [
       t('devices.waiting'),
@@ -76,6 +90,7 @@ function Figures({ health, now }: { health: Health; now: number }) {
     ],
     [t('devices.lastImage'), ago(health.received_at), undefined],
     [t('devices.disk'), bytes(health.disk_free), t('devices.of', { size: bytes(health.disk_total) })],
+    [t('devices.clock'), clock(), certificate()],
     [t('devices.load'), percent(health.cpu_percent), t('devices.memory', { percent: percent(health.memory_percent) })],
   ];
   return (

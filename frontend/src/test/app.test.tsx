@@ -266,6 +266,8 @@ describe('the devices', () => {
       memory_percent: 41,
       disk_free: 412e9,
       disk_total: 1e12,
+      clock_offset_seconds: -95,
+      certificate_days_left: 40.5,
       received_at: NOW - 130,
       devices: [
         { ae_title: 'MAY-CT', modality: 'CT', image_at: NOW - 130, heard_at: NOW - 130, echo_at: NOW - 60 },
@@ -285,6 +287,8 @@ describe('the devices', () => {
     expect(within(card).getByText(/MAY-XA có bật không/)).toBeTruthy();
     expect(within(card).getByText('1.234 ảnh')).toBeTruthy();
     expect(within(card).getByText('412 GB')).toBeTruthy();
+    expect(within(card).getByText('chậm 95 giây')).toBeTruthy();
+    expect(within(card).getByText('chứng chỉ còn 40 ngày')).toBeTruthy();
     const state = (title: string) => within(card.querySelector(`[data-device="${title}"]`) as HTMLElement);
     expect(state('MAY-CT').getByText('Hoạt động tốt')).toBeTruthy();
     expect(state('MAY-XA').getByText('Cần kiểm tra')).toBeTruthy();
