@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import Any, Final
 
 from edge_forwarder.config import MIB, Config
+from edge_forwarder.databases.commitments import CommitmentState
 from edge_forwarder.databases.journal import Journal, PackRow, PackState, Queue
-from edge_forwarder.databases.ledger import CommitmentState, Ledger
+from edge_forwarder.databases.ledger import Ledger
 from edge_forwarder.dimse import tls
 from edge_forwarder.errors import ConfigError
 from edge_forwarder.health.findings import WORDS, Finding, level_of

@@ -16,7 +16,8 @@ from tests.support.stub_edge import StubEdge, dataset_bytes, sent_dataset, write
 from edge_forwarder.cloud.client import Cloud
 from edge_forwarder.config import CloudConfig, Credentials
 from edge_forwarder.databases.journal import Journal
-from edge_forwarder.databases.ledger import Ledger, SentState
+from edge_forwarder.databases.ledger import Ledger
+from edge_forwarder.databases.sent import SentState
 from edge_forwarder.dicom.peek import identify
 from edge_forwarder.errors import SpoolError
 from edge_forwarder.logs import Log

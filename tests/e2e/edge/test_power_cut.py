@@ -16,7 +16,8 @@ from tests.support.processes import QUICK_TCP, wait_until
 from tests.support.stub_cloud import StubCloud
 from tests.support.stub_edge import AET, StubEdge, dataset_bytes, sent_dataset, write_series
 
-from edge_forwarder.databases.ledger import Ledger, SentState
+from edge_forwarder.databases.ledger import Ledger
+from edge_forwarder.databases.sent import SentState
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
 

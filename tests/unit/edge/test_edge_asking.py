@@ -15,7 +15,8 @@ from edge_forwarder.cloud.client import Cloud
 from edge_forwarder.cloud.inbox import Inbox
 from edge_forwarder.config import CloudConfig, Credentials
 from edge_forwarder.databases.journal import Journal, PackState
-from edge_forwarder.databases.ledger import Ledger, SentState
+from edge_forwarder.databases.ledger import Ledger
+from edge_forwarder.databases.sent import SentState
 from edge_forwarder.dicom.peek import identify
 from edge_forwarder.dicom.syntaxes import EXPLICIT_LITTLE_ENDIAN, JPEG_LS_LOSSLESS
 from edge_forwarder.logs import Log

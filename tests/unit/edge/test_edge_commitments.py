@@ -16,8 +16,9 @@ from tests.support.processes import wait_until
 from edge_forwarder.commitment import commitments as commitment_module
 from edge_forwarder.commitment.commitments import Commitments
 from edge_forwarder.config import Config, load
-from edge_forwarder.databases import ledger as ledger_module
-from edge_forwarder.databases.ledger import CommitmentState, Ledger, Reference
+from edge_forwarder.databases import commitments as commitment_table
+from edge_forwarder.databases.commitments import CommitmentState, Reference
+from edge_forwarder.databases.ledger import Ledger
 from edge_forwarder.dimse.scu import Peer
 from edge_forwarder.dimse.statuses import FailureReason
 from edge_forwarder.errors import CloudAwayError, CloudError, RefusedError
@@ -210,8 +211,8 @@ def test_what_waits_for_a_pause_is_not_read_at_each_look(
     for n in range(20):
         ledger.ask("DEAF", f"2.25.7.{n}", WANTED)
     read: list[int] = []
-    whole = ledger_module._commitment
-    monkeypatch.setattr(ledger_module, "_commitment", lambda row: read.append(row["id"]) or whole(row))
+    whole = commitment_table._commitment
+    monkeypatch.setattr(commitment_table, "_commitment", lambda row: read.append(row["id"]) or whole(row))
     patient = config(tmp_path, retry_max_seconds=600.0)
     patient = replace(patient, cloud=replace(patient.cloud, retry_max_seconds=600.0))
     cloud, devices = Cloud(CloudAwayError("away")), Devices()

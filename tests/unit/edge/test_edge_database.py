@@ -11,9 +11,11 @@ from pathlib import Path
 
 import pytest
 
+from edge_forwarder.databases.commitments import Reference
 from edge_forwarder.databases.database import was_put_aside
 from edge_forwarder.databases.journal import Journal
-from edge_forwarder.databases.ledger import Ledger, Reference, SentState
+from edge_forwarder.databases.ledger import Ledger
+from edge_forwarder.databases.sent import SentState
 from edge_forwarder.dicom import part10
 from edge_forwarder.dicom.peek import Identity
 from edge_forwarder.errors import ConfigError

@@ -11,7 +11,9 @@ import pytest
 
 from edge_forwarder.cloud.inbox import Held
 from edge_forwarder.commitment.evidence import Evidence
-from edge_forwarder.databases.ledger import CommitmentState, Ledger, Reference, SentState
+from edge_forwarder.databases.commitments import CommitmentState, Reference
+from edge_forwarder.databases.ledger import Ledger
+from edge_forwarder.databases.sent import SentState
 from edge_forwarder.dicom.peek import Identity
 from edge_forwarder.dimse.statuses import FailureReason
 from edge_forwarder.errors import CloudAwayError, RefusedError

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from edge_forwarder import config
-from edge_forwarder.databases.ledger import Ledger, SentState
+from edge_forwarder.databases.ledger import Ledger
+from edge_forwarder.databases.sent import SentState
 from edge_forwarder.dicom.peek import Identity
 from edge_forwarder.errors import ConfigError, SpoolFullError
 from edge_forwarder.logs import Log

@@ -14,7 +14,8 @@ from tests.support.processes import wait_until
 
 from edge_forwarder.cloud.inbox import Inbox, Problem, UploadStatus, _status
 from edge_forwarder.databases.journal import Journal, PackState
-from edge_forwarder.databases.ledger import Ledger, SentState
+from edge_forwarder.databases.ledger import Ledger
+from edge_forwarder.databases.sent import SentState
 from edge_forwarder.dicom.peek import Identity
 from edge_forwarder.errors import CloudAwayError
 from edge_forwarder.logs import Log

@@ -13,8 +13,9 @@ from pathlib import Path
 import pytest
 from tests.support.stub_edge import write_ct
 
+from edge_forwarder.databases.commitments import CommitmentState
 from edge_forwarder.databases.journal import InstanceRow, Journal, PackState
-from edge_forwarder.databases.ledger import CommitmentState, Ledger
+from edge_forwarder.databases.ledger import Ledger
 from edge_forwarder.dicom.peek import Identity
 from edge_forwarder.errors import ConfigError, SpoolError, SpoolFullError
 from edge_forwarder.logs import Log

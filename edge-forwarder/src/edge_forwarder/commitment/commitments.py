@@ -20,7 +20,8 @@ from edge_forwarder.commitment.pauses import Pauses
 from edge_forwarder.commitment.reporting import Reporting
 from edge_forwarder.commitment.same_association import SameAssociation
 from edge_forwarder.config import Config
-from edge_forwarder.databases.ledger import CommitmentState, Ledger, Reference
+from edge_forwarder.databases.commitments import CommitmentState, Reference
+from edge_forwarder.databases.ledger import Ledger
 from edge_forwarder.dimse.association import COMMITMENT_INSTANCE
 from edge_forwarder.dimse.scu import Peer
 from edge_forwarder.dimse.services import Dialogue

@@ -21,7 +21,9 @@ from collections.abc import Callable, Collection, Iterable
 from typing import Final, Protocol
 
 from edge_forwarder.cloud.inbox import ASKED, Held, Version
-from edge_forwarder.databases.ledger import Ledger, Reference, Sent, SentState
+from edge_forwarder.databases.commitments import Reference
+from edge_forwarder.databases.ledger import Ledger
+from edge_forwarder.databases.sent import Sent, SentState
 from edge_forwarder.dicom.syntaxes import was_compressed
 from edge_forwarder.dimse.statuses import FailureReason
 from edge_forwarder.errors import RefusedError

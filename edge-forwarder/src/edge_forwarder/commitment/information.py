@@ -5,7 +5,7 @@ from __future__ import annotations
 from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
 
-from edge_forwarder.databases.ledger import Commitment, Reference
+from edge_forwarder.databases.commitments import Commitment, Reference
 from edge_forwarder.dicom import values
 from edge_forwarder.dimse.statuses import EventType
 from edge_forwarder.errors import UnreadableError

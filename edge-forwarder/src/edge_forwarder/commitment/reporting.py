@@ -8,7 +8,8 @@ from typing import Final
 from edge_forwarder.commitment import information
 from edge_forwarder.commitment.pauses import Pauses
 from edge_forwarder.config import Config
-from edge_forwarder.databases.ledger import Commitment, CommitmentState, Ledger
+from edge_forwarder.databases.commitments import Commitment, CommitmentState
+from edge_forwarder.databases.ledger import Ledger
 from edge_forwarder.dimse.association import COMMITMENT, COMMITMENT_INSTANCE
 from edge_forwarder.dimse.pdu import ProposedContext, Role
 from edge_forwarder.dimse.scu import Peer, Requestor

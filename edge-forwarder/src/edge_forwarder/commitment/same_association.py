@@ -11,7 +11,8 @@ import time
 from collections.abc import Callable
 from typing import Final
 
-from edge_forwarder.databases.ledger import Commitment, CommitmentState, Ledger
+from edge_forwarder.databases.commitments import Commitment, CommitmentState
+from edge_forwarder.databases.ledger import Ledger
 from edge_forwarder.dimse.messages import Request
 from edge_forwarder.dimse.services import Caller, Dialogue, OpenAssociation
 from edge_forwarder.dimse.statuses import EventType

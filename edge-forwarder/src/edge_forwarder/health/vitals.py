@@ -10,9 +10,10 @@ from typing import Any, Final
 
 from edge_forwarder import __version__
 from edge_forwarder.config import Config
+from edge_forwarder.databases.commitments import CommitmentState
 from edge_forwarder.databases.database import was_put_aside
 from edge_forwarder.databases.journal import Journal, PackState
-from edge_forwarder.databases.ledger import CommitmentState, Ledger
+from edge_forwarder.databases.ledger import Ledger
 from edge_forwarder.dimse import tls
 from edge_forwarder.dimse.sightings import Sightings
 from edge_forwarder.errors import ConfigError, SpoolFullError

@@ -17,7 +17,8 @@ from pathlib import Path
 from typing import IO, Final
 
 from edge_forwarder.config import MIB, Config
-from edge_forwarder.databases.ledger import Ledger, SentState
+from edge_forwarder.databases.ledger import Ledger
+from edge_forwarder.databases.sent import SentState
 from edge_forwarder.dicom.found_files import dress
 from edge_forwarder.dicom.peek import HEAD_BYTES, identify
 from edge_forwarder.errors import SourceError, SpoolFullError, TooLargeError, UnreadableError

@@ -9,7 +9,8 @@ from typing import Final
 
 from edge_forwarder.cloud.dicomweb import DicomWeb, value
 from edge_forwarder.config import Config, load_credentials
-from edge_forwarder.databases.ledger import Ledger, SentState
+from edge_forwarder.databases.ledger import Ledger
+from edge_forwarder.databases.sent import SentState
 from edge_forwarder.errors import CloudError
 from edge_forwarder.migrating.state import Fate, Image
 

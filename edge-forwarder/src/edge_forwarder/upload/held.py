@@ -6,7 +6,8 @@ from collections.abc import Iterator, Sequence
 
 from edge_forwarder.cloud.inbox import ASKED, Inbox, Named, Version
 from edge_forwarder.databases.journal import InstanceRow
-from edge_forwarder.databases.ledger import Ledger, Sent
+from edge_forwarder.databases.ledger import Ledger
+from edge_forwarder.databases.sent import Sent
 from edge_forwarder.dicom.syntaxes import OURS, was_compressed
 from edge_forwarder.errors import RefusedError
 

@@ -19,7 +19,8 @@ from ulid import ULID
 
 from edge_forwarder.cloud.inbox import Inbox, UploadStatus
 from edge_forwarder.databases.journal import InstanceRow, Journal, PackState
-from edge_forwarder.databases.ledger import Ledger, SentState
+from edge_forwarder.databases.ledger import Ledger
+from edge_forwarder.databases.sent import SentState
 from edge_forwarder.logs import Log
 from edge_forwarder.spool import attention
 from edge_forwarder.spool.folder import Spool
