@@ -5,7 +5,7 @@ from __future__ import annotations
 import email
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -24,7 +24,9 @@ Key = tuple[str, str, str]
 @dataclass
 class CloudState:
     current: list[tuple[Key, str]] = field(default_factory=list)
-    """Each instance that a reader finds, with the SHA-256 of its data set as it comes back."""
+    """Each instance that a reader finds, with the SHA-256 of its data set as it comes back; of what the edge has
+    compressed, of what was sent.
+    """
     conflicts: int = 0
     """How many the console shows."""
     packed: set[str] = field(default_factory=set)
@@ -86,13 +88,13 @@ class Cloud:
                 seen[name] = _plain(instance)
         return seen, conflicts
 
-    def state(self) -> CloudState:
-        """Everything; reads every byte."""
+    def state(self, digest: Callable[[bytes], str] = digest_of) -> CloudState:
+        """Everything; reads every byte. ``digest``: by which a Part 10 file is known."""
         state = CloudState()
         state.rows, state.conflicts = self.rows()
         keys = [tuple(name.split("/")) for name in state.rows if name.count("/") == 2]
         for study, series in sorted({(key[0], key[1]) for key in keys}):
-            state.current += self._series(study, series)
+            state.current += self._series(study, series, digest)
         found = sorted(key for key, _ in state.current)
         assert found == sorted(keys), "what is found is not what is retrieved"
         client, bucket = object_store_client(self._node.data)
@@ -101,7 +103,7 @@ class Cloud:
             for entry in page.get("Contents", ()):
                 body = client.get_object(Bucket=bucket, Key=entry["Key"])["Body"].read()
                 parts = scan_pack(body, limits=False).parts
-                state.packed |= {digest_of(body[part.offset : part.offset + part.length]) for part in parts}
+                state.packed |= {digest(body[part.offset : part.offset + part.length]) for part in parts}
         reasons: dict[str, str] = {}
         for page in pages.paginate(Bucket=bucket, Prefix="quarantine/"):
             for entry in page.get("Contents", ()):
@@ -115,14 +117,14 @@ class Cloud:
         state.inbox = self.inbox()
         return state
 
-    def _series(self, study: str, series: str) -> Iterator[tuple[Key, str]]:
+    def _series(self, study: str, series: str, digest: Callable[[bytes], str]) -> Iterator[tuple[Key, str]]:
         path = f"/dicomweb/{self._archive}/studies/{study}/series/{series}"
         answer = self._get(path, 'multipart/related; type="application/dicom"; transfer-syntax=*')
         boundary = email.message_from_string(f"Content-Type: {answer.headers['Content-Type']}\n\n").get_boundary()
         assert boundary
         for part in read_multipart(answer.content, boundary):
             instance = part.headers["content-location"].rpartition("/instances/")[2]
-            yield (study, series, instance), digest_of(bytes(part.content))
+            yield (study, series, instance), digest(bytes(part.content))
 
 
 def _digest(body: bytes) -> str:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import os
+import random
+import re
 import signal
 import subprocess
 import threading
 from collections.abc import Iterator, Sequence
+from importlib.util import find_spec
 from pathlib import Path
 
 from tests.support.processes import BIN, ROOT, Child, Node
@@ -33,11 +36,35 @@ SETTINGS = {
 }
 
 
+#: What is under [compress]: the default, and what is otherwise for the synthetic images, which are all CT.
+Rules = tuple[str, str]
+
+
+def rules(dice: random.Random) -> Iterator[Rules]:
+    """For each start of an edge: those of before, or others. With none at first, now and then, the cloud has images as
+    they came that are sent again under a rule.
+    """
+    codecs = ["none", "jpeg-ls", *(["htj2k"] if find_spec("imagecodecs") else [])]
+    holds = dice.choice(codecs), dice.choice(codecs)
+    while True:
+        yield holds
+        if dice.random() < 0.3:
+            holds = dice.choice(codecs), dice.choice(codecs)
+
+
 class TorturedEdge(Child):
     """``maypacs-edge run`` on a spool that may be a disk of its own."""
 
     def __init__(
-        self, folder: Path, proxy: Proxy, code: str, spool: Path, settings: dict[str, str], devices: str, port: int
+        self,
+        folder: Path,
+        proxy: Proxy,
+        code: str,
+        spool: Path,
+        settings: dict[str, str],
+        devices: str,
+        port: int,
+        rules: Iterator[Rules],
     ) -> None:
         self.folder, self.spool, self.port = folder, spool, port
         self.config = folder / "edge.toml"
@@ -50,6 +77,7 @@ class TorturedEdge(Child):
             config.write(devices)
         super().__init__([BIN / "maypacs-edge", "run", "--config", self.config], log=folder / "edge.log")
         self.env["PYTHONFAULTHANDLER"] = "1"
+        self._rules = rules
         self.gate = threading.Lock()
         """Held while the edge starts: a command by itself would have its spool."""
         self._beside: dict[str, subprocess.Popen[bytes]] = {}
@@ -71,11 +99,17 @@ class TorturedEdge(Child):
             lines.append(f"{name} = {settings[name]}" if line.startswith("# ") and name in settings else line)
         self.config.write_text("\n".join(lines) + "\n")
 
+    def _compress(self, default: str, ct: str) -> None:
+        text = re.sub("^(# )?default = .*", f'default = "{default}"', self.config.read_text(), count=1, flags=re.M)
+        lines = f'by_modality = {{ CT = "{ct}" }}'
+        self.config.write_text(re.sub("^(# )?by_modality = .*", lines, text, count=1, flags=re.M))
+
     def run(self) -> None:
         with self.gate:
             for command in self._beside.values():
                 command.kill()
                 command.wait()
+            self._compress(*next(self._rules))
             self.start(r"^ready ", seconds=120)
 
     def stop(self, *, seconds: float = 60) -> int:

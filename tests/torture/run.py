@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import random
 import shutil
 import subprocess
@@ -15,12 +14,13 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tests.support.processes import BIN, ROOT, Node, free_port, wait_until
-from tests.torture import hospital, material
+from tests.support.processes import Node, free_port, wait_until
+from tests.torture import aftermath, hospital, material
 from tests.torture import migration as migrating
 from tests.torture.cloud import Cloud, CloudState
 from tests.torture.commitments import Commitments
-from tests.torture.hospital import TorturedEdge, disk, processes_of, start
+from tests.torture.compressed import Originals
+from tests.torture.hospital import TorturedEdge, disk, processes_of
 from tests.torture.material import Item
 from tests.torture.migration import TITLE, Migration
 from tests.torture.proxy import Proxy, Weather
@@ -29,8 +29,6 @@ from tests.torture.senders import Answers, Import, Sender
 from tests.torture.storm import Storm
 from tests.torture.verdict import Verdict, judge
 
-#: Files, sockets and threads that may come and go with work under way: connections that are kept, a thread an upload.
-_SLACK = 8
 SENDERS = ("raw", "raw 2", "storescu", "dcmsend")
 """The ways of the modalities; each has the AE title of that name."""
 
@@ -49,6 +47,8 @@ class Outcome:
     requests: int = 0
     reads: tuple[int, int] = (0, 0)
     """Retrieves, and images that came by them."""
+    compressed: Counter[str] = field(default_factory=Counter)
+    """Different images that the cloud has as the edge compressed them, by transfer syntax."""
     migrated: tuple[int, int] = (0, 0)
     """Images of the old PACS, and runs of `migrate` that it took."""
 
@@ -68,6 +68,7 @@ class Outcome:
             f"  storage commitments: {self.requests} requests; images {dict(self.commitments)};"
             f" {self.reads[0]} retrieves brought {self.reads[1]} images; migrated {self.migrated[0]} in"
             f" {self.migrated[1]} runs",
+            f"  compressed: {dict(self.compressed)}",
             f"  storm: {self.happened}; calm after {self.calm_after:.0f} s",
         ]
         return "\n".join([*lines, *(f"  FAULT {fault}" for fault in self.faults)])
@@ -103,7 +104,9 @@ def torture(seed: int, *, seconds: float, instances: int, folder: Path, say: Cal
         migration = _migration(folder, items, outcome.answers, lambda words: edge.beside(words), port, over, dice)
         stack.enter_context(migration.pacs)
         devices = "".join(each.scu.device for each in commitments.values()) + DEVICE + migration.device
-        edge = TorturedEdge(folder / "edge", proxy, code, folder / "disk" / "spool", settings, devices, port)
+        # Dice of their own, so that all else of a seed is as it was.
+        rules = hospital.rules(random.Random(f"compression of {seed}"))
+        edge = TorturedEdge(folder / "edge", proxy, code, folder / "disk" / "spool", settings, devices, port, rules)
         try:
             edge.run()
             time.sleep(1)
@@ -111,7 +114,9 @@ def torture(seed: int, *, seconds: float, instances: int, folder: Path, say: Cal
             storm = Storm(node, edge, proxy, dice, own_disk=own_disk, say=say)
             everything = [*dict.fromkeys((*items, *imported, *migration.items))]
             own_dice = random.Random(dice.getrandbits(32))
-            reader = Reader(everything, outcome.answers, (edge.port, hospital.AET), folder / "read", over, own_dice)
+            originals = Originals(everything)
+            where, place = (edge.port, hospital.AET), folder / "read"
+            reader = Reader(everything, originals.digest, outcome.answers, where, place, over, own_dice)
             reader.start()
             _weather(outcome, items, imported, edge, storm, dice, seconds, over, commitments, migration)
             outcome.happened = dict(storm.happened)
@@ -119,15 +124,18 @@ def torture(seed: int, *, seconds: float, instances: int, folder: Path, say: Cal
             _calm(outcome, edge, proxy, cloud)
             for each in commitments.values():
                 each.await_reports(120)
-            _leaks(outcome, edge, before)
-            state = cloud.state()
+            outcome.faults.extend(aftermath.leaks(edge, before))
+            state = cloud.state(originals.digest)
             outcome.verdict = _with(outcome.verdict, judge(everything, outcome.answers, state))
             _committed(outcome, everything, commitments.values(), state)
             _read(outcome, reader, state)
             outcome.faults.extend(migration.faults(state))
             outcome.migrated = (len(migration.items), migration.runs)
-            _edge_is_clean(outcome, edge)
-            _reindex(outcome, node, cloud)
+            outcome.compressed = originals.compressed
+            outcome.faults.extend(
+                aftermath.of_the_edge(edge, originals, {item.digest for item in outcome.answers.sent})
+            )
+            outcome.faults.extend(aftermath.of_a_reindex(node, cloud))
         finally:
             edge.kill()
             proxy.close()
@@ -231,61 +239,6 @@ def _read(outcome: Outcome, reader: Reader, state: CloudState) -> None:
     reader.check(state)
     outcome.faults.extend(reader.faults)
     outcome.reads = (reader.retrieves, reader.images)
-
-
-def _leaks(outcome: Outcome, edge: TorturedEdge, before: tuple[int, int]) -> None:
-    """Of the process that runs now: descriptors, threads, and deleted files that are still open."""
-    files, threads = before
-
-    def excess() -> list[str]:
-        now = edge.descriptors()
-        found = [f"the edge holds a deleted file open: {Path(n).name}" for n in now if n.endswith("(deleted)")]
-        if len(now) > files + _SLACK:
-            found.append(f"the edge has {len(now)} descriptors open, {files} after its start")
-        if edge.threads() > threads + _SLACK:
-            found.append(f"the edge has {edge.threads()} threads, {threads} after its start")
-        return found
-
-    deadline = time.monotonic() + 30
-    while (found := excess()) and time.monotonic() < deadline:
-        time.sleep(0.5)
-    outcome.faults.extend(found)
-
-
-def _edge_is_clean(outcome: Outcome, edge: TorturedEdge) -> None:
-    """What the edge says of itself, and what it leaves behind."""
-    done = subprocess.run(
-        [BIN / "maypacs-edge", "status", "--config", edge.config, "--json"], capture_output=True, cwd=ROOT, timeout=60
-    )
-    assert done.returncode == 0, done.stderr
-    status = json.loads(done.stdout)
-    if status["totals"]["missing"]:
-        outcome.faults.append(f"the edge misses {status['totals']['missing']} files")
-    if status["waiting"]["instances"] or status["failing"]:
-        outcome.faults.append("the edge says that something waits")
-    kept = {material.digest_of(path.read_bytes()) for path in (edge.spool / "attention").glob("*/*.dcm")}
-    if strangers := kept - {item.digest for item in outcome.answers.sent}:
-        outcome.faults.append(f"{len(strangers)} files need attention that nobody sent")
-    if edge.stop(seconds=60) != 0:
-        outcome.faults.append("the edge did not end well")
-    known = {"lock", "incoming", "received", "attention", "cache", "journal.sqlite", "ledger.sqlite"}
-    if more := {path.name for path in edge.spool.iterdir() if "unreadable" in path.name} - known:
-        outcome.faults.append(f"the edge put a database aside: {sorted(more)}")
-
-
-def _reindex(outcome: Outcome, node: Node, cloud: Cloud) -> None:
-    """The index, lost and made anew from the objects, says the same."""
-    before = cloud.rows()
-    node.stop(seconds=60)
-    for path in node.data.glob("index.sqlite*"):
-        path.unlink()
-    start(node)
-    node.maypacs("reindex")
-    after = cloud.rows()
-    if before != after:
-        keys = before[0].keys() | after[0].keys()
-        differ = sorted(k for k in keys if before[0].get(k) != after[0].get(k))
-        outcome.faults.append(f"reindex made another index: {len(differ)} of {len(keys)} entries, {differ[:3]}")
 
 
 def once(seed: int, *, seconds: float, instances: int, keep: bool, say: Callable[[str], None]) -> Outcome:
