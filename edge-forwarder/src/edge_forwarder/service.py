@@ -137,7 +137,7 @@ class Service:
             self._receiver = receiver = Receiver(
                 config, self.spool, log, self.keeper.stored, self.keeper.ended, self._refused, offer
             )
-            self.keeper.noticed = receiver.sightings.is_modality
+            self.keeper.registrar.noticed = receiver.sightings.is_modality
             self._server_tls = tls.server_context(config)
             self.listener = Listener(receiver, self._server_tls) if listen else None
             self.stow = self._stow(keys) if listen and config.stow.port else None
@@ -293,7 +293,7 @@ class Service:
 
     def _put_first(self, config: Config) -> None:
         urgency = Urgency.of(config.upload)
-        self.keeper.is_stat, self.uploader.is_bulk = urgency.is_stat, urgency.is_bulk
+        self.keeper.registrar.is_stat, self.uploader.is_bulk = urgency.is_stat, urgency.is_bulk
 
     def _compressor(self) -> Compressor | None:
         wanted = self._config.compress

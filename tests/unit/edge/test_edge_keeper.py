@@ -20,7 +20,7 @@ from edge_forwarder.errors import EdgeError
 from edge_forwarder.health.findings import WORDS
 from edge_forwarder.logs import Log
 from edge_forwarder.packing import keeper as keeper_module
-from edge_forwarder.packing import strays
+from edge_forwarder.packing import registrar, strays
 from edge_forwarder.packing.intake import Intake
 from edge_forwarder.packing.keeper import Keeper
 from edge_forwarder.packing.planner import Limits, Planner
@@ -86,7 +86,7 @@ def test_what_has_no_identity_and_cannot_be_read_any_more_holds_up_nobody(
     def fail(path: Path) -> Identity:
         raise OSError(errno.EIO, os.strerror(errno.EIO))
 
-    monkeypatch.setattr(keeper_module, "claimed", fail)
+    monkeypatch.setattr(registrar, "claimed", fail)
     keeper.start()
     wait_until(lambda: good.name in packed(journal), what="the good one in a pack")
     assert keeper.caught_up(5.0)
@@ -99,7 +99,7 @@ def test_a_file_that_cannot_be_read_holds_up_nobody_and_is_tried_again(
 ) -> None:
     """The others of its batch go; it is counted until it can be read, and goes then. So also after a restart."""
     found, told, late = put(spool, tmp_path, 1), put(spool, tmp_path, 2), put(spool, tmp_path, 3)
-    monkeypatch.setattr(keeper_module, "identify", failing(told.name, lambda: OSError(number, os.strerror(number))))
+    monkeypatch.setattr(registrar, "identify", failing(told.name, lambda: OSError(number, os.strerror(number))))
     keeper.start()
     keeper.stored(told, 1)
     keeper.stored(late, 1)
@@ -107,7 +107,7 @@ def test_a_file_that_cannot_be_read_holds_up_nobody_and_is_tried_again(
     wait_until(lambda: packed(journal) == {found.name, late.name}, what="the two that can be read")
     assert keeper.not_taken == 1
     assert keeper.unread() == {"THU-CT1"}
-    monkeypatch.setattr(keeper_module, "identify", identify)
+    monkeypatch.setattr(registrar, "identify", identify)
     wait_until(lambda: told.name in packed(journal), what="the third")
     assert keeper.not_taken == 0
     assert not keeper.unread()

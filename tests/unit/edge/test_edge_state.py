@@ -250,7 +250,7 @@ def test_the_keeper_counts_what_packs_hold(spool: Spool, journal: Journal, tmp_p
 def test_what_is_stat_is_so_after_a_restart(spool: Spool, journal: Journal, tmp_path: Path) -> None:
     """By whoever sent it; the pack's row says it to the uploader."""
     keeper = Keeper(spool, journal, Planner(Limits()), lambda pack: None, Log(io.StringIO()))
-    keeper.is_stat = lambda ae_title, identity: ae_title == "ER"
+    keeper.registrar.is_stat = lambda ae_title, identity: ae_title == "ER"
     keeper.start()
     keeper.stored(put(spool, write_ct(tmp_path / "1.dcm", sop="2.25.1").read_bytes(), "ER"), 1)
     keeper.stored(put(spool, write_ct(tmp_path / "2.dcm", series="2.25.12", sop="2.25.2").read_bytes(), "CT1"), 2)
