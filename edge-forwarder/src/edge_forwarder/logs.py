@@ -4,6 +4,7 @@ data gets in.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import sys
 import threading
@@ -74,6 +75,7 @@ class Log:
             raise ValueError(f"not a key of our logs: {sorted(unknown)}")
         now = datetime.now(UTC).isoformat(timespec="milliseconds")
         line = json.dumps({"time": now, "level": level, "message": message, **values}, ensure_ascii=False, default=str)
-        with self._lock:
+        # A full disk, a terminal that is gone: no reason to take no more images.
+        with self._lock, contextlib.suppress(OSError):
             self._stream.write(line + "\n")
             self._stream.flush()

@@ -15,6 +15,7 @@ from tests.support.processes import wait_until
 
 from edge_forwarder.commitment import commitments as commitment_module
 from edge_forwarder.commitment.commitments import Commitments
+from edge_forwarder.commitment.evidence import Pending
 from edge_forwarder.config import Config, load
 from edge_forwarder.databases import commitments as commitment_table
 from edge_forwarder.databases.commitments import CommitmentState, Reference
@@ -48,17 +49,22 @@ def scu() -> Iterator[CommitmentSCU]:
 
 
 class Cloud:
-    """Everything is committed, after these errors."""
+    """Everything is committed, after these errors, and once it is not in the spool any more."""
 
-    def __init__(self, *errors: CloudError) -> None:
+    def __init__(self, *errors: CloudError, spooled: Iterable[str] = ()) -> None:
         self.errors = list(errors)
         self.asked: list[str] = []
+        self.spooled = list(spooled)
+        """Files, in the order in which they go."""
 
-    def outcome(self, ae_title: str, wanted: Iterable[Reference]) -> list[FailureReason | None]:
+    def is_spooled(self, file: str) -> bool:
+        return file in self.spooled
+
+    def outcome(self, ae_title: str, wanted: Iterable[Reference]) -> list[FailureReason | None] | Pending:
         self.asked.append(ae_title)
         if self.errors:
             raise self.errors.pop(0)
-        return [None for _ in wanted]
+        return Pending(self.spooled[0]) if self.spooled else [None for _ in wanted]
 
 
 class Wall:
@@ -229,3 +235,31 @@ def test_what_waits_for_a_pause_is_not_read_at_each_look(
     read.clear()
     commitments._tell()
     assert (devices.called, read) == (["DEAF"], [])
+
+
+def test_what_waits_for_the_uplink_is_not_judged_at_each_look(
+    tmp_path: Path, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Hundreds may be open for days, each of many images: one is judged anew when what it waited for has gone from the
+    spool, whatever else is indexed; and now and then, for a later version may have gone up before.
+    """
+    ledger.ask("THU-CT1", "2.25.7", WANTED)
+    cloud = Cloud(spooled=["a", "b"])
+    commitments = Commitments(config(tmp_path), ledger, cloud, Devices(), Log(io.StringIO()))
+
+    def judged() -> int:
+        for _ in range(3):
+            commitments.wake()
+            commitments._decide()
+        return len(cloud.asked)
+
+    assert judged() == 1
+    del cloud.spooled[0]
+    assert judged() == 2
+    monkeypatch.setattr(commitment_module, "_WAIT_SECONDS", 0.0)
+    commitments._waiting.clear()
+    assert judged() == 5
+    assert len(ledger.numbers(CommitmentState.OPEN)) == 1
+    cloud.spooled.clear()
+    assert judged() == 6
+    assert len(ledger.numbers(CommitmentState.DUE)) == 1

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from edge_forwarder.cloud.inbox import Held
-from edge_forwarder.commitment.evidence import Evidence
+from edge_forwarder.commitment.evidence import Evidence, Pending
 from edge_forwarder.databases.commitments import CommitmentState, Reference
 from edge_forwarder.databases.ledger import Ledger
 from edge_forwarder.databases.sent import SentState
@@ -83,7 +83,7 @@ def outcome(
     spooled: bool = True,
     caught_up: bool = True,
     unread: Iterable[str] = (),
-) -> list[FailureReason | None] | None:
+) -> list[FailureReason | None] | Pending:
     titles = {"A-ASKS": {"A-ASKS", "A"}}
     stored_as, senders = (lambda title: titles.get(title, {title})), frozenset(unread)
     judge = Evidence(ledger, archive, lambda _: spooled, lambda: caught_up, stored_as, lambda: senders)
@@ -93,13 +93,13 @@ def outcome(
 def test_spooled_is_pending_and_the_cloud_is_not_asked(ledger: Ledger, archive: Archive) -> None:
     """One pending instance holds the whole request."""
     ledger.add("f1", "A", identity("1"))
-    assert outcome(ledger, archive, Reference(CT, "404"), Reference(CT, "1")) is None
+    assert outcome(ledger, archive, Reference(CT, "404"), Reference(CT, "1")) == Pending("f1")
     assert not archive.asked
 
 
 def test_what_is_received_but_not_written_down_yet_is_pending(ledger: Ledger, archive: Archive) -> None:
     """Between the acknowledgement and the journal there is a moment: no verdict in it."""
-    assert outcome(ledger, archive, Reference(CT, "1"), caught_up=False) is None
+    assert outcome(ledger, archive, Reference(CT, "1"), caught_up=False) == Pending()
 
 
 def test_what_a_device_sent_and_nobody_could_read_yet_holds_its_commitments(ledger: Ledger, archive: Archive) -> None:
@@ -107,8 +107,8 @@ def test_what_a_device_sent_and_nobody_could_read_yet_holds_its_commitments(ledg
     send(ledger, "f1", arrival="5")
     archive.has["1"] = (EXPLICIT, "d1", "5")
     for ae in ("A", "A-ASKS"):
-        assert outcome(ledger, archive, Reference(CT, "1"), ae=ae, unread=["A", "B"]) is None
-        assert outcome(ledger, archive, Reference(CT, "1"), Reference(CT, "404"), ae=ae, unread=["A"]) is None
+        assert outcome(ledger, archive, Reference(CT, "1"), ae=ae, unread=["A", "B"]) == Pending()
+        assert outcome(ledger, archive, Reference(CT, "1"), Reference(CT, "404"), ae=ae, unread=["A"]) == Pending()
         assert outcome(ledger, archive, Reference(CT, "1"), ae=ae, unread=["B"]) == [None]
     assert len(archive.asked) == 2
 
@@ -203,7 +203,7 @@ def test_an_equal_in_the_spool_shares_the_fate_of_the_file_whenever_it_comes(led
 def test_what_cannot_be_read_waits_too_and_then_fails(ledger: Ledger, archive: Archive) -> None:
     """Of the command its UIDs are known, of the data set not: there is nothing that the cloud could be asked."""
     ledger.add("f1", "A", Identity("", "", "1", CT, EXPLICIT, "", 0))
-    assert outcome(ledger, archive, Reference(CT, "1")) is None
+    assert outcome(ledger, archive, Reference(CT, "1")) == Pending("f1")
     ledger.digests({"f1": "d1"})
     for state in (SentState.REFUSED, SentState.INDEXED):
         ledger.settle(["f1"], state, arrival="5")

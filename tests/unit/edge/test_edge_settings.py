@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import json
+import os
 import re
 import tomllib
 from dataclasses import fields
@@ -179,3 +181,21 @@ def test_a_log_line_is_json_with_allowed_keys_alone() -> None:
     assert json.loads(line).items() >= {"level": "info", "message": "uploaded", "instances": 3}.items()
     with pytest.raises(ValueError, match="patient_name"):
         log.info("received", patient_name="Nguyễn^Văn Thử")
+
+
+def test_a_log_that_cannot_be_written_stops_nobody() -> None:
+    """The disk of the log is full, the terminal is gone: every thread of the edge writes there."""
+    disk: list[str] = []
+    room = False
+
+    class Disk(io.StringIO):
+        def flush(self) -> None:
+            if not room:
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            disk.append(self.getvalue())
+
+    log = Log(Disk())
+    log.error("an upload failed", why="the cloud is away")
+    room = True
+    log.info("the cloud answers again")
+    assert "the cloud answers again" in disk[-1]

@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterable
 from typing import Final, Protocol
 
 from edge_forwarder.commitment import information
+from edge_forwarder.commitment.evidence import Pending
 from edge_forwarder.commitment.pauses import Pauses
 from edge_forwarder.commitment.reporting import Reporting
 from edge_forwarder.commitment.same_association import SameAssociation
@@ -33,13 +34,18 @@ _CLOUD: Final = 0
 """Among the pauses: where each commitment has its number and each device its AE title."""
 #: While anything is open, it is looked at this often (seconds), beside whenever something was indexed.
 _LOOK_SECONDS: Final = 1.0
+#: One that waits for a file of the spool is left alone while that is there, but not for longer: a later version of the
+#: image may have gone up before it.
+_WAIT_SECONDS: Final = 30.0
 _PRUNE_SECONDS: Final = 3600.0
 
 
 class Judge(Protocol):
-    """Decides what became of each reference; None while any of them is pending. Raises CloudError."""
+    """Decides what became of each reference, once none of them is pending. Raises CloudError."""
 
-    def outcome(self, ae_title: str, wanted: Iterable[Reference]) -> list[FailureReason | None] | None: ...
+    def outcome(self, ae_title: str, wanted: Iterable[Reference]) -> list[FailureReason | None] | Pending: ...
+
+    def is_spooled(self, file: str) -> bool: ...
 
 
 class Commitments:
@@ -61,6 +67,10 @@ class Commitments:
         self._wake = threading.Condition()
         self._woken, self._stopping = True, False
         self._pruned = 0.0
+        self._waiting: dict[int, tuple[str, float]] = {}
+        """What open commitments wait for, by number: a file of the spool, and until when that is believed. With the
+        uplink down for days there are many, each of many images.
+        """
         self._reporting = Reporting(config, ledger, peer, self._pauses, log, clock)
         self.reports = SameAssociation(ledger, self._reporting.report, self._reporting.told, self._rouse)
         self._thread = threading.Thread(target=self._run, name="commitments", daemon=True)
@@ -151,10 +161,13 @@ class Commitments:
         longest = self._config.cloud.retry_max_seconds
         if self._pauses.holds(_CLOUD):
             return
-        for number, _ in self._ledger.numbers(CommitmentState.OPEN):
+        numbers = [number for number, _ in self._ledger.numbers(CommitmentState.OPEN)]
+        self._waiting = {number: self._waiting[number] for number in numbers if number in self._waiting}
+        for number in numbers:
             if self._pauses.holds(_CLOUD):
                 return
-            commitment = None if self._pauses.holds(number) else self._ledger.commitment(number)
+            is_idle = self._pauses.holds(number) or self._waits(number)
+            commitment = None if is_idle else self._ledger.commitment(number)
             if commitment is None or commitment.state != CommitmentState.OPEN:
                 continue
             try:
@@ -164,13 +177,20 @@ class Commitments:
                 self._pauses.begin(commitment.id if isinstance(error, RefusedError) else _CLOUD, longest)
                 self._ledger.failed(commitment, str(error))
                 continue
-            if outcome is not None:
-                self._pauses.over(commitment.id)
-                self._ledger.decided(commitment.id, outcome, self._clock())
-                failed = sum(reason is not None for reason in outcome)
-                self._log.info(
-                    "storage commitment decided", commitment=commitment.id, instances=len(outcome), failed=failed
-                )
+            if isinstance(outcome, Pending):
+                self._waiting[number] = outcome.file, time.monotonic() + _WAIT_SECONDS
+                continue
+            self._pauses.over(commitment.id)
+            self._ledger.decided(commitment.id, outcome, self._clock())
+            failed = sum(reason is not None for reason in outcome)
+            self._log.info(
+                "storage commitment decided", commitment=commitment.id, instances=len(outcome), failed=failed
+            )
+
+    def _waits(self, number: int) -> bool:
+        """Whether there is no need to judge it now: what it waited for a moment ago is still spooled."""
+        file, until = self._waiting.get(number, ("", 0.0))
+        return bool(file) and time.monotonic() < until and self._judge.is_spooled(file)
 
     def _tell(self) -> None:
         if self._reporting.tell(self.reports.holds, lambda: self._stopping):

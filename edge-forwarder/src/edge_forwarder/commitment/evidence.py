@@ -18,6 +18,7 @@ here knows the bytes: that is *no such object instance*, and when it is sent aga
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable
+from dataclasses import dataclass
 from typing import Final, Protocol
 
 from edge_forwarder.cloud.inbox import ASKED, Held, Version
@@ -33,6 +34,13 @@ from edge_forwarder.upload.held import versions
 _AT_ONCE: Final = ASKED // 2
 #: The cloud will not answer this question, today or tomorrow.
 _NO_QUESTION: Final = frozenset({400, 413})
+
+
+@dataclass(frozen=True, slots=True)
+class Pending:
+    """Something that is asked for is not in the cloud yet. ``file``: which, of the spool's; empty: not known."""
+
+    file: str = ""
 
 
 class Archive(Protocol):
@@ -59,16 +67,19 @@ class Evidence:
         self._ledger, self._archive, self._is_spooled, self._caught_up = ledger, archive, is_spooled, caught_up
         self._stored_as, self._unread = stored_as, unread
 
-    def outcome(self, ae_title: str, wanted: Iterable[Reference]) -> list[FailureReason | None] | None:
-        """None while any is pending. Raises CloudError."""
+    def is_spooled(self, file: str) -> bool:
+        return self._is_spooled(file)
+
+    def outcome(self, ae_title: str, wanted: Iterable[Reference]) -> list[FailureReason | None] | Pending:
+        """Of each, in order: None (committed) or why not. Raises CloudError."""
         if not self._caught_up() or not set(self._unread()).isdisjoint(self._stored_as(ae_title)):
-            return None
+            return Pending()
         verdicts: dict[Reference, FailureReason | None] = {}
         places: dict[tuple[str, str], list[tuple[Reference, Sent]]] = {}
         for reference in wanted:
             found = self._local(ae_title, reference)
-            if found is None:
-                return None
+            if isinstance(found, Pending):
+                return found
             if isinstance(found, Sent):
                 place = found.study_instance_uid, found.series_instance_uid
                 places.setdefault(place, []).append((reference, found))
@@ -78,8 +89,8 @@ class Evidence:
                 verdicts |= self._ask(study, series, some[at : at + _AT_ONCE])
         return list(verdicts.values())
 
-    def _local(self, ae_title: str, reference: Reference) -> Sent | FailureReason | None:
-        """A failure; or what the cloud must be asked for; or None: pending."""
+    def _local(self, ae_title: str, reference: Reference) -> Sent | FailureReason | Pending:
+        """A failure; or what the cloud must be asked for."""
         sent = self._latest(ae_title, reference)
         if sent is None:
             return FailureReason.NO_SUCH_OBJECT_INSTANCE
@@ -87,7 +98,7 @@ class Evidence:
             return FailureReason.CLASS_INSTANCE_CONFLICT
         if sent.state == SentState.SPOOLED:
             if self._is_spooled(sent.file):
-                return None
+                return Pending(sent.file)
             # Its fate is written down before the file goes, so look again before calling it lost.
             sent = self._latest(ae_title, reference) or sent
         return sent if sent.digest and sent.study_instance_uid else _failure(sent)
