@@ -105,7 +105,7 @@ def torture(seed: int, *, seconds: float, instances: int, folder: Path, say: Cal
         stack.enter_context(migration.pacs)
         devices = "".join(each.scu.device for each in commitments.values()) + DEVICE + migration.device
         # Dice of their own, so that all else of a seed is as it was.
-        rules = hospital.rules(random.Random(f"compression of {seed}"))
+        rules = hospital.rules(random.Random(f"rules {seed}"))
         edge = TorturedEdge(folder / "edge", proxy, code, folder / "disk" / "spool", settings, devices, port, rules)
         try:
             edge.run()

@@ -4,6 +4,7 @@ EdgeError
 ├── ConfigError             the configuration or credentials file is missing something; names it
 ├── WireError               a peer broke the Upper Layer protocol; carries the abort reason (PS3.8 table 9-26)
 │   ├── PeerGoneError       the connection ended or timed out
+│   │   ├── SilentError     ... timed out: nothing came, or was taken, for the time limit
 │   │   └── AbortedError    ... or was aborted by the peer
 │   ├── TooLongError        a data set longer than its service takes; it was read to its end
 │   ├── NotAssociatedError  a peer that we called would not associate
@@ -46,6 +47,9 @@ class WireError(EdgeError):
 
 
 class PeerGoneError(WireError): ...
+
+
+class SilentError(PeerGoneError): ...
 
 
 class AbortedError(PeerGoneError): ...

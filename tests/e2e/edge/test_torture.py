@@ -17,8 +17,8 @@ from edge_forwarder.compression.instance import compress
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
 
-#: It draws samples whose file meta and data set name different instances, two of them in conflict; and compresses, by
-#: another rule after a restart.
+#: It draws samples whose file meta and data set name different instances, two of them in conflict; and compresses the
+#: samples by one codec, the rest by the other.
 SEED = 2906242268
 
 

@@ -197,7 +197,7 @@ class Association:
             else:
                 self._other(request, context_id, context)
         except OSError as error:
-            raise PeerGoneError(gone(error)) from None
+            raise gone(error) from None
         finally:
             self.busy = False
         return True

@@ -10,14 +10,17 @@ import ssl
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Self
+from typing import Final, Self
 
 from edge_forwarder.dimse import messages, pdu
 from edge_forwarder.dimse.pdu import ProposedContext, Role
 from edge_forwarder.dimse.services import Context
 from edge_forwarder.dimse.statuses import AbortReason, AbortSource, Command, ContextResult
-from edge_forwarder.dimse.wire import Wire, gone
+from edge_forwarder.dimse.wire import Wire
 from edge_forwarder.errors import NotAssociatedError, PeerGoneError, WireError
+
+#: For the end of an association.
+_LEAVE_SECONDS: Final = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,10 +83,10 @@ class Requestor:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
-        """Release, or abort when something went wrong."""
+        """Release, or abort when something went wrong: who is silent may take neither."""
+        self._wire.timeout(_LEAVE_SECONDS)
         if kind is None:
             with contextlib.suppress(WireError):
-                self._wire.timeout(5)
                 self._wire.send(pdu.encode_release_request())
                 self._wire.header()
         else:
@@ -119,18 +122,12 @@ class Requestor:
     def echo(self, context: Context) -> int:
         """C-ECHO (PS3.7 9.1.5); the peer's status."""
         message_id = self._next_id()
-        try:
-            self._wire.send_message(context.id, messages.encode_echo(message_id))
-        except OSError as error:
-            raise PeerGoneError(gone(error)) from None
+        self._wire.send_message(context.id, messages.encode_echo(message_id))
         return self._answer(Command.C_ECHO_RQ, message_id)
 
     def report(self, context: Context, sop_class: str, sop_instance: str, event_type: int, data_set: bytes) -> int:
         """N-EVENT-REPORT; the peer's status."""
         message_id = self._next_id()
         command = messages.encode_event_report(message_id, sop_class, sop_instance, event_type)
-        try:
-            self._wire.send_message(context.id, command, data_set)
-        except OSError as error:
-            raise PeerGoneError(gone(error)) from None
+        self._wire.send_message(context.id, command, data_set)
         return self._answer(Command.N_EVENT_REPORT_RQ, message_id)

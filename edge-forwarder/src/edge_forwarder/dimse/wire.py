@@ -16,7 +16,7 @@ from typing import Final
 
 from edge_forwarder.dimse import messages, pdu
 from edge_forwarder.dimse.statuses import AbortReason, AbortSource
-from edge_forwarder.errors import AbortedError, PeerGoneError, TooLongError, WireError
+from edge_forwarder.errors import AbortedError, PeerGoneError, SilentError, TooLongError, WireError
 
 #: The most of one fragment that is in memory at once (bytes).
 PIECE: Final = 256 * 1024
@@ -67,7 +67,7 @@ class Wire:
         try:
             data = self._reader.read(size)
         except (OSError, ValueError) as error:
-            raise PeerGoneError(gone(error)) from None
+            raise gone(error) from None
         if len(data) != size:
             raise PeerGoneError("the peer closed the connection")
         return data
@@ -186,7 +186,7 @@ class Wire:
         try:
             self.socket.sendall(data)
         except OSError as error:
-            raise PeerGoneError(gone(error)) from None
+            raise gone(error) from None
 
     def send_message(self, context_id: int, command: bytes, data_set: bytes | None = None) -> None:
         """A command and, when there is one, its data set, in one write."""
@@ -214,5 +214,7 @@ class Wire:
         self.send(pdu.encode_values(context_id, held, most, command=False))
 
 
-def gone(error: Exception) -> str:
-    return "the peer is silent" if isinstance(error, TimeoutError) else f"the connection broke ({type(error).__name__})"
+def gone(error: Exception) -> PeerGoneError:
+    if isinstance(error, TimeoutError):
+        return SilentError("the peer is silent")
+    return PeerGoneError(f"the connection broke ({type(error).__name__})")
