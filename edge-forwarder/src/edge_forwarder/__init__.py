@@ -23,7 +23,7 @@ spool/             the folder that is the truth, handed over and set aside too  
 config/            edge.toml, a module a section                                 nothing
 compression/       an instance, compressed without loss and proven (pure)        nothing
 dicom/             Part 10 files and data sets as bytes                          nothing
-errors, logs       what everybody raises and says; chore, progress               nothing
+errors, logs       what everybody raises and says; chore, ports, progress        nothing
 =================  ============================================================  ===============================
 
 Threads: `dimse.listener` (one, and one an association), `stow.server` (the same), `packing.keeper`, `packing.intake`,

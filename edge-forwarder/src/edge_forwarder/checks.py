@@ -16,7 +16,6 @@ from urllib.parse import urlsplit
 
 from edge_forwarder.cloud.client import Cloud
 from edge_forwarder.cloud.inbox import Inbox
-from edge_forwarder.compression import codecs
 from edge_forwarder.config import MIB, Config, load_credentials
 from edge_forwarder.dimse import tls
 from edge_forwarder.dimse.peers import advice, peer_of
@@ -32,6 +31,7 @@ from edge_forwarder.errors import (
     WireError,
 )
 from edge_forwarder.health import echo
+from edge_forwarder.ports import listen
 from edge_forwarder.spool.folder import free_bytes
 from edge_forwarder.spool.lock import is_locked
 
@@ -62,7 +62,7 @@ def everything(config: Config) -> Iterator[Check]:
         yield _compression(config)
     yield _credentials(config)
     yield _disk(config)
-    yield _port(config)
+    yield from _ports(config)
     yield from _cloud(config)
     if config.tls.certificate or any(device.tls for device in config.devices):
         yield _tls(config)
@@ -70,10 +70,10 @@ def everything(config: Config) -> Iterator[Check]:
 
 
 def _compression(config: Config) -> Check:
-    if broken := [name for name in config.compress.codecs if not codecs.works(codecs.CODECS[name])]:
-        return Check(
-            Level.WRONG, f"[compress] {broken[0]} does not work here: install its codec anew, or change the rule"
-        )
+    try:
+        config.compress.try_out()
+    except ConfigError as error:
+        return Check(Level.WRONG, str(error))
     return Check(Level.OK, f"compression without loss: {', '.join(config.compress.codecs)}")
 
 
@@ -101,15 +101,21 @@ def _disk(config: Config) -> Check:
     return Check(Level.OK, f"spool {config.spool_folder}, {free} MiB free")
 
 
-def _port(config: Config) -> Check:
+def _ports(config: Config) -> Iterator[Check]:
     if is_locked(config.spool_folder):
-        return Check(Level.OK, "the edge is running")
-    try:
-        socket.create_server((config.edge.bind, config.edge.port)).close()
-    except OSError as error:
-        where = f"{config.edge.bind}:{config.edge.port}"
-        return Check(Level.WRONG, f"cannot listen on {where}: {error.strerror}. Change [edge] bind or port")
-    return Check(Level.OK, f"port {config.edge.port} is free")
+        yield Check(Level.OK, "the edge is running")
+        return
+    secure = bool(config.tls.certificate)
+    doors = [("edge", config.edge.bind, config.edge.port)] if not (secure and config.tls.only) else []
+    doors += [("tls", config.edge.bind, config.tls.port)] if secure else []
+    doors += [("health", "127.0.0.1", config.health.port)] if config.health.port else []
+    doors += [("stow", config.stow.bind, config.stow.port)] if config.stow.port else []
+    for section, host, port in doors:
+        try:
+            listen(section, host, port).close()
+            yield Check(Level.OK, f"port {port} is free")
+        except ConfigError as error:
+            yield Check(Level.WRONG, str(error))
 
 
 # The cloud
@@ -128,6 +134,8 @@ def _cloud(config: Config) -> Iterator[Check]:
         yield _clock(cloud)
         if url.startswith("https:"):
             yield _cloud_certificate(config)
+        elif urlsplit(url).hostname not in ("127.0.0.1", "::1", "localhost"):
+            yield Check(Level.LOOK, f"cloud {url}: the key and the images go there unencrypted. Change it to https://")
     except CloudError as error:
         yield Check(Level.WRONG, f"cloud {url}: {error}. {_cloud_advice(error)}")
     finally:

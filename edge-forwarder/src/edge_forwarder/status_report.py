@@ -28,7 +28,7 @@ from edge_forwarder.upload.compressor import LEFT
 
 #: In the order in which an image passes through them.
 STATES: Final = ("received", "packed", "uploading", "failed", "sent", "indexed")
-#: So many failing uploads are told of one by one.
+#: So many uploads that fail, or need a person, are told of one by one.
 _SHOWN: Final = 20
 _TOTALS: Final = ("received", "received_bytes", "uploads", "uploaded_bytes", "indexed", "duplicates", "set_aside")
 _SAVED: Final = ("known", "known_bytes", "compressed", "compressed_saved_bytes")
@@ -242,10 +242,12 @@ def as_text(report: dict[str, Any]) -> str:
         )
     for entry in report["failing"]:
         lines.append(f"Upload {entry['pack']} failed {entry['attempts']} times, is tried again: {entry['error']}.")
-    for entry in report["attention"]:
+    for entry in report["attention"][:_SHOWN]:
         why = "; ".join(entry["reasons"]) or entry["state"]
         goes = " WILL BE DELETED HERE within a day, for its age or size." if entry["will_be_deleted"] else ""
         lines.append(f"Needs a person: {entry['instances']} images in attention/{entry['pack']}: {why}.{goes}")
+    if (more := len(report["attention"]) - _SHOWN) > 0:
+        lines.append(f"{more} more need a person: maypacs-edge quarantine lists them.")
     return "\n".join(lines)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import socket
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -74,3 +76,30 @@ def test_a_clock_that_is_off_is_told(tmp_path: Path, cloud: StubCloud, ahead: fl
     (line,) = [line for line in text.splitlines() if "the clock" in line]
     assert line.startswith(level)
     assert "switch on time synchronisation" in line
+
+
+@pytest.mark.parametrize(
+    ("section", "setting"),
+    [("health", "[health] port"), ("stow", "[stow] bind or port"), ("edge", "[edge] bind or port")],
+)
+def test_a_port_that_is_taken_is_named_by_check_and_by_the_start(
+    tmp_path: Path, cloud: StubCloud, section: str, setting: str
+) -> None:
+    """Each of the ports, with the setting that changes it: the system's own words name none."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        edge = StubEdge(tmp_path / "edge", cloud)
+        text = edge.config.read_text()
+        if section == "edge":
+            text = re.sub(r"(?m)^port = [0-9]+$", f"port = {port}", text, count=1)
+        else:
+            keys = 'api_keys = ["0123456789abcdef0123456789abcdef"]\n' if section == "stow" else ""
+            text = re.sub(rf"(?m)^\[{section}\]$", f"[{section}]\nport = {port}\n{keys}", text)
+        edge.config.write_text(text)
+        code, checked = check(edge)
+        words = f":{port}: Address already in use. Change {setting}"
+        assert (code, [words in line for line in checked.splitlines() if line.startswith("WRONG")]) == (1, [True])
+        run = [str(BIN / "maypacs-edge"), "run", "--config", str(edge.config)]
+        started = subprocess.run(run, capture_output=True, text=True, timeout=60)
+    assert started.returncode == 1
+    assert words in started.stderr.splitlines()[-1]

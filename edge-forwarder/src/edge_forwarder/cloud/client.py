@@ -32,8 +32,8 @@ STORED: Final = frozenset({200, 201, 204})
 #: The first that fits.
 _TROUBLES: Final = (
     (urllib3.exceptions.NameResolutionError, "no such name"),
-    (urllib3.exceptions.ConnectTimeoutError, "no connection in time"),
     (urllib3.exceptions.NewConnectionError, "no connection"),
+    (urllib3.exceptions.ConnectTimeoutError, "no connection in time"),
     (urllib3.exceptions.ReadTimeoutError, "no answer in time"),
     (urllib3.exceptions.ProtocolError, "the connection broke"),
 )

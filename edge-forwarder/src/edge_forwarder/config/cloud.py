@@ -31,6 +31,6 @@ class CloudConfig(Section):
 
     def check(self) -> None:
         if not self.url.startswith(("https://", "http://")):
-            raise ConfigError("[cloud] url is missing: the address of the cloud, https://…")
+            raise ConfigError("[cloud] url is missing, or does not begin with https://: the address of the cloud")
         if self.parallel_uploads < 1:
             raise ConfigError("[cloud] parallel_uploads must be at least 1")

@@ -101,6 +101,10 @@ def load(path: Path) -> Config:
     """Read a configuration file. Raises ConfigError, which names the key that is wrong."""
     try:
         raw = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ConfigError(
+            f"{path} is missing: enrol this edge first (maypacs-edge enroll), or name it by --config"
+        ) from None
     except OSError as error:
         raise ConfigError(f"{path}: {error.strerror}") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:

@@ -10,13 +10,14 @@ import time
 
 from edge_forwarder.dimse import negotiation
 from edge_forwarder.dimse.association import Association, Receiver
+from edge_forwarder.ports import listen
 
 
 class Listener:
     """The listening socket and its associations."""
 
     def __init__(self, receiver: Receiver, tls: ssl.SSLContext | None = None) -> None:
-        """With ``tls``: the TLS port, beside or instead of the plain one. Raises OSError when a port is taken."""
+        """With ``tls``: the TLS port, beside or instead of the plain one. Raises ConfigError when a port is taken."""
         self._receiver = receiver
         self._lock = threading.Lock()
         self._open: dict[Association, threading.Thread] = {}
@@ -28,10 +29,10 @@ class Listener:
         self.host, self.port, self.tls_port = config.edge.bind, 0, 0
         try:
             if tls is None or not config.tls.only:
-                doors.append((_listen(config.edge.bind, config.edge.port), None))
+                doors.append((listen("edge", config.edge.bind, config.edge.port), None))
                 self.host, self.port = doors[0][0].getsockname()[:2]
             if tls is not None:
-                doors.append((_listen(config.edge.bind, config.tls.port), tls))
+                doors.append((listen("tls", config.edge.bind, config.tls.port), tls))
                 self.host, self.tls_port = doors[-1][0].getsockname()[:2]
         except BaseException:
             for door, _ in doors:
@@ -103,11 +104,6 @@ class Listener:
     def _snapshot(self) -> dict[Association, threading.Thread]:
         with self._lock:
             return dict(self._open)
-
-
-def _listen(host: str, port: int) -> socket.socket:
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    return socket.create_server((host, port), family=family, backlog=128)
 
 
 def _tune(connection: socket.socket) -> None:

@@ -21,7 +21,7 @@ _LOOK_SECONDS: Final = 3600.0
 
 
 class Monitor:
-    """Raises OSError when the port of /health is taken."""
+    """Raises ConfigError when the port of /health is taken."""
 
     def __init__(self, parts: Parts, keys: KeyRing, peer: Callable[[str], Peer | None], log: Log) -> None:
         config = parts.config()

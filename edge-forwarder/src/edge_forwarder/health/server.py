@@ -10,6 +10,7 @@ from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import Any, Final
 
+from edge_forwarder import ports
 from edge_forwarder.health import metrics
 from edge_forwarder.health.findings import Finding, level_of
 
@@ -24,8 +25,9 @@ Look = Callable[[], tuple[dict[str, Any], list[Finding]]]
 
 class HealthServer:
     def __init__(self, port: int, look: Look) -> None:
-        """Raises OSError when the port is taken; 0 takes a free one."""
-        self._server = _Server((_HOST, port), look)
+        """0 takes a free port. Raises ConfigError when it is taken."""
+        with ports.told_of("health", _HOST, port):
+            self._server = _Server((_HOST, port), look)
         self.port = int(self._server.server_address[1])
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.5,), name="health", daemon=True)
 

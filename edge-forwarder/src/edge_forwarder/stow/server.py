@@ -17,6 +17,7 @@ from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, BinaryIO, Final, cast
 
+from edge_forwarder import ports
 from edge_forwarder.cloud.multipart import boundary_of
 from edge_forwarder.config import StowConfig
 from edge_forwarder.errors import SpoolFullError, StowError
@@ -35,13 +36,14 @@ _BUSY: Final = b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 5\r\nContent-L
 
 
 class StowServer:
-    """Raises OSError when the port is taken."""
+    """Raises ConfigError when the port is taken."""
 
     def __init__(
         self, config: StowConfig, store: Store, root: str, log: Log, tls: ssl.SSLContext | None = None
     ) -> None:
         """``root``: where the archive's DICOMweb is, for RetrieveURL."""
-        self._server = _Server(config, store, root, log, tls)
+        with ports.told_of("stow", config.bind, config.port):
+            self._server = _Server(config, store, root, log, tls)
         self.port = int(self._server.server_address[1])
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.2,), name="stow", daemon=True)
 
