@@ -16,7 +16,7 @@ from pydicom.pixels import pixel_array
 from tests.conftest import sample_files, sample_id
 from tests.support.stub_edge import dataset_bytes, write_ct
 
-from edge_forwarder import config
+from edge_forwarder import checks, config
 from edge_forwarder.cloud.client import Cloud
 from edge_forwarder.cloud.inbox import Inbox
 from edge_forwarder.compression import codecs, proof
@@ -383,6 +383,22 @@ def test_a_codec_that_is_not_installed_is_named(
 def test_a_codec_is_tried_before_it_is_relied_on() -> None:
     assert all(codecs.works(codec) for codec in CODECS.values())
     assert not any(codecs.works(Liar(lie)) for lie in ("encode", "decode", "bit"))
+
+
+@pytest.mark.parametrize("lie", ["encode", "decode", "bit"])
+def test_a_codec_that_does_not_work_here_is_named_with_what_to_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lie: str
+) -> None:
+    """At `check` and at the start, in the same words."""
+    raw: dict[str, object] = {"cloud": {"url": "https://x"}, "compress": {"default": "jpeg-ls"}}
+    settings = config.parse(raw, tmp_path)
+    assert checks._compression(settings).level is checks.Level.OK
+    monkeypatch.setattr(config.compress, "CODECS", {**CODECS, "jpeg-ls": Liar(lie)})
+    with pytest.raises(
+        ConfigError, match="jpeg-ls does not work here: install its codec anew, or change the rule"
+    ) as e:
+        settings.compress.try_out()
+    assert checks._compression(settings) == checks.Check(checks.Level.WRONG, str(e.value))
 
 
 def rules(spool: Spool, journal: Journal, ledger: Ledger, default: str = "none", **by_modality: str) -> Compressor:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from edge_forwarder.compression.codecs import CODECS, NONE, is_available
+from edge_forwarder.compression.codecs import CODECS, NONE, is_available, works
 from edge_forwarder.config.reading import Section
 from edge_forwarder.errors import ConfigError
 
@@ -37,3 +37,9 @@ class CompressConfig(Section):
                 raise ConfigError(
                     f'[compress] {name} needs its codec: pip install "maypacs-edge[{CODECS[name].extra}]"'
                 )
+
+    def try_out(self) -> None:
+        """Loads the codecs. Raises ConfigError for one that is installed and does not work: one of another machine."""
+        for name in self.codecs:
+            if not works(CODECS[name]):
+                raise ConfigError(f"[compress] {name} does not work here: install its codec anew, or change the rule")
