@@ -6,7 +6,7 @@ import io
 import socket
 import struct
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -27,7 +27,7 @@ from edge_forwarder.spool.naming import SpooledFile
 
 CT = "1.2.840.10008.5.1.4.1.1.2"
 VERIFICATION = "1.2.840.10008.1.1"
-EXPLICIT = "1.2.840.10008.1.2.1"
+IMPLICIT, EXPLICIT = "1.2.840.10008.1.2", "1.2.840.10008.1.2.1"
 
 
 @dataclass
@@ -127,10 +127,17 @@ def pdata(*values: tuple[int, int, bytes]) -> bytes:
 RELEASE = struct.pack(">BxI4x", 5, 4)
 
 
-def start(tmp_path: Path, free: int = 10**9, offer: Offer = NOTHING, **dimse_settings: object) -> Peer:
+def start(
+    tmp_path: Path,
+    free: int = 10**9,
+    offer: Offer = NOTHING,
+    devices: Sequence[dict[str, object]] = (),
+    **dimse_settings: object,
+) -> Peer:
     ours, theirs = socket.socketpair()
     theirs.settimeout(10)
-    config = configuration.parse({"cloud": {"url": "https://x"}, "dimse": dimse_settings}, tmp_path)
+    raw = {"cloud": {"url": "https://x"}, "dimse": dimse_settings, "device": list(devices)}
+    config = configuration.parse(raw, tmp_path)
     spool = Spool(tmp_path / "spool", min_free_bytes=1000, free=lambda _: free)
     spool.open()
     peer = Peer(theirs, threading.Thread(), spool)
@@ -318,15 +325,30 @@ def test_the_accept_gives_back_titles_and_a_result_for_each_context(peer: Peer) 
     )
     assert kind == 2
     assert body[4:20].strip() == b"MAYPACS"
-    results, at = {}, 68
+    answered = results(body)
+    assert answered[1] == (0, EXPLICIT)
+    assert answered[3][0] == 3
+    assert answered[5] == (0, "1.2.840.10008.1.2")
+
+
+def results(body: bytes) -> dict[int, tuple[int, str]]:
+    """Result and transfer syntax of each context of an A-ASSOCIATE-AC."""
+    found, at = {}, 68
     while at < len(body):
         kind, length = struct.unpack_from(">BxH", body, at)
         if kind == 0x21:
-            results[body[at + 4]] = (body[at + 6], body[at + 12 : at + 4 + length].decode())
+            found[body[at + 4]] = (body[at + 6], body[at + 12 : at + 4 + length].decode())
         at += 4 + length
-    assert results[1] == (0, EXPLICIT)
-    assert results[3][0] == 3
-    assert results[5] == (0, "1.2.840.10008.1.2")
+    return found
+
+
+@pytest.mark.parametrize(("title", "chosen"), [(" THU-CT1 ", IMPLICIT), ("THU-CT2", EXPLICIT)], ids=["its own", "all"])
+def test_a_device_has_the_order_of_transfer_syntaxes_of_its_entry(tmp_path: Path, title: str, chosen: str) -> None:
+    """Spaces around an AE title mean nothing (PS3.5 6.2); another device's order is none of its."""
+    peer = start(tmp_path, devices=[{"ae_title": title, "transfer_syntaxes": [IMPLICIT, EXPLICIT]}])
+    kind, body = peer.associate((1, CT, (EXPLICIT, IMPLICIT)))
+    finish(peer)
+    assert (kind, results(body)) == (2, {1: (0, chosen)})
 
 
 @settings(max_examples=60, deadline=None)

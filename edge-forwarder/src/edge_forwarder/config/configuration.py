@@ -75,7 +75,7 @@ class Config:
     def preference(self, calling_ae_title: str) -> tuple[str, ...]:
         """The transfer syntaxes to choose first, for one caller."""
         for device in self.devices:
-            if device.ae_title == calling_ae_title and device.transfer_syntaxes:
+            if device.ae_title.strip() == calling_ae_title and device.transfer_syntaxes:
                 return device.transfer_syntaxes
         return self.dimse.transfer_syntaxes
 
