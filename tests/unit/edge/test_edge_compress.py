@@ -13,7 +13,7 @@ import numpy as np
 import pydicom
 import pytest
 from pydicom.pixels import pixel_array
-from tests.conftest import sample_files, sample_id
+from tests.conftest import OWN_SAMPLES, sample_files, sample_id
 from tests.support.stub_edge import dataset_bytes, write_ct
 
 from edge_forwarder import checks, config
@@ -512,6 +512,33 @@ def test_what_stays_as_it_came_is_counted_and_told(tmp_path: Path, image: bytes)
     assert report["totals"]["compressed"] == 1
     assert "Not compressed, though a rule is for them: bits 1, pixels do not fit 1." in as_text(report)
     spool.close()
+
+
+def test_what_no_rule_takes_is_told_by_its_kind(
+    tmp_path: Path, spool: Spool, monkeypatch: pytest.MonkeyPatch, image: bytes
+) -> None:
+    """Big endian, half of the colours, one bit, and what is too large: each in words that the manual explains."""
+    grey = in_words(tmp_path, np.zeros((64, 64), "u1"), stored=8)
+    rgb = in_words(tmp_path, np.zeros((64, 64, 3), "u1"), stored=8)
+    monkeypatch.setattr("edge_forwarder.upload.compressor.LARGEST", len(image) - 1)
+    kinds = {
+        "big endian": as_spooled(OWN_SAMPLES / "files/MR_small_bigendian.dcm"),
+        "colour of another kind": changed(rgb, PhotometricInterpretation="YBR_FULL_422", PixelData=bytes(2 * 64 * 64)),
+        "bits": changed(grey, BitsAllocated=1, BitsStored=1, HighBit=0, PixelData=bytes(64 * 64 // 8)),
+        "too large": image,
+    }
+    journal, ledger = Journal.open(tmp_path / "j.sqlite"), Ledger.open(tmp_path / "l.sqlite")
+    for data in kinds.values():
+        writer = spool.begin("CT1")
+        writer.write(data or b"")
+        file = writer.commit()
+        journal.add_instance(file.name, file.size, identify(spool.path(file.name)))
+    journal.add_pack("p", [file.name for file in spool.files()])
+    members = journal.members("p")
+    assert rules(spool, journal, ledger, "jpeg-ls").compress("p", members) == members
+    assert journal.facts() == {f"left.{kind}": 1 for kind in kinds}
+    manual = (Path(__file__).parents[3] / "edge-forwarder/README.md").read_text()
+    assert all(f"`{reason}`" in manual for reason in Reason)
 
 
 class Away:
