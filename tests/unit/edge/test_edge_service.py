@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -18,9 +19,11 @@ from edge_forwarder import config as configuration
 from edge_forwarder.config import DeviceConfig
 from edge_forwarder.databases.journal import InstanceRow
 from edge_forwarder.dicom.peek import Identity
+from edge_forwarder.errors import EdgeError
 from edge_forwarder.logs import Log
 from edge_forwarder.query_retrieve.cache import Instance
 from edge_forwarder.service import Service
+from edge_forwarder.spool.lock import is_locked
 
 Make = Callable[[], Service]
 
@@ -97,6 +100,23 @@ def test_a_part_that_died_is_noticed(make: Make, monkeypatch: pytest.MonkeyPatch
     assert not service.is_alive()
 
 
+def test_an_edge_that_cannot_be_made_leaves_nothing_open(make: Make, tmp_path: Path) -> None:
+    """A port that somebody else has: what was opened before it is free again, for whoever tries next."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = free_port()
+        raw = {
+            "cloud": {"url": "http://127.0.0.1:1"},
+            "edge": {"bind": "127.0.0.1", "port": port},
+            "spool": {"min_free_mib": 0},
+            "health": {"port": taken.getsockname()[1]},
+        }
+        with pytest.raises((OSError, EdgeError), match="in use"):
+            Service(configuration.parse(raw, tmp_path), Log(io.StringIO()))
+    assert not is_locked(tmp_path / "spool")
+    socket.create_server(("127.0.0.1", port)).close()
+    make()
+
+
 def test_a_right_to_retrieve_that_comes_later_keeps_what_is_uploaded(make: Make, tmp_path: Path) -> None:
     """And the last such right that goes ends it: no images stay here for nobody."""
     service = make()
@@ -108,6 +128,6 @@ def test_a_right_to_retrieve_that_comes_later_keeps_what_is_uploaded(make: Make,
     spooled.commit()
     for devices, kept in ((), False), ((DeviceConfig("XEM-1", rights=("retrieve",)),), True), ((), False):
         service.configure(replace(service.config, devices=devices))
-        service.settler.keep(member)
-        assert (service.cache.get(instance) is not None) == kept
-        service.cache.discard(instance)
+        service.uploads.settler.keep(member)
+        assert (service.readers.cache.get(instance) is not None) == kept
+        service.readers.cache.discard(instance)
