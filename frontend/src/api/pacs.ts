@@ -1,5 +1,8 @@
 import { type Dataset, TAG, text } from '../dicom/dataset';
+import { Viewed } from '../dicom/viewed';
+import { chunksOf } from './chunks';
 import type { Client } from './client';
+import { jsonObjects } from './json-objects';
 import type { SearchRequest } from './search';
 
 /** The answers of the console (`/api`), as far as the dashboard reads them. */
@@ -125,7 +128,10 @@ export async function readStudy(client: Client, names: StudyNames, signal: Abort
   };
 }
 
-/** The data sets of every instance of a series, without pixels (PS3.18 10.4.1.1.2). */
+/**
+ * Of every instance of a series what the viewer needs of its data set (PS3.18 10.4.1.1.2). Read while it arrives: it may be
+ * tens of megabytes.
+ */
 export async function readSeriesMetadata(
   client: Client,
   names: StudyNames,
@@ -133,7 +139,12 @@ export async function readSeriesMetadata(
   signal: AbortSignal,
 ): Promise<Dataset[]> {
   const headers = { Accept: 'application/dicom+json' };
-  return client.json<Dataset[]>(`${seriesPath(names, series)}/metadata`, { headers, signal });
+  const response = await client.request(`${seriesPath(names, series)}/metadata`, { headers, signal });
+  if (response.status === 204 || response.body === null) return [];
+  const viewed = new Viewed();
+  const found: Dataset[] = [];
+  for await (const dataset of jsonObjects<Dataset>(chunksOf(response.body))) found.push(viewed.of(dataset));
+  return found;
 }
 
 /** The packs of a series, of what can be read out of packs. */

@@ -85,7 +85,7 @@ function Stack({ names, frames, series, study }: Props & { frames: readonly Fram
     const asking = new AbortController();
     try {
       startCornerstone(client);
-      const packs = readPacks(client, names, series.uid, asking.signal);
+      const packs = () => readPacks(client, names, series.uid, asking.signal);
       made = new StackController(element.current, frames, tool.current, packs);
     } catch {
       setBroken(true);

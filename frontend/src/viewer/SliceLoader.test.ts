@@ -12,10 +12,15 @@ function setUp(count: number, budget = 1e9) {
   const waiting: Waiting[] = [];
   const asked: number[] = [];
   const onLoaded = vi.fn();
+  const dropped: number[] = [];
+  const comes = new Set<number>();
   const loader = new SliceLoader({
     count,
     budget,
+    bytes: 50,
     onLoaded,
+    comes: (index) => comes.has(index),
+    drop: (index) => dropped.push(index),
     load: (index, urgent) => {
       asked.push(index);
       return new Promise((done, fail) => waiting.push({ index, urgent, done, fail }));
@@ -26,7 +31,7 @@ function setUp(count: number, budget = 1e9) {
     for (const request of waiting.splice(0)) with_(request);
     await settle();
   };
-  return { loader, waiting, asked, onLoaded, answer };
+  return { loader, waiting, asked, onLoaded, answer, dropped, comes };
 }
 
 beforeEach(() => void vi.useFakeTimers());
@@ -62,11 +67,45 @@ describe('loading slices', () => {
     expect(asked.at(-1)).toBe(9_990);
   });
 
-  it('takes no more than the memory holds', async () => {
+  it('takes no more than the memory holds, and learns how large slices are', async () => {
     const { loader, asked, answer } = setUp(100, 400);
     loader.around(50);
     for (let round = 0; round < 5; round += 1) await answer(({ done }) => done(100));
-    expect(asked.length).toBeLessThanOrEqual(PARALLEL + 2 * 2 + 1);
+    expect(asked.length).toBeLessThanOrEqual(PARALLEL + 4);
+    expect(loader.span(50)).toEqual({ first: 48, last: 51 });
+    expect(loader.loaded).toBeLessThanOrEqual(4);
+  });
+
+  it('lets go of what is farthest when the person goes on, never of what is near', async () => {
+    const { loader, answer, dropped } = setUp(100, 1000);
+    loader.around(5);
+    for (let round = 0; round < 5; round += 1) await answer(({ done }) => done(100));
+    expect([loader.loaded, dropped]).toEqual([10, []]);
+    const shown = loader.now(90);
+    await answer(({ done }) => done(100));
+    await shown;
+    expect(loader.has(90)).toBe(true);
+    expect(dropped.sort((a, b) => a - b)).toEqual([0, 1, 2, 3, 4, 5, 6, 7, 8, 9]);
+    loader.around(90);
+    for (let round = 0; round < 5; round += 1) await answer(({ done }) => done(100));
+    expect(loader.loaded).toBe(10);
+  });
+
+  it('keeps one slice at least, however large', async () => {
+    const { loader, answer } = setUp(3, 10);
+    for (const index of [0, 1, 2]) {
+      const shown = loader.now(index);
+      await answer(({ done }) => done(100));
+      await shown;
+      expect([loader.has(index), loader.loaded]).toEqual([true, 1]);
+    }
+  });
+
+  it('leaves to the packs what they bring', async () => {
+    const { loader, asked, comes } = setUp(10);
+    for (const index of [0, 1, 2, 3, 5, 6, 7, 8]) comes.add(index);
+    loader.around(0);
+    expect(asked).toEqual([4, 9]);
   });
 
   it('asks again for a slice that was pushed out', async () => {

@@ -1,11 +1,9 @@
-import { Enums, eventTarget, getShouldUseCPURendering, RenderingEngine, type Types } from '@cornerstonejs/core';
+import { Enums, getShouldUseCPURendering, RenderingEngine, type Types } from '@cornerstonejs/core';
 import type { Pack } from '../api/pacs';
-import { announce, CACHE_BYTES, decode, loadImage } from './cornerstone';
-import { decodedBytes, type Frame } from './frames';
+import { announce } from './cornerstone';
+import type { Frame } from './frames';
 import { StackInput } from './input';
-import { PackStream } from './PackStream';
-import { type PackedFrame, packedFrames } from './packs';
-import { SliceLoader } from './SliceLoader';
+import { SeriesSource } from './SeriesSource';
 import { type Tool, ToolSet } from './tools';
 import { type GreyWindow, type Range, sameRange, toRange, toWindow } from './windows';
 
@@ -28,10 +26,6 @@ export interface StackState {
 const VIEWPORT = 'stack';
 /** A slice passed faster than this while scrolling is not asked for. */
 const SETTLE_MS = 25;
-/** Part of the cache for prefetched pictures; the rest is room for what is being decoded. */
-const PREFETCH_SHARE = 0.8;
-/** A series of fewer frames is not worth another question. */
-const STREAM_FROM = 8;
 
 let stacks = 0;
 
@@ -48,9 +42,7 @@ export class StackController {
   readonly #tools: ToolSet;
   readonly #input: StackInput;
   readonly #listeners = new Set<() => void>();
-  readonly #slices: SliceLoader;
-  /** Null: the packs are not known yet. */
-  #stream: PackStream | null = null;
+  readonly #slices: SeriesSource;
   readonly #abort = new AbortController();
   readonly #resize: ResizeObserver;
   #state: StackState;
@@ -58,17 +50,12 @@ export class StackController {
   #chosenRange: Range | null = null;
   #frameRequest = 0;
 
-  /** `packs`: where the frames lie; if that cannot be had, each frame is asked for. */
-  constructor(element: HTMLDivElement, frames: readonly Frame[], tool: Tool, packs: Promise<readonly Pack[]>) {
+  /** `packs` asks where the frames lie; if that cannot be had, each frame is asked for. */
+  constructor(element: HTMLDivElement, frames: readonly Frame[], tool: Tool, packs: () => Promise<readonly Pack[]>) {
     this.#element = element;
     this.#frames = frames;
     this.#ids = frames.map(({ imageId }) => imageId);
-    this.#slices = new SliceLoader({
-      count: frames.length,
-      budget: CACHE_BYTES * PREFETCH_SHARE,
-      load: (index, urgent) => this.#load(index, urgent),
-      onLoaded: () => this.#changeSoon(),
-    });
+    this.#slices = new SeriesSource(frames, packs, () => this.#changeSoon());
     stacks += 1;
     this.#engine = new RenderingEngine(`maypacs-${stacks}`);
     this.#state = {
@@ -97,7 +84,6 @@ export class StackController {
     });
     this.#resize.observe(element);
     this.goTo(0);
-    void this.#openStream(packs);
   }
 
   get count(): number {
@@ -119,7 +105,6 @@ export class StackController {
     this.#resize.disconnect();
     cancelAnimationFrame(this.#frameRequest);
     this.#slices.stop();
-    this.#stream?.stop();
     this.#listeners.clear();
     this.#tools.destroy();
     this.#engine.destroy();
@@ -231,36 +216,7 @@ export class StackController {
     } catch {
       if (wanted()) this.#change({ status: 'failed' });
     }
-    if (!this.#gone()) this.#prefetch();
-  }
-
-  /** Streams the packs as far as that goes, and asks for what is left. */
-  #prefetch(): void {
-    if (this.#stream?.ended) this.#slices.around(this.#state.index);
-    else this.#stream?.from(this.#state.index);
-  }
-
-  /** Not for a series that the memory does not hold: then only slices near the one on the screen are worth asking for. */
-  async #openStream(packs: Promise<readonly Pack[]>): Promise<void> {
-    const frames = packedFrames(await packs.catch(() => []), this.#frames);
-    if (this.#gone()) return;
-    const bytes = this.#frames.reduce((sum, { dataset }) => sum + decodedBytes(dataset), 0);
-    const streamed = frames.length >= STREAM_FROM && bytes <= CACHE_BYTES * PREFETCH_SHARE;
-    this.#stream = new PackStream({
-      frames: streamed ? frames : [],
-      fetch: (url, init) => fetch(url, init),
-      has: (index) => this.#slices.has(index),
-      deliver: (frame, content) => this.#decode(frame, content),
-      onEnd: () => this.#prefetch(),
-    });
-    this.#prefetch();
-  }
-
-  async #decode({ index, transferSyntax }: PackedFrame, bytes: Uint8Array): Promise<void> {
-    const imageId = this.#ids[index];
-    if (imageId === undefined || this.#gone()) return;
-    const options = { requestType: Enums.RequestType.Prefetch, priority: 5 };
-    await this.#slices.came(index, async () => (await decode(imageId, { bytes, transferSyntax }, options)).sizeInBytes);
+    if (!this.#gone()) this.#slices.around(index);
   }
 
   /** Without WebGL a new slice comes with its own window: the chosen one and the inversion are put back. */
@@ -272,14 +228,6 @@ export class StackController {
     if (this.#state.withoutWebGL && this.#state.inverted !== (invert ?? false)) {
       viewport.setProperties({ invert: this.#state.inverted });
     }
-  }
-
-  async #load(index: number, urgent: boolean): Promise<number> {
-    const imageId = this.#ids[index];
-    if (imageId === undefined) throw new Error(`no slice ${index}`);
-    const { Interaction, Prefetch } = Enums.RequestType;
-    const options = urgent ? { requestType: Interaction, priority: -5 } : { requestType: Prefetch, priority: 5 };
-    return (await loadImage(imageId, options)).sizeInBytes;
   }
 
   /** The count of loaded slices changes often: told at most once a screen refresh. */
@@ -314,16 +262,6 @@ export class StackController {
         this.#read();
       },
       options,
-    );
-    // Pushed out of the cache by others: to be asked for again when it comes near.
-    const indexes = new Map(this.#ids.map((imageId, index) => [imageId, index]));
-    const onRemoved = (event: Event) => {
-      const index = indexes.get((event as CustomEvent<{ imageId: string }>).detail.imageId);
-      if (index !== undefined) this.#slices.forget(index);
-    };
-    eventTarget.addEventListener(Enums.Events.IMAGE_CACHE_IMAGE_REMOVED, onRemoved);
-    this.#abort.signal.addEventListener('abort', () =>
-      eventTarget.removeEventListener(Enums.Events.IMAGE_CACHE_IMAGE_REMOVED, onRemoved),
     );
     element.addEventListener(Enums.Events.CAMERA_MODIFIED, () => this.#read(), options);
   }

@@ -11,11 +11,12 @@ import imageLoader from '@cornerstonejs/dicom-image-loader';
 import { addTool, init as initTools, PanTool, WindowLevelTool, ZoomTool } from '@cornerstonejs/tools';
 import type { Client } from '../api/client';
 import type { Frame } from './frames';
+import { cacheBytes } from './memory';
 import { firstPart } from './prepare';
 
-const MEGABYTE = 1024 * 1024;
-/** Decoded pictures kept, in bytes: a phone's tab is killed when it takes much more. */
-export const CACHE_BYTES = (matchMedia('(pointer: coarse)').matches ? 256 : 1024) * MEGABYTE;
+const { deviceMemory } = navigator as { deviceMemory?: number };
+/** Bytes of decoded pictures kept: a tab that takes much more than its share of the memory is killed. */
+export const CACHE_BYTES = cacheBytes(matchMedia('(pointer: coarse)').matches, deviceMemory);
 const WORKERS = Math.max(1, Math.min(4, (navigator.hardwareConcurrency || 2) - 1));
 
 let started = false;

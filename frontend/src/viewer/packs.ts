@@ -15,8 +15,11 @@ export interface PackedFrame {
 /** What one request reads: frames of one pack, by offset. */
 export type Segment = readonly PackedFrame[];
 
-/** More bytes than this between two frames that are wanted are not read only to be thrown away. */
-const GAP_BYTES = 1 << 20;
+/**
+ * More bytes than this between two frames that are wanted are not read only to be thrown away: about what a line of 20 to 40
+ * Mbit/s brings in the time of one more request.
+ */
+const GAP_BYTES = 128 << 10;
 
 /** The frames of a series that lie in packs, by pack and offset. Frames without a place are not among them. */
 export function packedFrames(packs: readonly Pack[], frames: readonly Frame[]): PackedFrame[] {
@@ -39,35 +42,43 @@ export function packedFrames(packs: readonly Pack[], frames: readonly Frame[]): 
   });
 }
 
-/**
- * The requests that read `wanted` (in the order of `packedFrames`): from the frame at `start` to the end of its pack, then the
- * packs after it, and last what comes before it.
- */
-export function segmentsFrom(wanted: readonly PackedFrame[], start: number): Segment[] {
-  const at = Math.max(0, nearest(wanted, start));
-  const segments: PackedFrame[][] = [];
-  let last: PackedFrame | null = null;
-  for (const frame of [...wanted.slice(at), ...wanted.slice(0, at)]) {
-    const follows: boolean =
-      last !== null &&
-      last.url === frame.url &&
-      frame.offset >= last.offset + last.length &&
-      frame.offset - (last.offset + last.length) <= GAP_BYTES;
-    if (follows) segments.at(-1)?.push(frame);
-    else segments.push([frame]);
-    last = frame;
-  }
-  return segments;
-}
-
-/** The place in `wanted` of the slice nearest to the one at `start`; -1 when nothing is wanted. */
-function nearest(wanted: readonly PackedFrame[], start: number): number {
-  let best = -1;
+/** The place in `frames` of the wanted one that is nearest to a slice; 0 when none is wanted. */
+export function placeNear(frames: readonly PackedFrame[], start: number, wanted: (index: number) => boolean): number {
+  let best = 0;
   let distance = Number.POSITIVE_INFINITY;
-  wanted.forEach(({ index }, place) => {
-    if (Math.abs(index - start) < distance) [best, distance] = [place, Math.abs(index - start)];
+  frames.forEach(({ index }, place) => {
+    if (Math.abs(index - start) >= distance || !wanted(index)) return;
+    [best, distance] = [place, Math.abs(index - start)];
   });
   return best;
+}
+
+/**
+ * What the next request reads, and the place after it: wanted frames of one pack, from the first at or after `place` on, or
+ * from the very first when none comes after it. Null when nothing is wanted. `frames` are in the order of `packedFrames`.
+ */
+export function nextSegment(
+  frames: readonly PackedFrame[],
+  place: number,
+  wanted: (index: number) => boolean,
+): { segment: Segment; next: number } | null {
+  const isWanted = (frame: PackedFrame, at: number) => at >= place && wanted(frame.index);
+  let at = frames.findIndex(isWanted);
+  if (at < 0) at = frames.findIndex(({ index }) => wanted(index));
+  const segment: PackedFrame[] = [];
+  let end = 0;
+  for (let frame = frames[at]; frame !== undefined; frame = frames[at]) {
+    const [first] = segment;
+    if (first !== undefined && (frame.url !== first.url || frame.offset - end > GAP_BYTES)) break;
+    // The same bytes twice: a pack that says so is read twice.
+    if (first !== undefined && frame.offset < end) break;
+    if (wanted(frame.index)) {
+      segment.push(frame);
+      end = frame.offset + frame.length;
+    }
+    at += 1;
+  }
+  return segment.length === 0 ? null : { segment, next: at };
 }
 
 /** Cuts the frames of a segment out of the stream that answers it; each in a buffer of its own, which a worker may take. */
@@ -92,6 +103,7 @@ export async function* cut(
       if (bytes !== null) yield { frame, bytes };
       bytes = null;
     }
+    if (next >= segment.length) return;
     position += chunk.length;
   }
   if (next < segment.length) throw new Error('the pack ended too early');

@@ -16,9 +16,12 @@ const PALETTES = [
  * as bytes, inline or behind an address, and sometimes in segments.
  */
 export async function prepare(client: Client, dataset: Dataset, signal: AbortSignal): Promise<Dataset> {
+  const isPalette = text(dataset, TAG.PhotometricInterpretation) === 'PALETTE COLOR';
+  const hasModality = text(dataset, TAG.Modality) !== undefined;
+  if (hasModality && !isPalette) return dataset;
   const prepared: Dataset = { ...dataset };
-  if (text(dataset, TAG.Modality) === undefined) prepared[TAG.Modality] = { vr: 'CS', Value: ['OT'] };
-  if (text(dataset, TAG.PhotometricInterpretation) !== 'PALETTE COLOR') return prepared;
+  if (!hasModality) prepared[TAG.Modality] = { vr: 'CS', Value: ['OT'] };
+  if (!isPalette) return prepared;
   for (const [descriptor, data, segmented] of PALETTES) {
     const entries = Number(dataset[descriptor]?.Value?.[0] ?? 0);
     const bytes = await bytesOf(client, dataset[data], signal);

@@ -1,7 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import { type Dataset, TAG } from '../dicom/dataset';
 import { framesOf, isLossy } from './frames';
-import { nextToLoad, reachFor } from './prefetch';
+import { cacheBytes } from './memory';
+import { nextToLoad, spanAround } from './prefetch';
 import { expandSegments, firstPart, paletteEntries } from './prepare';
 import { WheelSteps } from './wheel';
 import { CT_PRESETS, sameRange, toRange, toWindow } from './windows';
@@ -60,7 +61,7 @@ describe('windows', () => {
 });
 
 describe('prefetching', () => {
-  const state = { current: 5, count: 10, reach: 10 };
+  const state = { current: 5, span: { first: 0, last: 9 } };
 
   it('goes outwards from the slice on the screen, ahead first', () => {
     const taken = new Set<number>();
@@ -73,13 +74,35 @@ describe('prefetching', () => {
     expect(order).toEqual([5, 6, 4, 7, 3, 8, 2, 9, 1, 0]);
   });
 
-  it('stops at its reach', () => {
-    expect(nextToLoad({ ...state, reach: 1, taken: (index) => [4, 5, 6].includes(index) })).toBeNull();
+  it('stops at the end of what the memory holds', () => {
+    const taken = (index: number) => [4, 5, 6].includes(index);
+    expect(nextToLoad({ current: 5, span: { first: 4, last: 6 }, taken })).toBeNull();
   });
 
-  it('reaches as far as the memory allows, and one slice at least', () => {
-    expect(reachFor(100, 10)).toBe(5);
-    expect(reachFor(100, 1000)).toBe(1);
+  it.each([
+    ['in the middle', 50, 10, { first: 45, last: 54 }],
+    ['at the beginning', 2, 10, { first: 0, last: 9 }],
+    ['at the end', 99, 10, { first: 90, last: 99 }],
+    ['with room for all', 50, 1000, { first: 0, last: 99 }],
+    ['with room for none', 50, 0, { first: 50, last: 50 }],
+  ])('keeps as much as the memory holds around a slice %s', (_case, index, capacity, span) => {
+    expect(spanAround(index, 100, capacity)).toEqual(span);
+  });
+});
+
+describe('the memory for pictures', () => {
+  const megabytes = (coarse: boolean, deviceMemory?: number) => cacheBytes(coarse, deviceMemory) / 1024 / 1024;
+
+  it('is a share of that of the device, if the browser tells it', () => {
+    expect([megabytes(true, 1), megabytes(true, 2), megabytes(true, 4), megabytes(true, 8)]).toEqual([
+      64, 128, 256, 256,
+    ]);
+    expect([megabytes(false, 2), megabytes(false, 8)]).toEqual([256, 1024]);
+    expect([megabytes(true), megabytes(false)]).toEqual([256, 1024]);
+  });
+
+  it('holds a mammogram on the smallest phone', () => {
+    expect(megabytes(true, 0.25)).toBe(64);
   });
 });
 

@@ -8,46 +8,24 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
+import * as browsing from '../../support/browser.mjs';
+import { home, launch, logIn, middle, PC, PHONE, setting, settled, sliceShown, step } from '../../support/browser.mjs';
 
 const require = createRequire(new URL('../../../frontend/package.json', import.meta.url));
-const { chromium } = require('playwright-core');
 const axeSource = readFileSync(require.resolve('axe-core/axe.min.js'), 'utf8');
 
-const setting = (name) => {
-  const value = process.env[name];
-  if (!value) throw new Error(`${name} is not set`);
-  return value;
-};
-const url = setting('MAYPACS_URL').replace(/\/$/, '');
 const user = setting('MAYPACS_USER');
 const password = setting('MAYPACS_PASSWORD');
 const screenshots = process.env.MAYPACS_SCREENSHOTS;
 
-const PC = { width: 1440, height: 900 };
-const PHONE = { width: 390, height: 844 };
 /** A study of the samples with real images: what to type, and how the name found begins. */
 const REAL_CT = ['tran thi thu', 'Trần Thị Thử'];
 const MAX_SCREENSHOT_BYTES = 300_000;
-const NETWORK_NOISE = /Failed to load resource/;
 
 const problems = [];
-
-/** A page that reports what goes wrong inside it: script errors, and everything its content security policy refuses. */
-async function open(browser, options) {
-  const context = await browser.newContext({ locale: 'vi-VN', timezoneId: 'Asia/Ho_Chi_Minh', ...options });
-  const page = await context.newPage();
-  page.setDefaultTimeout(60_000);
-  page.on('pageerror', (error) => problems.push(`script error: ${error.message}`));
-  page.on('console', (message) => {
-    if (message.type() === 'error' && !NETWORK_NOISE.test(message.text())) problems.push(`console: ${message.text()}`);
-  });
-  return page;
-}
-
-async function step(name, action) {
-  await action();
-  console.log(`ok ${name}`);
-}
+const open = (browser, options) => browsing.open(browser, options, problems);
+/** What the middle of the viewer shows. */
+const pixels = async (page) => browsing.pixels(page, await middle(page.getByTestId('picture')));
 
 async function screenshot(page, name) {
   if (!screenshots) return;
@@ -70,14 +48,6 @@ async function noSidewaysScroll(page, name) {
   assert.ok(content <= window_, `${name}: ${content} px wide in a window of ${window_}`);
 }
 
-async function logIn(page) {
-  await page.goto(`${url}/`);
-  await page.locator('input[name=user]').fill(user);
-  await page.locator('input[name=password]').fill(password);
-  await page.locator('button[type=submit]').click();
-  await page.locator('[data-study]').first().waitFor();
-}
-
 /** The devices of the edge that the test made up: words beside colours, what to do, on either kind of screen. */
 async function devices(page, name) {
   await page.getByRole('link', { name: 'Thiết bị' }).click();
@@ -91,54 +61,12 @@ async function devices(page, name) {
   await accessible(page, name);
 }
 
-/** What the canvas shows, read from the screen itself: its mean and spread of brightness, and a fingerprint. */
-async function pixels(page) {
-  const box = await page.getByTestId('picture').boundingBox();
-  // The middle, where no text lies over the picture.
-  const clip = { x: box.x + box.width * 0.3, y: box.y + box.height * 0.25, width: box.width * 0.4, height: box.height * 0.5 };
-  const png = (await page.screenshot({ clip })).toString('base64');
-  return page.evaluate(async (data) => {
-    const bytes = Uint8Array.from(atob(data), (character) => character.charCodeAt(0));
-    const bitmap = await createImageBitmap(new Blob([bytes], { type: 'image/png' }));
-    const canvas = new OffscreenCanvas(bitmap.width, bitmap.height);
-    const context = canvas.getContext('2d');
-    context.drawImage(bitmap, 0, 0);
-    const { data: rgba } = context.getImageData(0, 0, bitmap.width, bitmap.height);
-    let sum = 0;
-    let squares = 0;
-    let print = 0;
-    for (let i = 0; i < rgba.length; i += 4) {
-      const grey = rgba[i + 1];
-      sum += grey;
-      squares += grey * grey;
-      print = (Math.imul(print, 31) + grey) | 0;
-    }
-    const count = rgba.length / 4;
-    const mean = sum / count;
-    const middle = 4 * (Math.floor(bitmap.height / 2) * bitmap.width + Math.floor(bitmap.width / 2));
-    const rgb = [...rgba.subarray(middle, middle + 3)];
-    return { mean, spread: Math.sqrt(squares / count - mean * mean), print, rgb };
-  }, png);
-}
-
 /** The paths of what the page has asked for since it was opened. */
 const requested = (page) =>
   page.evaluate(() => performance.getEntriesByType('resource').map(({ name }) => new URL(name).pathname));
 
 const sliceLabel = (page) => page.getByTestId('slice').textContent();
 const windowLabel = (page) => page.getByTestId('window').textContent();
-
-/** Waits until the label of the shown slice says `index` (1-based); it changes only when the picture does. */
-async function sliceShown(page, index) {
-  await page.waitForFunction(
-    (wanted) => document.querySelector('[data-testid=slice]')?.textContent?.includes(` ${wanted}/`),
-    index,
-  );
-  await settled(page);
-}
-
-/** Two frames on, so that what was drawn is on the screen. */
-const settled = (page) => page.evaluate(() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done))));
 
 /** Searches without accents and opens the first CT that is found. `begins`: how the names found begin. */
 async function openCt(page, typed = 'nguyen', begins = 'Nguyễn') {
@@ -154,9 +82,9 @@ async function openCt(page, typed = 'nguyen', begins = 'Nguyễn') {
 }
 
 async function onPc(browser) {
-  const page = await open(browser, { viewport: PC });
+  const page = await open(browser, PC);
   await step('the login page is in Vietnamese, switches to English and back, and is accessible', async () => {
-    await page.goto(`${url}/`);
+    await page.goto(home());
     await page.getByRole('button', { name: 'Đăng nhập' }).waitFor();
     await accessible(page, 'login');
     await page.getByText('English', { exact: true }).click();
@@ -180,7 +108,7 @@ async function onPc(browser) {
     const keys = dates.filter(Boolean).map(([, day, month, year]) => `${year}${month}${day}`);
     assert.ok(keys.length > 0, 'no date on the list');
     assert.deepEqual(keys, [...keys].sort().reverse());
-    await page.mouse.move(5, PC.height - 5);
+    await page.mouse.move(5, PC.viewport.height - 5);
     await page.waitForLoadState('networkidle');
     await screenshot(page, 'dashboard.png');
     await accessible(page, 'list');
@@ -232,7 +160,7 @@ async function onPc(browser) {
     await page.unroute('**/packs');
   });
   await step('a JPEG that holds RGB without saying so is shown in its colours', async () => {
-    const other = await open(browser, { viewport: PC });
+    const other = await open(browser, PC);
     await logIn(other);
     await other.locator('input[type=search]').fill('MAY-77');
     await other.locator('[data-study="1.2.826.0.1.3680043.8.498.77"]').first().click();
@@ -347,7 +275,7 @@ async function onPc(browser) {
 }
 
 async function onPhone(browser) {
-  const page = await open(browser, { viewport: PHONE, deviceScaleFactor: 2, hasTouch: true, isMobile: true });
+  const page = await open(browser, PHONE);
   await step('a phone shows cards without sideways scrolling', async () => {
     await logIn(page);
     await page.waitForLoadState('networkidle');
@@ -407,10 +335,10 @@ async function onPhone(browser) {
 }
 
 /** A browser without WebGL draws with the processor. */
-async function withoutWebGL(launch) {
+async function withoutWebGL() {
   const browser = await launch(['--disable-3d-apis']);
   try {
-    const page = await open(browser, { viewport: PC });
+    const page = await open(browser, PC);
     await step('without WebGL pictures are drawn by the processor, and the window stays while scrolling', async () => {
       await logIn(page);
       await openCt(page);
@@ -429,12 +357,6 @@ async function withoutWebGL(launch) {
   }
 }
 
-const launch = (extra = []) =>
-  chromium.launch({
-    executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
-    args: ['--no-sandbox', '--disable-gpu', '--disable-dev-shm-usage', ...extra],
-  });
-
 const browser = await launch();
 try {
   await onPc(browser);
@@ -442,6 +364,6 @@ try {
 } finally {
   await browser.close();
 }
-await withoutWebGL(launch);
+await withoutWebGL();
 assert.deepEqual(problems, [], 'the browser reported problems');
 console.log('ok no script error and nothing refused by the content security policy');

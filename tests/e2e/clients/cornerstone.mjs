@@ -2,7 +2,7 @@
 //
 //   PAGE=http://localhost:1 REQUESTS=requests.json FINDINGS=findings.json node tests/e2e/clients/cornerstone.mjs
 import { readFileSync, writeFileSync } from 'node:fs';
-import { launch, setting, step } from './chromium.mjs';
+import { launch, setting, step } from '../../support/browser.mjs';
 
 const SECONDS_PER_PICTURE = 20;
 

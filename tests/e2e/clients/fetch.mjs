@@ -2,7 +2,7 @@
 //
 //   PAGE=http://localhost:1 ROOT=http://127.0.0.1:2/dicomweb/demo TOKEN=… STUDY=1.2.3 INSTANCE=/studies/… node tests/e2e/clients/fetch.mjs
 import assert from 'node:assert/strict';
-import { launch, setting, step } from './chromium.mjs';
+import { launch, setting, step } from '../../support/browser.mjs';
 
 const [root, token, study, instance] = ['ROOT', 'TOKEN', 'STUDY', 'INSTANCE'].map(setting);
 const anyDicom = 'multipart/related; type="application/dicom"; transfer-syntax=*';

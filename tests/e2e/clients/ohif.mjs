@@ -2,7 +2,7 @@
 //
 //   OHIF=http://localhost:1 DICOMWEB=http://127.0.0.1:2/dicomweb/demo TOKEN=… STUDY=1.2.3 node tests/e2e/clients/ohif.mjs
 import assert from 'node:assert/strict';
-import { launch, picture, setting, step } from './chromium.mjs';
+import { launch, picture, setting, step } from '../../support/browser.mjs';
 
 const [ohif, dicomweb, token, study] = ['OHIF', 'DICOMWEB', 'TOKEN', 'STUDY'].map(setting);
 const browser = await launch();
