@@ -5,7 +5,7 @@ Layers, upper ones import lower ones (a contract in pyproject.toml says so), and
 =================  ============================================================  ===============================
 layer              what                                                          owns
 =================  ============================================================  ===============================
-cli, commands/     a module a command; enroll, checks, status_report             nothing
+cli, commands/     a module a command; enroll, checks, status_report, _text      nothing
 importing/         `send`: folders, zips, discs                                  what it has handed over
 migrating/         `migrate`: another PACS, day by day                           what it has fetched
 running            the process: signals (reloading), systemd                     the process

@@ -16,7 +16,7 @@ from edge_forwarder.config import MIB, Config
 from edge_forwarder.databases.journal import Journal
 from edge_forwarder.databases.ledger import Ledger
 from edge_forwarder.dimse import tls
-from edge_forwarder.dimse.association import Receiver
+from edge_forwarder.dimse.association import Acceptor
 from edge_forwarder.dimse.listener import Listener
 from edge_forwarder.dimse.peers import peer_of
 from edge_forwarder.dimse.scu import Peer
@@ -79,11 +79,11 @@ class Service:
             settler.keep, settler.settled = self.readers.keep, self.commitments.wake
             services = {Command.N_ACTION_RQ: self.commitments.action, **self.readers.services}
             offer = Offer(services, self.commitments.reports)
-            self._receiver = Receiver(config, self.spool, log, keeper.stored, keeper.ended, self._refused, offer)
+            self._acceptor = Acceptor(config, self.spool, log, keeper.stored, keeper.ended, self._refused, offer)
             keeper.registrar.is_stat = Urgency.of(config.upload).is_stat
-            keeper.registrar.noticed = self._receiver.sightings.is_modality
+            keeper.registrar.noticed = self._acceptor.sightings.is_modality
             self._server_tls = tls.server_context(config)
-            self.listener = Listener(self._receiver, self._server_tls) if listen else None
+            self.listener = Listener(self._acceptor, self._server_tls) if listen else None
             if self.listener is not None:
                 undo.callback(self.listener.stop)
             self.stow = self._stow(keys) if listen and config.stow.port else None
@@ -146,7 +146,7 @@ class Service:
         client_tls = tls.client_context(config) if _calls_by_tls(config) else None
         tls.renew(self._server_tls, config)
         self._config, self._client_tls = config, client_tls
-        self._receiver.config = config
+        self._acceptor.config = config
         self.commitments.configure(config)
         self.keeper.configure(Limits.of(config.packing))
         self.keeper.registrar.is_stat = Urgency.of(config.upload).is_stat
@@ -190,7 +190,7 @@ class Service:
             journal=self.journal,
             ledger=self.ledger,
             line=self.uploads.line,
-            sightings=self._receiver.sightings,
+            sightings=self._acceptor.sightings,
             associations=lambda: listener.open_count if listener is not None else 0,
             not_taken=lambda: self.keeper.not_taken + self.intake.not_taken,
         )

@@ -7,7 +7,6 @@ import json
 import sqlite3
 import time
 from collections.abc import Iterable
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
@@ -28,7 +27,7 @@ from edge_forwarder.upload.compressor import LEFT
 
 #: In the order in which an image passes through them.
 STATES: Final = ("received", "packed", "uploading", "failed", "sent", "indexed")
-#: So many uploads that fail, or need a person, are told of one by one.
+#: So many failing uploads are told of one by one.
 _SHOWN: Final = 20
 _TOTALS: Final = ("received", "received_bytes", "uploads", "uploaded_bytes", "indexed", "duplicates", "set_aside")
 _SAVED: Final = ("known", "known_bytes", "compressed", "compressed_saved_bytes")
@@ -188,85 +187,3 @@ def _attention(folder: Path) -> list[dict[str, Any]]:
         }
         for e in attention.entries(folder)
     ]
-
-
-def as_text(report: dict[str, Any]) -> str:
-    """The same for people."""
-    cloud, waiting, disk = report["cloud"], report["waiting"], report["disk"]
-    running = f"listens as {report['ae_title']} on port {report['port']}" if report["running"] else "is not running"
-    lines = [f"The edge {running}."]
-    if cloud["error"]:
-        lines.append(f"Cloud {cloud['url']}: {cloud['error']} ({_moment(cloud['error_at'])}).")
-    elif cloud["last_ok_at"]:
-        lines.append(f"Cloud {cloud['url']}: answers (last at {_moment(cloud['last_ok_at'])}).")
-    else:
-        lines.append(f"Cloud {cloud['url']}: not asked yet.")
-    if secure := report["tls"]:
-        days = secure["certificate_days_left"]
-        ends = "cannot be read" if days is None else "HAS EXPIRED" if days < 0 else f"ends in {days:.0f} days"
-        lines.append(f"TLS on port {secure['port']}; our certificate {ends}.")
-    oldest = f", the oldest for {_duration(waiting['oldest_age'])}" if waiting["oldest_age"] is not None else ""
-    lines.append(f"Waiting: {waiting['instances']} images, {_size(waiting['bytes'])}{oldest}.")
-    for state, queue in report["queue"].items():
-        if queue["instances"]:
-            lines.append(f"  {state:<10}{queue['instances']:>8} images {_size(queue['bytes']):>10}")
-    if limit := report["upload"]["limit"]:
-        lines.append(f"Uploads: {limit}.")
-    if disk["free_bytes"] is not None:
-        note = "; NEW IMAGES ARE REFUSED (A700) until there is room" if disk["refusing"] else ""
-        lines.append(f"Disk: {_size(disk['free_bytes'])} free{note}.")
-    lines += [f"Look at this: {words}." for words in report["health"]["findings"] if report["running"]]
-    totals = report["totals"]
-    lines.append(
-        f"Since the journal began: {totals['received']} received, {totals['indexed']} indexed in the cloud, "
-        f"{totals['duplicates']} sent twice, {totals['refused']} refused."
-    )
-    if totals["compressed"]:
-        lines.append(f"Compressed: {totals['compressed']} images, by {_size(totals['compressed_saved_bytes'])}.")
-    if left := report["not_compressed"]:
-        reasons = ", ".join(f"{reason} {count}" for reason, count in left.items())
-        lines.append(f"Not compressed, though a rule is for them: {reasons}.")
-    if totals["known"]:
-        lines.append(f"Not uploaded, for the cloud had them: {totals['known']} images, {_size(totals['known_bytes'])}.")
-    if totals["missing"]:
-        lines.append(f"ERROR: {totals['missing']} files were taken out of the spool before they reached the cloud.")
-    lines.append(f"Last image {_moment(report['last_received_at'])}; last upload {_moment(report['last_upload_at'])}.")
-    if packing := report["packing"]:
-        each = (f"{m} {p['instances'] / p['packs']:.1f} ({_size(p['bytes'] / p['packs'])})" for m, p in packing.items())
-        lines.append(f"Images a pack: {', '.join(each)}.")
-    asked = report["commitments"]
-    if any(asked.values()):
-        lines.append(
-            f"Storage commitments: {asked['open']} wait for their images, {asked['due']} to be reported, "
-            f"{asked['done']} reported, {asked['dead']} taken by nobody."
-        )
-    for entry in report["failing"]:
-        lines.append(f"Upload {entry['pack']} failed {entry['attempts']} times, is tried again: {entry['error']}.")
-    for entry in report["attention"][:_SHOWN]:
-        why = "; ".join(entry["reasons"]) or entry["state"]
-        goes = " WILL BE DELETED HERE within a day, for its age or size." if entry["will_be_deleted"] else ""
-        lines.append(f"Needs a person: {entry['instances']} images in attention/{entry['pack']}: {why}.{goes}")
-    if (more := len(report["attention"]) - _SHOWN) > 0:
-        lines.append(f"{more} more need a person: maypacs-edge quarantine lists them.")
-    return "\n".join(lines)
-
-
-def _moment(seconds: float | None) -> str:
-    if seconds is None:
-        return "never"
-    return datetime.fromtimestamp(seconds, UTC).astimezone().strftime("%Y-%m-%d %H:%M:%S")
-
-
-def _duration(seconds: float) -> str:
-    for unit, size in (("d", 86400), ("h", 3600), ("min", 60)):
-        if seconds >= size:
-            return f"{seconds / size:.1f} {unit}"
-    return f"{max(seconds, 0):.0f} s"
-
-
-def _size(size: float) -> str:
-    for unit in ("B", "KB", "MB", "GB"):
-        if size < 1000:
-            return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
-        size /= 1000
-    return f"{size:.1f} TB"

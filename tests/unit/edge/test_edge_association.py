@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from edge_forwarder import config as configuration
 from edge_forwarder.dicom import part10
 from edge_forwarder.dimse import messages, negotiation, pdu
-from edge_forwarder.dimse.association import Association, Receiver
+from edge_forwarder.dimse.association import Acceptor, Association
 from edge_forwarder.dimse.services import NOTHING, Dialogue, Offer
 from edge_forwarder.dimse.statuses import Status
 from edge_forwarder.errors import WireError
@@ -141,7 +141,7 @@ def start(
     spool = Spool(tmp_path / "spool", min_free_bytes=1000, free=lambda _: free)
     spool.open()
     peer = Peer(theirs, threading.Thread(), spool)
-    receiver = Receiver(
+    acceptor = Acceptor(
         config,
         spool,
         Log(io.StringIO()),
@@ -150,7 +150,7 @@ def start(
         lambda: peer.refused.append(1),
         offer,
     )
-    peer.thread = threading.Thread(target=Association(receiver, ours, "127.0.0.1", 1, congested=False).run)
+    peer.thread = threading.Thread(target=Association(acceptor, ours, "127.0.0.1", 1, congested=False).run)
     peer.thread.start()
     return peer
 

@@ -5,7 +5,11 @@ from __future__ import annotations
 import hashlib
 import io
 import struct
+import threading
+import time
 import zlib
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import cast
 
@@ -32,7 +36,9 @@ from edge_forwarder.dicom.syntaxes import DEFLATED_LITTLE_ENDIAN, EXPLICIT_LITTL
 from edge_forwarder.errors import CloudAwayError, ConfigError, UnreadableError
 from edge_forwarder.logs import Log
 from edge_forwarder.spool.folder import Spool
-from edge_forwarder.status_report import as_text, collect
+from edge_forwarder.status_report import collect
+from edge_forwarder.status_text import as_text
+from edge_forwarder.upload import compressor
 from edge_forwarder.upload.compressor import Compressor
 from edge_forwarder.upload.sender import Sender
 from edge_forwarder.upload.settle import Settler
@@ -512,6 +518,39 @@ def test_what_stays_as_it_came_is_counted_and_told(tmp_path: Path, image: bytes)
     assert report["totals"]["compressed"] == 1
     assert "Not compressed, though a rule is for them: bits 1, pixels do not fit 1." in as_text(report)
     spool.close()
+
+
+def test_of_large_images_one_is_in_memory_at_a_time(
+    tmp_path: Path, spool: Spool, monkeypatch: pytest.MonkeyPatch, image: bytes
+) -> None:
+    """Four threads upload; small images do not wait for one another."""
+    journal, ledger = Journal.open(tmp_path / "j.sqlite"), Ledger.open(tmp_path / "l.sqlite")
+    small, large = image, in_words(tmp_path, ramp("u2", 0, 4095, (512, 256)), stored=12)
+    for data in (small, small, large, large):
+        writer = spool.begin("CT1")
+        writer.write(data)
+        file = writer.commit()
+        journal.add_instance(file.name, file.size, identify(spool.path(file.name)))
+        journal.add_pack(file.name, [file.name])
+    monkeypatch.setattr(compressor, "_LARGE", len(small))
+    met, under_way, most = threading.Barrier(2), Counter[int](), Counter[int]()
+
+    def watched(data: bytes, codec: Codec) -> bytes:
+        under_way[len(data)] += 1
+        most[len(data)] = max(most[len(data)], under_way[len(data)])
+        if len(data) == len(small):
+            met.wait(30)
+        else:
+            time.sleep(0.05)  # the other one would come in now
+        under_way[len(data)] -= 1
+        raise LeftAloneError(Reason.NO_SMALLER)
+
+    monkeypatch.setattr(compressor, "compress", watched)
+    shared = rules(spool, journal, ledger, "jpeg-ls")
+    with ThreadPoolExecutor(4) as pool:
+        packs = [row.id for row in journal.packs(PackState.PACKED)]
+        list(pool.map(lambda pack: shared.compress(pack, journal.members(pack)), packs))
+    assert most == {len(small): 2, len(large): 1}
 
 
 def test_what_no_rule_takes_is_told_by_its_kind(

@@ -132,12 +132,6 @@ class Cloud:
             raise CloudAwayError("the answer has no boundaries")
         return {str(study): str(boundary) for study, boundary in boundaries.items()}
 
-    def health(self) -> None:
-        """Whether the cloud is there. Raises CloudError."""
-        response = self.request("GET", self.base + "/health", {}, None)
-        if response.status != 200:
-            raise refusal(response, "the health check")
-
     def archive(self, route: str) -> str:
         if self._keys is None:
             raise ConfigError("this edge is not enrolled")

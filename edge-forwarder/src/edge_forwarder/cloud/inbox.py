@@ -21,6 +21,8 @@ _BAD_REQUEST: Final = 400
 _NOT_AS_GRANTED: Final = (b"BadDigest", b"XAmzContentSHA256Mismatch", b"the SHA-256 of the body")
 Version = tuple[str, str, str]
 """SOPInstanceUID, transfer syntax, SHA-256 of the data set."""
+#: The cloud's answers that mean: not with that arrival id. Without it, a fresh grant is to be had.
+ARRIVAL_REFUSED: Final = frozenset({404, 409})
 #: A question about what is held names at most so many versions of instances.
 ASKED: Final = 1000
 #: A status request names at most so many arrivals.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 
-from edge_forwarder import status_report
+from edge_forwarder import status_report, status_text
 from edge_forwarder.commands import Command
 from edge_forwarder.config import load
 
@@ -37,7 +37,7 @@ def _run(options: argparse.Namespace) -> int:
     if options.healthy:
         print("\n".join(report["health"]["findings"]) or "All is well.")
         return 1 if report["health"]["level"] == "red" else 0
-    print(json.dumps(report, indent=2) if options.json else status_report.as_text(report))
+    print(json.dumps(report, indent=2) if options.json else status_text.as_text(report))
     return 0
 
 

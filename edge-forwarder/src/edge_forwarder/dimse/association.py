@@ -45,8 +45,8 @@ COMMITMENT_INSTANCE: Final = "1.2.840.10008.1.20.1.1"
 
 
 @dataclass(slots=True)
-class Receiver:
-    """What the associations share: where images go and who is told. Callbacks must not block."""
+class Acceptor:
+    """What the associations share that we accept: where images go and who is told. Callbacks must not block."""
 
     config: Config
     """May be replaced; an association keeps the one that it began under."""
@@ -68,7 +68,7 @@ class Association:
 
     def __init__(
         self,
-        receiver: Receiver,
+        acceptor: Acceptor,
         connection: socket.socket,
         host: str,
         number: int,
@@ -76,7 +76,7 @@ class Association:
         congested: bool,
         tls: ssl.SSLContext | None = None,
     ) -> None:
-        self._receiver, self._config, self._host, self.number = receiver, receiver.config, host, number
+        self._acceptor, self._config, self._host, self.number = acceptor, acceptor.config, host, number
         self._congested, self._tls = congested, tls
         self._socket = connection
         self._wire = Wire(connection)
@@ -89,7 +89,7 @@ class Association:
 
     def run(self) -> None:
         """Serve it to its end; never raises."""
-        log = self._receiver.log
+        log = self._acceptor.log
         try:
             self._secure()
             if self._establish():
@@ -108,9 +108,9 @@ class Association:
             self._wire.abort(AbortSource.SERVICE_USER)
         finally:
             self.busy = False
-            self._receiver.ended(self.number)
-            if self._receiver.offer.reports is not None:
-                self._receiver.offer.reports.ended(self.caller)
+            self._acceptor.ended(self.number)
+            if self._acceptor.offer.reports is not None:
+                self._acceptor.offer.reports.ended(self.caller)
             if self._linger:
                 self._wire.await_end()
             self.close()
@@ -159,15 +159,15 @@ class Association:
             )
         if rejection is not None:
             r = rejection
-            self._receiver.log.warning("association rejected", calling=title, host=self._host, why=r.why)
+            self._acceptor.log.warning("association rejected", calling=title, host=self._host, why=r.why)
             if r.result == RejectResult.PERMANENT:
-                self._receiver.sightings.rejected(title)
+                self._acceptor.sightings.rejected(title)
             wire.send(pdu.encode_associate_reject(r.result, r.source, r.reason))
             self._linger = True
             return False
-        self._receiver.sightings.heard(title)
+        self._acceptor.sightings.heard(title)
         self._may = config.rights(title, self._host)
-        agreed = negotiation.agree(request, config.preference(title), self._may, set(self._receiver.offer.services))
+        agreed = negotiation.agree(request, config.preference(title), self._may, set(self._acceptor.offer.services))
         self.caller = Caller(self.number, title, self._host, agreed.contexts)
         wire.send(pdu.encode_associate_accept(request, agreed.answers, config.dimse.max_pdu, agreed.roles))
         return True
@@ -192,7 +192,7 @@ class Association:
             if request.command == Command.C_STORE_RQ and request.has_data_set:
                 status, comment = self._store(request, context_id, context)
                 wire.send_message(context_id, messages.encode_response(request, status, comment))
-            elif context is not None and request.command in self._receiver.offer.services:
+            elif context is not None and request.command in self._acceptor.offer.services:
                 self._serve(request, context)
             else:
                 self._other(request, context_id, context)
@@ -204,7 +204,7 @@ class Association:
 
     def _store(self, request: messages.Request, context_id: int, context: Context | None) -> tuple[Status, str]:
         """Take one data set. Whatever happens to it, all of it is read, so that the association can go on."""
-        receiver, wire = self._receiver, self._wire
+        acceptor, wire = self._acceptor, self._wire
         if context is None:
             wire.drain(context_id)
             return Status.SOP_CLASS_NOT_SUPPORTED, "this presentation context was not accepted"
@@ -213,7 +213,7 @@ class Association:
             return Status.NOT_AUTHORIZED, "this AE title may not store"
         writer: SpoolWriter | None = None
         try:
-            writer = receiver.spool.begin(self.caller.ae_title)
+            writer = acceptor.spool.begin(self.caller.ae_title)
             writer.write(part10.file_meta(request.sop_class_uid, request.sop_instance_uid, context.transfer_syntax))
             wire.fragments(context_id, writer.write)
             spooled = writer.commit()
@@ -221,15 +221,15 @@ class Association:
             if writer is not None:
                 writer.discard()
             wire.drain(context_id, resumed=writer is not None)
-            receiver.log.error("instance refused", association=self.number, why=str(error))
-            receiver.refused()
+            acceptor.log.error("instance refused", association=self.number, why=str(error))
+            acceptor.refused()
             return of_refusal(error), str(error)
         except BaseException:
             if writer is not None:
                 writer.discard()
             raise
-        receiver.stored(spooled, self.number)
-        receiver.sightings.image(self.caller.ae_title)
+        acceptor.stored(spooled, self.number)
+        acceptor.sightings.image(self.caller.ae_title)
         return Status.SUCCESS, ""
 
     def _serve(self, request: messages.Request, context: Context) -> None:
@@ -239,13 +239,13 @@ class Association:
             answer = messages.encode_response(request, Status.RESOURCE_LIMITATION, "the request is too long")
             self._wire.send_message(context.id, answer)
             return
-        dialogue = Dialogue(self._wire, self.caller, request, context, data_set, stopping=self._receiver.stopping)
-        self._receiver.offer.services[request.command](dialogue)
+        dialogue = Dialogue(self._wire, self.caller, request, context, data_set, stopping=self._acceptor.stopping)
+        self._acceptor.offer.services[request.command](dialogue)
 
     def _other(self, request: messages.Request, context_id: int, context: Context | None) -> None:
         if request.has_data_set:
             self._wire.drain(context_id)
-        reports = self._receiver.offer.reports
+        reports = self._acceptor.offer.reports
         if request.command == Command.N_EVENT_REPORT_RQ | Command.RESPONSE and reports is not None:
             reports.heard(self.caller, request)
         elif not (request.command & Command.RESPONSE or request.command == Command.C_CANCEL_RQ):
@@ -256,7 +256,7 @@ class Association:
 
     def _report(self) -> None:
         """Until the peer says something: tell it what there is to tell."""
-        reports, idle = self._receiver.offer.reports, self._config.dimse.idle_timeout_seconds
+        reports, idle = self._acceptor.offer.reports, self._config.dimse.idle_timeout_seconds
         if reports is None:
             return
         waited = 0.0

@@ -9,22 +9,22 @@ import threading
 import time
 
 from edge_forwarder.dimse import negotiation
-from edge_forwarder.dimse.association import Association, Receiver
+from edge_forwarder.dimse.association import Acceptor, Association
 from edge_forwarder.ports import listen
 
 
 class Listener:
     """The listening socket and its associations."""
 
-    def __init__(self, receiver: Receiver, tls: ssl.SSLContext | None = None) -> None:
+    def __init__(self, acceptor: Acceptor, tls: ssl.SSLContext | None = None) -> None:
         """With ``tls``: the TLS port, beside or instead of the plain one. Raises ConfigError when a port is taken."""
-        self._receiver = receiver
+        self._acceptor = acceptor
         self._lock = threading.Lock()
         self._open: dict[Association, threading.Thread] = {}
         self._stopping = False
         self._number = 0
         negotiation.other_classes()  # read now, so that the first caller need not wait for it
-        config = receiver.config
+        config = acceptor.config
         doors: list[tuple[socket.socket, ssl.SSLContext | None]] = []
         self.host, self.port, self.tls_port = config.edge.bind, 0, 0
         try:
@@ -67,9 +67,9 @@ class Listener:
             _tune(connection)
             with self._lock:
                 self._number += 1
-                congested = len(self._open) >= self._receiver.config.dimse.max_associations
+                congested = len(self._open) >= self._acceptor.config.dimse.max_associations
                 association = Association(
-                    self._receiver, connection, str(address[0]), self._number, congested=congested, tls=tls
+                    self._acceptor, connection, str(address[0]), self._number, congested=congested, tls=tls
                 )
                 name = f"association {self._number}"
                 thread = threading.Thread(target=self._serve, args=(association,), name=name, daemon=True)
@@ -86,7 +86,7 @@ class Listener:
     def stop(self, seconds: float = 10.0) -> None:
         """Accept no more; let each association finish the message it is in, then end it."""
         self._stopping = True
-        self._receiver.stopping.set()
+        self._acceptor.stopping.set()
         for door, _ in self._doors:
             with contextlib.suppress(OSError):
                 door.shutdown(socket.SHUT_RDWR)

@@ -7,7 +7,7 @@ sends goes through that.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 
@@ -132,7 +132,6 @@ class Offer:
 
     services: Mapping[int, Service] = field(default_factory=dict)
     reports: Reports | None = None
-    secure: Callable[[], object] | None = None
 
 
 NOTHING: Final = Offer()

@@ -17,7 +17,6 @@ from edge_forwarder.cloud.dicomweb import Item, value
 from edge_forwarder.dicom import values
 from edge_forwarder.errors import QueryError
 
-PATIENT_ROOT: Final = "1.2.840.10008.5.1.4.1.2.1."
 STUDY_ROOT: Final = "1.2.840.10008.5.1.4.1.2.2."
 LEVELS: Final = ("PATIENT", "STUDY", "SERIES", "IMAGE")
 

@@ -10,15 +10,13 @@ import hashlib
 from collections.abc import Callable
 from typing import Final
 
-from edge_forwarder.cloud.inbox import Begun, Inbox, Named
+from edge_forwarder.cloud.inbox import ARRIVAL_REFUSED, Begun, Inbox, Named
 from edge_forwarder.errors import GrantExpiredError, RefusedError
 from edge_forwarder.logs import Log
 from edge_forwarder.packing.packs import Body, Digest
 from edge_forwarder.upload.throttle import Throttle
 
-#: The cloud's answers that mean: not with that arrival id.
-_ARRIVAL_REFUSED: Final = frozenset({404, 409})
-#: ... and without one: this cloud takes bodies as one.
+#: The cloud's answers that mean: this cloud takes bodies as one.
 _NO_SUCH_ROUTE: Final = frozenset({404, 405, 501})
 
 
@@ -58,7 +56,7 @@ class InParts:
         try:
             return self._inbox.begin(digest, body.content_type, arrival, asked)
         except RefusedError as error:
-            if arrival and error.status in _ARRIVAL_REFUSED:
+            if arrival and error.status in ARRIVAL_REFUSED:
                 return self._begin(body, digest, None, asked)
             if error.status in _NO_SUCH_ROUTE:
                 return None

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Final
 
 from edge_forwarder.cloud.client import Cloud
-from edge_forwarder.cloud.inbox import Inbox, KnownError, Named
+from edge_forwarder.cloud.inbox import ARRIVAL_REFUSED, Inbox, KnownError, Named
 from edge_forwarder.databases.journal import InstanceRow, Journal, PackRow
 from edge_forwarder.databases.ledger import Ledger
 from edge_forwarder.dicom.peek import identify
@@ -30,8 +30,6 @@ from edge_forwarder.upload.settle import Settler
 from edge_forwarder.upload.throttle import Throttle
 
 _BOUNDARY: Final = re.compile(r"[A-Za-z0-9-]{1,60}")
-#: The cloud's answers that mean: not with that arrival id. A fresh grant is asked for.
-_ARRIVAL_REFUSED: Final = frozenset({404, 409})
 #: Bodies above this (bytes) whose upload failed before go up in parts: two parts and more.
 _BROKE_OFF: Final = 8 * 1024 * 1024
 #: What storage takes in one PUT (S3).
@@ -39,7 +37,7 @@ _ONE_PUT: Final = 5 * 1024**3
 
 
 @dataclass(frozen=True, slots=True)
-class Sent:
+class Uploaded:
     arrival: str
     instances: int
     bytes: int
@@ -75,7 +73,7 @@ class Sender:
         """What arrived of it was not what was granted: look at each of its files before it is sent again."""
         self._doubts[pack] = soundness.FAILURES
 
-    def send(self, row: PackRow) -> Sent | None:
+    def send(self, row: PackRow) -> Uploaded | None:
         """None: nothing was left to send. Raises CloudError, OSError, EdgeError."""
         try:
             sent = self._send(row)
@@ -88,7 +86,7 @@ class Sender:
         self._doubts.pop(row.id, None)
         return sent
 
-    def _send(self, row: PackRow) -> Sent | None:
+    def _send(self, row: PackRow) -> Uploaded | None:
         members = self._present(row.id)
         if self._doubts.get(row.id, 0) >= soundness.FAILURES:
             members = self._sound(row, members)
@@ -113,7 +111,7 @@ class Sender:
                 members = [member for member in members if member not in known]
                 body, digest = self._prepare(self._journal.pack(row.id) or row, members)
             else:
-                return Sent(arrival, len(members), body.length)
+                return Uploaded(arrival, len(members), body.length)
 
     def _present(self, pack: str) -> list[InstanceRow]:
         """The members whose files are there. One that is not was taken by somebody else: said loudly, but no
@@ -219,7 +217,7 @@ class Sender:
             try:
                 grant = self._inbox.grant(digest, body.content_type, arrival, asked)
             except RefusedError as error:
-                if not arrival or error.status not in _ARRIVAL_REFUSED:
+                if not arrival or error.status not in ARRIVAL_REFUSED:
                     raise
                 grant = self._inbox.grant(digest, body.content_type, None, asked)
             arrival = grant.arrival
