@@ -51,13 +51,13 @@ format: setup ## let the tools put the code in shape
 	$(BIN)/ruff check --fix . ; $(BIN)/ruff format .
 	cd frontend && npm run --silent format
 
-bench: setup ## the table of docs/benchmarks.md, measured here: 15 minutes, 12 GB of disk, memory as there is (up to 22 GB)
+bench: setup ## the table of docs/benchmarks.md, measured here: 15 minutes, 15 GB of disk, memory as there is (up to 22 GB)
 	$(BIN)/python -m tests.bench --install
 
 SCALE_FOLDER ?= $(or $(TMPDIR),/tmp)/maypacs-scale
 bench-all: setup ## every measurement and every document of docs/ that holds one: 65 minutes or more, 15 GB of disk
 	@echo 'One after the other, on a machine that does nothing else:'
-	@echo '  bench   15 min, 12 GB  docs/benchmarks.md, .json, the goals of docs/performance.md'
+	@echo '  bench   15 min, 15 GB  docs/benchmarks.md, .json, the goals of docs/performance.md'
 	@echo '  viewer  12 min,  2 GB  docs/benchmarks-viewer.md (chromium, dcmtk)'
 	@echo '  edge     5 min,  2 GB  docs/benchmarks-edge.md'
 	@echo '  scale   15 min, 14 GB  docs/scale/ (the first time 10 to 20 min more: archives are filled and kept in $(SCALE_FOLDER))'

@@ -18,10 +18,10 @@ from tests.bench.client import Server
 from tests.bench.made import MOST_FRAMES, STUDIES, Made, frames_that_fit, workplace
 from tests.bench.sending import store
 from tests.bench.servers import Measure
-from tests.bench.table import Table, load, today
+from tests.bench.table import DOCUMENT, Table, load, today
 from tests.support import hospital
 from tests.support import orthanc as peer
-from tests.support.processes import ROOT, Edge, Node
+from tests.support.processes import Edge, Node
 
 from maypacs.index.sqlite_table import SqliteTable
 
@@ -106,8 +106,8 @@ def everything(measure: Measure, made: Made) -> None:
     measure.searches()
     if made.jls_uids:
         measure.compressed(*made.jls_uids)
-    study, series, (uid,) = made.multi_uids
-    measure.multi_frame(study, series, uid, made.frames)
+    for frames, (study, series, (uid,)) in made.multi_uids.items():
+        measure.multi_frame(study, series, uid, frames)
     measure.stow(made.ct, of_stow(made), REPEATS)
     measure.usage(measure.server.pid, measure.server.name)
 
@@ -119,18 +119,17 @@ def introduction(made: Made, loads: list[float], minutes: float, disk: int) -> s
     return f"""\
 Made by `make bench` on {today()}: {os.cpu_count()} cores, {platform.machine()}, Python {platform.python_version()};
 clients, servers and storage on one machine; {len(made.cts)} CT studies of {len(made.ct)} slices of 530 KB beside
-{STUDIES} small ones, a CT in JPEG-LS and one multi-frame instance of {made.frames} frames of 512 KiB{fits};
+{STUDIES} small ones, a CT in JPEG-LS, and instances of {' and '.join(map(str, made.multi))} frames of 512 KiB{fits};
 a default node (2 workers, no gateway limits). It took {minutes:.0f} minutes and {disk / 1000:.1f} GB of disk. Load of
 the machine while this ran: {", ".join(f"{each:.1f}" for each in loads)}: above 2, times and rates say less than ratios,
 and ratios less than CPU.
 
-Ratios are MayPACS against Debian's Orthanc in the same run. The limit is what the node's object store and table alone
-can do on this machine: the same bytes got or put by boto3, the same rows read from the table in one process. CPU is of
-all processes of a server, for one request; `path` says what was seen: that the function answered itself, that it
-redirected to `/blobs/`, or that the edge received."""
+Ratios are MayPACS against Debian's Orthanc in the same run, and against the limit: what the node's object store and
+table alone can do on this machine, the same bytes got or put by boto3, the same rows read from the table in one
+process. "As stored" asks for `transfer-syntax=*`; "default Accept" for the media type alone. CPU is of all processes of
+a server, for one request; `path` says what was seen: that the function answered itself (a body in base64, as behind a
+gateway), that it redirected to `/blobs/`, or that the edge received."""
 
-
-DOCUMENT = ROOT / "docs" / "benchmarks.md"
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)

@@ -46,18 +46,28 @@ def object_store(table: Table, data: Path, made: Made, slices_of_stow: tuple[int
 
     slices, series = len(made.ct), made.ct_uids[1]
     packs = below("blobs/packs/", series)
-    _limit(table, f"RetrieveSeries as stored, {slices} slices", _median(lambda: get(packs)))
-    _limit(table, f"series metadata, {slices} slices", _median(lambda: get(below("meta/", series)), times=20))
-    for name, where, clients in (
-        ("frames of 524 KB, 1 client", packs, 1),
-        ("frames of 524 KB, 8 clients", packs, 8),
-        (f"frames of one instance of {made.frames}, 8 clients", below("blobs/packs/", made.multi_uids[1]), 8),
-    ):
-        _limit(table, name, _ranges(client, bucket, where, 524_288, clients))
+    whole = _median(lambda: get(packs))
+    for what in ("RetrieveSeries as stored", "RetrieveStudy as stored", "RetrieveSeries, default Accept"):
+        _limit(table, f"{what}, {slices} slices", whole)
+    _limit(table, f"RetrieveStudy, default Accept, {slices} slices", whole)
+    drawn = [each for each in listed if each["Key"].startswith("blobs/thumbs/") and f"/{series}." in each["Key"]]
+    _limit(table, "thumbnail of a series", _median(lambda: get(drawn), times=20) * 1000)
+    _limit(table, "rendered (JPEG) of a slice", 1000 / _ranges(client, bucket, packs, 524_288, 1))
     if made.jls_uids:
-        where = below("blobs/packs/", made.jls_uids[1])
-        each = sum(pack["Size"] for pack in where) // len(made.jls)
-        _limit(table, "JPEG-LS frames as stored, 8 clients", _ranges(client, bucket, where, each, 8))
+        kept = [each for each in listed if each["Key"].startswith("blobs/exports/") and made.jls_uids[0] in each["Key"]]
+        _limit(table, f"RetrieveSeries, {len(made.jls)} JPEG-LS slices to Explicit LE", _median(lambda: get(kept)))
+    _limit(table, f"series metadata, {slices} slices", _median(lambda: get(below("meta/", series)), times=20))
+    where = {"frames of 524 KB": (packs, 524_288)}
+    for frames, uids in made.multi_uids.items():
+        where[f"frames of one instance of {frames}"] = below("blobs/packs/", uids[1]), 524_288
+    if made.jls_uids:
+        found = below("blobs/packs/", made.jls_uids[1])
+        where["JPEG-LS frames as stored"] = found, sum(pack["Size"] for pack in found) // len(made.jls)
+    for name, (objects, size) in where.items():
+        _limit(table, f"{name}, 1 client", _ranges(client, bucket, objects, size, 1))
+        eight = _ranges(client, bucket, objects, size, 8)
+        for more in ("", ", default Accept"):
+            _limit(table, f"{name}, 8 clients{more}", eight)
     bodies = [client.get_object(Bucket=bucket, Key=pack["Key"])["Body"].read() for pack in packs]
 
     def put(share: float) -> None:

@@ -12,10 +12,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from tests.bench.table import number
+from tests.bench.table import FIGURES, number
 from tests.support.processes import ROOT
 
-FIGURES, DOCUMENT = ROOT / "docs" / "benchmarks.json", ROOT / "docs" / "performance.md"
+DOCUMENT = ROOT / "docs" / "performance.md"
 BEGIN, END = "<!-- python -m tests.bench.goals -->\n", "<!-- end of goals -->\n"
 _STORAGE = 'SeaweedFS digests every byte three times, and edge, node and sender share two cores: see "Storing"'
 

@@ -1,4 +1,4 @@
-"""What the benchmarks send: a CT, also under other UIDs, small studies, a CT in JPEG-LS, one large instance."""
+"""What the benchmarks send: a CT, also under other UIDs, small studies, a CT in JPEG-LS, a cine, one large instance."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from tests.support import orthanc
 
 STUDIES = 20  # small ones, so that a search has something to choose from
 MOST_FRAMES, STOWED_FRAMES = 2048, 256  #: 1 GiB and 128 MiB
+CINE_FRAMES = 48  #: 24 MiB, as a run of an angiography or of an ultrasound has
 #: Memory of Orthanc for each frame of the large instance, with 8 clients: it reads the whole instance for each of them,
 #: more than once (20,755 MB of 2,048 frames).
 _MB_A_FRAME, _MB_OF_OTHERS = 10.2, 1000
@@ -63,9 +64,9 @@ def jpeg_ls(folder: Path, slices: int) -> list[Path]:
     return packed
 
 
-def multi_frame(path: Path, frames: int) -> Path:
+def multi_frame(path: Path, frames: int, seed: int) -> Path:
     """One instance of so many frames of 512 KiB, written frame by frame."""
-    (model,) = write_ct(path.parent / "model", slices=1, seed=3, patient_id="MAY-0003", study_date="20261117")
+    (model,) = write_ct(path.parent / "model", slices=1, seed=seed, patient_id=f"MAY-000{seed}", study_date="20261117")
     dataset = pydicom.dcmread(model)
     frame = dataset.PixelData
     dataset.NumberOfFrames = frames
@@ -98,16 +99,25 @@ class Made:
             write_ct(where, slices=2, seed=100 + number, patient_id=patient, patient_name=name, study_date=date)
         self.jls = jpeg_ls(folder, slices)
         self.jls_uids = uids_of(self.jls) if self.jls else None
-        self.frames = frames
-        self.multi = multi_frame(folder / "multi" / "multi.dcm", frames)
-        self.multi_uids = uids_of([self.multi])
+        #: Instances of many frames, the large one last.
+        self.multi = {
+            count: multi_frame(folder / f"multi{count}" / "multi.dcm", count, seed)
+            for count, seed in ((min(CINE_FRAMES, frames - 1), 4), (frames, 3))
+        }
+        self.multi_uids = {count: uids_of([path]) for count, path in self.multi.items()}
 
     @property
     def rest(self) -> list[Path]:
         """Folders beside those of `cts`."""
-        return [self.small, *([self.jls[0].parent] if self.jls else []), self.multi.parent]
+        return [self.small, *([self.jls[0].parent] if self.jls else []), *(path.parent for path in self.multi.values())]
 
     @property
     def last(self) -> list[tuple[str, int]]:
         """Studies that are there when `rest` is there, with their instances."""
-        return [(self.multi_uids[0], 1), *([(self.jls_uids[0], len(self.jls))] if self.jls_uids else [])]
+        large = [(study, 1) for study, _, _ in self.multi_uids.values()]
+        return [*large, *([(self.jls_uids[0], len(self.jls))] if self.jls_uids else [])]
+
+    @property
+    def frames(self) -> int:
+        """Of the largest instance."""
+        return max(self.multi)

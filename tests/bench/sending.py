@@ -42,7 +42,7 @@ def store(measure: Measure, made: Made, ae_title: str, port: int, edge: int = 0)
 
     `edge`: the process that receives, where that is not the server."""
     if not shutil.which("storescu"):
-        for folder in [*made.cts, made.small, made.multi.parent]:
+        for folder in [*made.cts, made.small, *(path.parent for path in made.multi.values())]:
             _stow(measure.server, folder)
     else:
         _timed(measure, made, ae_title, port, edge)

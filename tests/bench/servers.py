@@ -78,6 +78,7 @@ class Measure:
         self.latency(f"RetrieveSeries as stored, {n} slices", base, STORED, goal=goal)
         self.latency(f"RetrieveStudy as stored, {n} slices", f"/studies/{study}", STORED)
         self.latency(f"RetrieveSeries, default Accept, {n} slices", base, DEFAULT)
+        self.latency(f"RetrieveStudy, default Accept, {n} slices", f"/studies/{study}", DEFAULT)
         self.first(f"series metadata, {n} slices, the first time", base + "/metadata", JSON)
         self.latency(f"series metadata, {n} slices", base + "/metadata", JSON, goal="40x faster")
         paths = [f"{base}/instances/{uid}/frames/1" for uid in uids]
@@ -96,13 +97,19 @@ class Measure:
         self.first(f"{work}, the first time", base, DEFAULT, goal="once")
         self.latency(work, base, DEFAULT, times=3, goal="as RetrieveSeries")
         paths = [f"{base}/instances/{uid}/frames/1" for uid in uids]
-        self.frames("JPEG-LS frames as stored, 8 clients", paths, FRAME, clients=8)
-        self.frames("JPEG-LS frames to native, 8 clients", paths, FRAME_DEFAULT, clients=8)
+        for clients in (1, 8):
+            self.frames(f"JPEG-LS frames as stored, {_clients(clients)}", paths, FRAME, clients=clients)
+        for clients in (1, 8):
+            work = f"JPEG-LS frames to native (default Accept), {_clients(clients)}"
+            self.frames(work, paths, FRAME_DEFAULT, clients=clients)
 
     def multi_frame(self, study: str, series: str, uid: str, frames: int) -> None:
-        """Frames of one large instance."""
+        """Frames of one instance that has many."""
         paths = [f"/studies/{study}/series/{series}/instances/{uid}/frames/{n}" for n in range(1, frames + 1)]
-        self.frames(f"frames of one instance of {frames}, 8 clients", paths, FRAME, clients=8)
+        work = f"frames of one instance of {frames}"
+        for clients in (1, 8):
+            self.frames(f"{work}, {_clients(clients)}", paths, FRAME, clients=clients)
+        self.frames(f"{work}, 8 clients, default Accept", paths, FRAME_DEFAULT, clients=8)
 
     def searches(self, more: str = "") -> None:
         """`more`: what the archive holds beside what was sent."""
@@ -140,6 +147,10 @@ class Measure:
             setattr(row, self.column, sum(process.seconds for process in them))
             each = ", ".join(f"{process.peak:.0f}" for process in sorted(them, key=lambda each: -each.peak))
             row.note = f"peak memory {each} MB" + (f", {len(them)} processes" if len(them) > 1 else "")
+
+
+def _clients(count: int) -> str:
+    return "1 client" if count == 1 else f"{count} clients"
 
 
 def post(client: Client, body: bytes, content_type: str) -> Answer:
