@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import threading
 from pathlib import Path
 from typing import Any
@@ -9,13 +11,14 @@ from typing import Any
 import pytest
 import requests
 from tests.support.instances import slice_of
-from tests.support.processes import Node, wait_until
+from tests.support.processes import ROOT, Node, wait_until
 
 from maypacs.index.sqlite_table import SqliteTable
 from maypacs_node.bench import object_store_client
 
 STUDY, SERIES = "1.2.7", "1.2.7.1"
 FILES = 10
+SERIES_KILLED = 16  #: of two files each
 
 
 def test_a_series_of_single_files_becomes_one_pack_under_its_readers(running: Node, s3: Any) -> None:
@@ -106,3 +109,53 @@ def test_a_node_does_it_by_the_clock_and_takes_away_what_was_replaced(
         table.update(*row, set={"due": 0, "clean": 1})
         wait_until(lambda: packs() == 1, what="what was replaced is gone")
         assert stored() == FILES
+
+
+def test_killed_at_its_steps_under_its_readers_nothing_is_lost(running: Node, s3: Any) -> None:
+    """By SIGKILL at every fifth step, on the engines of a node; somebody reads all of the series all the time."""
+    key = running.archive("killed")
+    study, series = "1.2.8", [f"1.2.8.{number}" for number in range(1, SERIES_KILLED + 1)]
+    for each in series:
+        for number in (1, 2):
+            s3.put_object(Bucket="inbox", Key=f"killed/copied/{each}.{number}", Body=slice_of(study, each, number))
+    files = 2 * SERIES_KILLED
+    session = requests.Session()
+    session.headers["Authorization"] = f"Bearer {key}"
+    root = f"{running.url}/dicomweb/killed/studies/{study}"
+
+    def seen() -> tuple[int, int]:
+        """Instances that a study's metadata names, and those that the study gives."""
+        named = session.get(f"{root}/metadata", headers={"Accept": "application/dicom+json"}, timeout=60)
+        given = session.get(root, headers={"Accept": 'multipart/related; type="application/dicom"'}, timeout=60)
+        if {named.status_code, given.status_code} != {200}:
+            return -named.status_code, -given.status_code
+        return len(named.json()), given.content.count(b"Content-Type: application/dicom")
+
+    def packs() -> int:
+        return len(s3.list_objects_v2(Bucket="archive", Prefix="blobs/packs/killed/").get("Contents", ()))
+
+    wait_until(lambda: seen() == (files, files), what="the files are indexed")
+    assert packs() == files
+    stop, found = threading.Event(), []
+
+    def read() -> None:
+        while not stop.wait(0.05):
+            found.append(seen())
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    try:
+        words = [sys.executable, "-m", "tests.e2e.node.killed_compaction", str(running.data), "killed", "5"]
+        done = subprocess.run(words, capture_output=True, text=True, cwd=ROOT, timeout=100)
+    finally:
+        stop.set()
+        reader.join()
+    assert done.returncode == 0, done.stderr
+    assert all(int(died) > 6 for died in done.stdout.split())
+    assert len(found) > 5
+    assert set(found) == {(files, files)}
+    assert packs() == SERIES_KILLED
+    assert len(s3.list_objects_v2(Bucket="archive", Prefix="meta/killed/").get("Contents", ())) == SERIES_KILLED
+    assert SqliteTable(running.data / "index.sqlite").query("killed#C").items == []
+    assert "killed: 1 studies" in running.maypacs("reindex", "--archive", "killed")
+    assert seen() == (files, files)
