@@ -17,7 +17,7 @@ from edge_forwarder.databases.journal import Journal, PackRow, PackState
 from edge_forwarder.errors import CloudAwayError, CloudBusyError, UnauthorizedError
 from edge_forwarder.logs import Log
 from edge_forwarder.upload.line import Line, Uplink
-from edge_forwarder.upload.sender import Sender, Sent
+from edge_forwarder.upload.sender import Sender, Uploaded
 from edge_forwarder.upload.throttle import Throttle
 from edge_forwarder.upload.uploader import Uploader
 from edge_forwarder.upload.watcher import Watcher
@@ -44,7 +44,7 @@ class Storage:
         self.taken: set[str] = set()
         self.changed = threading.Condition()
 
-    def send(self, row: PackRow) -> Sent | None:
+    def send(self, row: PackRow) -> Uploaded | None:
         with self.changed:
             self.tries[row.id] += 1
             self.changed.notify_all()
@@ -53,7 +53,7 @@ class Storage:
             if row.id.startswith("bad") or not self.there:
                 raise CloudAwayError("storage cannot be reached (ProtocolError)")
             self.taken.add(row.id)
-            return Sent(f"arrival of {row.id}", 1, 1)
+            return Uploaded(f"arrival of {row.id}", 1, 1)
 
     def watch(self, pack: str, arrival: str) -> None: ...
 
