@@ -7,8 +7,10 @@ keeps the digest of what the device sent: the cloud's *indexed* is for its equal
 from __future__ import annotations
 
 import hashlib
+import threading
 from collections import Counter
 from collections.abc import Mapping
+from contextlib import nullcontext
 from typing import Final
 
 from edge_forwarder.compression.codecs import CODECS, Codec
@@ -23,6 +25,8 @@ from edge_forwarder.errors import SpoolError
 from edge_forwarder.logs import Log
 from edge_forwarder.spool.folder import Spool
 
+#: Images above this are compressed one at a time, whoever uploads beside: each is in memory three times (bytes).
+_LARGE: Final = 32 * 1024 * 1024
 #: What the journal's counters of images left alone begin with; a `Reason` follows.
 LEFT: Final = "left."
 
@@ -37,6 +41,7 @@ class Compressor:
     ) -> None:
         self._spool, self._journal, self._log, self._ledger = spool, journal, log, ledger
         self._rules, self._default = rules, default
+        self._one_large = threading.Lock()
 
     def compress(self, pack: str, members: list[InstanceRow]) -> list[InstanceRow]:
         """The members as they are afterwards. What cannot be compressed, or gets no smaller, stays as it came."""
@@ -69,6 +74,11 @@ class Compressor:
             return member
         if member.size > LARGEST:
             raise LeftAloneError(Reason.TOO_LARGE)
+        with self._one_large if member.size > _LARGE else nullcontext():
+            return self._compressed(member, identity, codec)
+
+    def _compressed(self, member: InstanceRow, identity: Identity, codec: Codec) -> InstanceRow:
+        """Raises as `_one`."""
         data = self._spool.path(member.name).read_bytes()
         compressed = compress(data, codec)
         original = _digest(data)
