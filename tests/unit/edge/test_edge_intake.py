@@ -8,16 +8,17 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from tests.support.stub_edge import write_ct
 
 from edge_forwarder import config
 from edge_forwarder.databases.ledger import Ledger
 from edge_forwarder.databases.sent import SentState
 from edge_forwarder.dicom.peek import Identity
-from edge_forwarder.errors import ConfigError, SpoolFullError
+from edge_forwarder.errors import ConfigError, EdgeError, SpoolFullError
 from edge_forwarder.logs import Log
 from edge_forwarder.packing import intake
 from edge_forwarder.packing.intake import ASSOCIATION, Intake
-from edge_forwarder.spool import attention, handover
+from edge_forwarder.spool import attention, handover, naming
 from edge_forwarder.spool.folder import Spool
 from edge_forwarder.spool.handover import Handover
 from edge_forwarder.spool.naming import SpooledFile
@@ -158,3 +159,28 @@ def test_a_file_that_moves_on_while_it_is_counted_is_no_error(tmp_path: Path, ed
     assert edge.intake.look() == 3
     assert list(counted) == []
     command.close()
+
+
+def test_a_file_that_cannot_be_taken_from_handed_is_no_obstacle_to_the_next(
+    edge: Edge, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A name that is in the spool already, a folder, a copy by hand: what is good is taken, and the keeper told."""
+    monkeypatch.setattr(naming, "SETTLED_SECONDS", 0.0)
+    folder = edge.intake.folder
+    folder.mkdir()
+    writer = edge.spool.begin("THU-CT1")
+    writer.write(b"one")
+    there = writer.commit()
+    (folder / there.name).write_bytes(b"another")
+    (folder / "a.dcm").mkdir()
+    by_hand = write_ct(folder / "IM0001.dcm", sop="2.25.2").read_bytes()
+    good = naming.new("maypacs-edge send")
+    (folder / good).write_bytes(b"image")
+    with pytest.raises(EdgeError, match=r"^1 files"):
+        edge.intake.look()
+    heard = {name for name, _ in edge.heard}
+    assert [good in heard, len(heard), edge.intake.not_taken] == [True, 2, 1]
+    (copied,) = heard - {good}
+    assert edge.spool.path(copied).read_bytes() == by_hand
+    (folder / there.name).unlink()
+    assert (edge.intake.look(), edge.intake.not_taken) == (0, 0)
