@@ -144,7 +144,7 @@ def _serve_one(
 
 def _warm_up() -> None:
     """The S3 client's model is parsed once a process: at the start, not in somebody's first request."""
-    from maypacs.archive.s3_objects import s3_client
+    from maypacs.archive.s3_client import s3_client
 
     s3_client(os.environ.get("MAYPACS_S3_ENDPOINT"))
 

@@ -25,6 +25,7 @@ from maypacs.workspace import Workspace
 if TYPE_CHECKING:
     from maypacs.access.gatekeeper import Gatekeeper
     from maypacs.archive.part_uploads import PartUploads
+    from maypacs.archive.s3_client import S3Client
 
 _REMEMBER_SECONDS = 60.0
 
@@ -69,7 +70,13 @@ class Runtime:
             return SqliteTable(Path(name.removeprefix("sqlite:")))
         from maypacs.index.dynamodb_table import DynamoDBTable
 
-        return DynamoDBTable(name, endpoint=self.settings.dynamodb_endpoint)
+        return DynamoDBTable(name, client=self._dynamodb)
+
+    @cached_property
+    def _dynamodb(self) -> Any:
+        from maypacs.index.dynamodb_table import dynamodb_client
+
+        return dynamodb_client(self.settings.dynamodb_endpoint)
 
     @cached_property
     def archive_objects(self) -> Objects:
@@ -82,7 +89,13 @@ class Runtime:
     def _objects(self, bucket: str) -> Objects:
         from maypacs.archive.s3_objects import S3Objects
 
-        return S3Objects(bucket, endpoint=self.settings.s3_endpoint)
+        return S3Objects(bucket, client=self._s3)
+
+    @cached_property
+    def _s3(self) -> S3Client:
+        from maypacs.archive.s3_client import S3Client
+
+        return S3Client(self.settings.s3_endpoint)
 
     @cached_property
     def blob_signer(self) -> BlobSigner:

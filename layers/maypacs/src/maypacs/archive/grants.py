@@ -231,7 +231,7 @@ class PresignedUploadGranter:
 
     @cached_property
     def _s3(self) -> Any:
-        from maypacs.archive.s3_objects import s3_client
+        from maypacs.archive.s3_client import s3_client
 
         return self.client or s3_client(self.endpoint)
 

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from email.utils import parsedate_to_datetime
+from functools import cached_property
 from typing import Any, BinaryIO
 
 from maypacs.archive import multipart
 from maypacs.archive.objects import CopyRange, ObjectHead, ObjectVersion
+from maypacs.archive.s3_client import S3Client
 from maypacs.archive.s3_reads import HttpAnswer, reads_of
 from maypacs.errors import ObjectNotFoundError, PreconditionFailedError, StorageError
 
@@ -27,10 +29,18 @@ _PRECONDITION = {"PreconditionFailed", "412", "ConditionalRequestConflict", "409
 class S3Objects:
     """One bucket, with the environment's credentials. Reads of whole objects and ranges go past boto3 (`s3_reads`)."""
 
-    def __init__(self, bucket: str, endpoint: str | None = None) -> None:
+    def __init__(self, bucket: str, endpoint: str | None = None, client: S3Client | None = None) -> None:
+        """``client``: one that several buckets share."""
         self.bucket = bucket
-        self._client = s3_client(endpoint)
-        self._read = reads_of(self._client, bucket, endpoint)
+        self._made = client or S3Client(endpoint)
+
+    @property
+    def _client(self) -> Any:
+        return self._made.get()
+
+    @cached_property
+    def _read(self) -> Callable[..., HttpAnswer | None]:
+        return reads_of(self._client, self.bucket, self._made.endpoint)
 
     def head(self, key: str) -> ObjectHead:
         if known := self._read("HEAD", key):
@@ -251,23 +261,6 @@ class S3Objects:
 
 class _TooLargeToCopy(StorageError):
     """CopyObject refused; above 5 GiB that is its limit."""
-
-
-def s3_client(endpoint: str | None = None) -> Any:
-    """A boto3 S3 client of the environment's credentials and region; path addressing for an endpoint of our own."""
-    import boto3
-    from botocore.config import Config
-
-    config = Config(
-        signature_version="s3v4",
-        retries={"mode": "standard", "max_attempts": 4},
-        s3={"addressing_style": "path"} if endpoint else {},
-        max_pool_connections=16,
-        # The checksums that matter are ours (SHA-256 of every body); the SDK's extra CRCs break S3 clones.
-        request_checksum_calculation="when_required",
-        response_checksum_validation="when_required",
-    )
-    return boto3.client("s3", endpoint_url=endpoint, config=config)
 
 
 def _read(body: BinaryIO, size: int) -> bytes:

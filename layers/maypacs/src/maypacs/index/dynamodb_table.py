@@ -53,6 +53,17 @@ _MOST_ATTEMPTS = 8
 _Batch: TypeAlias = tuple[dict[tuple[str, str], Item], Consumed]
 
 
+def dynamodb_client(endpoint: str | None = None) -> Any:
+    """A boto3 client of the environment's credentials and region, for as many tables as there are."""
+    config = Config(
+        retries={"mode": "standard", "max_attempts": 6},
+        max_pool_connections=DynamoDBTable.concurrency * 2,
+        connect_timeout=3,
+        read_timeout=10,
+    )
+    return boto3.client("dynamodb", endpoint_url=endpoint, config=config)
+
+
 class DynamoDBTable:
     """The table ``name`` (keys pk, sk; index by_date on gpk, gsk, all attributes projected). It is not created here."""
 
@@ -62,16 +73,7 @@ class DynamoDBTable:
         self.name = name
         self.consumed = Consumed()
         self._lock = threading.Lock()
-        self._client = client or boto3.client(
-            "dynamodb",
-            endpoint_url=endpoint,
-            config=Config(
-                retries={"mode": "standard", "max_attempts": 6},
-                max_pool_connections=self.concurrency * 2,
-                connect_timeout=3,
-                read_timeout=10,
-            ),
-        )
+        self._client = client or dynamodb_client(endpoint)
 
     def get(self, pk: str, sk: str, *, consistent: bool = True) -> Item | None:
         costs.check_key(pk, sk)
