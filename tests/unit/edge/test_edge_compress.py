@@ -31,8 +31,14 @@ from edge_forwarder.compression.reasons import LeftAloneError, Reason
 from edge_forwarder.databases.journal import Journal, PackState
 from edge_forwarder.databases.ledger import Ledger
 from edge_forwarder.dicom import part10
-from edge_forwarder.dicom.peek import IMPLICIT_LITTLE_ENDIAN, identify
-from edge_forwarder.dicom.syntaxes import DEFLATED_LITTLE_ENDIAN, EXPLICIT_LITTLE_ENDIAN, JPEG_LS_LOSSLESS, NATIVE
+from edge_forwarder.dicom.peek import identify
+from edge_forwarder.dicom.syntaxes import (
+    DEFLATED_LITTLE_ENDIAN,
+    EXPLICIT_LITTLE_ENDIAN,
+    IMPLICIT_LITTLE_ENDIAN,
+    JPEG_LS_LOSSLESS,
+    NATIVE,
+)
 from edge_forwarder.errors import CloudAwayError, ConfigError, UnreadableError
 from edge_forwarder.logs import Log
 from edge_forwarder.spool.folder import Spool

@@ -11,13 +11,13 @@ from edge_forwarder.config import Config
 from edge_forwarder.databases.commitments import Commitment, CommitmentState
 from edge_forwarder.databases.ledger import Ledger
 from edge_forwarder.dimse.association import COMMITMENT, COMMITMENT_INSTANCE
+from edge_forwarder.dimse.negotiation import PLAIN
 from edge_forwarder.dimse.pdu import ProposedContext, Role
 from edge_forwarder.dimse.scu import Peer, Requestor
 from edge_forwarder.dimse.statuses import EventType, Status
 from edge_forwarder.errors import WireError
 from edge_forwarder.logs import Log
 
-_SYNTAXES: Final = ("1.2.840.10008.1.2.1", "1.2.840.10008.1.2")
 #: Nobody gives up a report before so many calls came to nothing, however late the clock says it is.
 _LEAST_TRIES: Final = 10
 
@@ -96,7 +96,7 @@ class Reporting:
         peer = self._peer(commitment.ae_title)
         if peer is None:
             raise WireError("no [[device]] of that AE title with a host and a port")
-        contexts = [ProposedContext(1, COMMITMENT, _SYNTAXES)]
+        contexts = [ProposedContext(1, COMMITMENT, PLAIN)]
         # We call, but are the provider: PS3.4 J.3.3 wants it negotiated (PS3.7 D.3.3.4).
         with Requestor.call(peer, contexts, [Role(COMMITMENT, scu=False, scp=True)]) as association:
             context = association.contexts.get(1)

@@ -11,12 +11,18 @@ import struct
 from functools import lru_cache
 from typing import Final
 
-from edge_forwarder.compression.image import UNDEFINED
-from edge_forwarder.dicom.peek import element_header, skip_sequence
+from edge_forwarder.dicom.elements import (
+    ITEM,
+    ITEM_END,
+    LONG_VRS,
+    SEQUENCE_END,
+    UNDEFINED,
+    element_header,
+    skip_sequence,
+)
 
-_ITEM, _ITEM_END, _SEQUENCE_END = 0xFFFEE000, 0xFFFEE00D, 0xFFFEE0DD
 _PIXEL_REPRESENTATION: Final = 0x00280103
-_LONG: Final = frozenset({"OB", "OD", "OF", "OL", "OV", "OW", "SQ", "SV", "UC", "UN", "UR", "UT", "UV"})
+_LONG: Final = frozenset(vr.decode() for vr in LONG_VRS)
 #: Nobody nests deeper.
 _MAX_DEPTH: Final = 100
 
@@ -49,23 +55,23 @@ class _Rewriter:
 
     def _end(self) -> None:
         _, delimiter = self._open.pop()
-        if delimiter == _ITEM_END:
+        if delimiter == ITEM_END:
             self._signed.pop()
         self.pieces.append(_header(delimiter, 0))
 
     def _element(self) -> None:
         tag, _, length, at = element_header(self._data, self._at, explicit=False)
-        if tag in (_ITEM_END, _SEQUENCE_END):
+        if tag in (ITEM_END, SEQUENCE_END):
             if not self._open or self._open[-1] != (None, tag):
                 raise ValueError("a delimiter of nothing")
             self._at = at
             self._end()
-        elif tag == _ITEM:
-            if not self._open or self._open[-1][1] != _SEQUENCE_END:
+        elif tag == ITEM:
+            if not self._open or self._open[-1][1] != SEQUENCE_END:
                 raise ValueError("an item outside of a sequence")
             self._signed.append(self._signed[-1])
-            self._enter(tag, length, at, _ITEM_END, _header(tag, UNDEFINED))
-        elif self._open and self._open[-1][1] == _SEQUENCE_END:
+            self._enter(tag, length, at, ITEM_END, _header(tag, UNDEFINED))
+        elif self._open and self._open[-1][1] == SEQUENCE_END:
             raise ValueError("a sequence of something else than items")
         else:
             self._plain(tag, length, at)
@@ -79,7 +85,7 @@ class _Rewriter:
         elif length == UNDEFINED and vr != "SQ":
             raise ValueError("a value without a length")
         elif vr == "SQ" and length:
-            self._enter(tag, length, at, _SEQUENCE_END, _header(tag, UNDEFINED, vr))
+            self._enter(tag, length, at, SEQUENCE_END, _header(tag, UNDEFINED, vr))
         else:
             if at + length > len(self._data) or length % 2:
                 raise ValueError("a truncated value, or an odd one")

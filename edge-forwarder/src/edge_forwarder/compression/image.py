@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from edge_forwarder.compression.reasons import LeftAloneError, Reason
-from edge_forwarder.dicom.peek import element_header, skip_sequence
+from edge_forwarder.dicom.elements import UNDEFINED, element_header, skip_sequence
 
 if TYPE_CHECKING:
     import numpy as np
@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     Frame = np.ndarray[Any, np.dtype[Any]]
 
 PIXEL_DATA: Final = 0x7FE00010
-UNDEFINED: Final = 0xFFFFFFFF
 SAMPLES, PHOTOMETRIC, PLANAR, FRAMES = 0x00280002, 0x00280004, 0x00280006, 0x00280008
 _ROWS, _COLUMNS, _ALLOCATED, _STORED, _HIGH_BIT, _SIGNED = (
     0x00280010,

@@ -14,11 +14,11 @@ from typing import Final
 
 from edge_forwarder.compression import explicit, proof
 from edge_forwarder.compression.codecs import Codec
-from edge_forwarder.compression.image import PHOTOMETRIC, PLANAR, UNDEFINED, Element, Image, find
+from edge_forwarder.compression.image import PHOTOMETRIC, PLANAR, Element, Image, find
 from edge_forwarder.compression.reasons import LeftAloneError, Reason
 from edge_forwarder.dicom import part10
-from edge_forwarder.dicom.peek import EXPLICIT_BIG_ENDIAN, IMPLICIT_LITTLE_ENDIAN
-from edge_forwarder.dicom.syntaxes import DEFLATED_LITTLE_ENDIAN, NATIVE
+from edge_forwarder.dicom.elements import UNDEFINED
+from edge_forwarder.dicom.syntaxes import DEFLATED_LITTLE_ENDIAN, EXPLICIT_BIG_ENDIAN, IMPLICIT_LITTLE_ENDIAN, NATIVE
 
 #: Bytes. What is larger is sent as it is: it would have to be held in memory three times.
 LARGEST: Final = 256 * 1024 * 1024

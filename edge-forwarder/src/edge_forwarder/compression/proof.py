@@ -12,10 +12,10 @@ import warnings
 from collections.abc import Iterator
 
 from edge_forwarder.compression.codecs import Codec
-from edge_forwarder.compression.image import PHOTOMETRIC, PIXEL_DATA, PLANAR, UNDEFINED, Image
+from edge_forwarder.compression.image import PHOTOMETRIC, PIXEL_DATA, PLANAR, Image
 from edge_forwarder.compression.reasons import LeftAloneError, Reason
 from edge_forwarder.dicom import part10
-from edge_forwarder.dicom.peek import element_header, skip_sequence
+from edge_forwarder.dicom.elements import UNDEFINED, element_header, skip_sequence
 
 
 def pixels(compressed: bytes, data_set: bytes, image: Image, codec: Codec) -> None:

@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from typing import Final
 
 from edge_forwarder.dicom import part10, peek
+from edge_forwarder.dicom.syntaxes import EXPLICIT_LITTLE_ENDIAN, IMPLICIT_LITTLE_ENDIAN
 from edge_forwarder.errors import UnreadableError
 
 _DIRECTORY: Final = "1.2.840.10008.1.3.10"
-_EXPLICIT: Final = "1.2.840.10008.1.2.1"
 _LONG: Final = frozenset({b"OB", b"OW", b"UN", b"SQ", b"UT"})
 _SOP_CLASS, _SOP_INSTANCE = 0x00080016, 0x00080018
 
@@ -44,7 +44,7 @@ def dress(head: bytes) -> Dress | None:
 
 def _without_header(head: bytes, at: int, meta: dict[int, str], *, says_dicom: bool) -> Dress | None:
     explicit = head[at + 4 : at + 6].isalpha() and head[at + 4 : at + 6].isupper()
-    syntax = meta.get(0x0010) or (_EXPLICIT if explicit else peek.IMPLICIT_LITTLE_ENDIAN)
+    syntax = meta.get(0x0010) or (EXPLICIT_LITTLE_ENDIAN if explicit else IMPLICIT_LITTLE_ENDIAN)
     sop_class, sop_instance = meta.get(0x0002, ""), meta.get(0x0003, "")
     if not (sop_class and sop_instance):
         try:

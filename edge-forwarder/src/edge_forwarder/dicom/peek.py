@@ -15,12 +15,18 @@ from pathlib import Path
 from typing import Final
 
 from edge_forwarder.dicom import part10
+from edge_forwarder.dicom.elements import UNDEFINED, element_header, skip_sequence
+from edge_forwarder.dicom.syntaxes import (
+    DEFLATED_LITTLE_ENDIAN,
+    EXPLICIT_BIG_ENDIAN,
+    IMPLICIT_LITTLE_ENDIAN,
+    JPIP_REFERENCED_DEFLATE,
+)
+from edge_forwarder.dicom.uids import is_uid
 from edge_forwarder.errors import UnreadableError
 
 HEAD_BYTES: Final = 64 * 1024
-IMPLICIT_LITTLE_ENDIAN: Final = "1.2.840.10008.1.2"
-EXPLICIT_BIG_ENDIAN: Final = "1.2.840.10008.1.2.2"
-DEFLATED: Final = frozenset({"1.2.840.10008.1.2.1.99", "1.2.840.10008.1.2.4.95"})
+_DEFLATED: Final = frozenset({DEFLATED_LITTLE_ENDIAN, JPIP_REFERENCED_DEFLATE})
 
 _SOP_CLASS: Final = 0x00080016
 _SOP_INSTANCE: Final = 0x00080018
@@ -33,13 +39,6 @@ _PROCEDURE_PRIORITY: Final = 0x00401003
 _WANTED: Final = frozenset(
     {_SOP_CLASS, _SOP_INSTANCE, _MODALITY, _STUDY, _SERIES, _INSTANCE_NUMBER, _STUDY_PRIORITY, _PROCEDURE_PRIORITY}
 )
-
-_LONG_VRS: Final = frozenset(
-    {b"OB", b"OD", b"OF", b"OL", b"OV", b"OW", b"SQ", b"SV", b"UC", b"UN", b"UR", b"UT", b"UV"}
-)
-_UNDEFINED: Final = 0xFFFFFFFF
-_ITEM, _ITEM_END, _SEQUENCE_END = 0xFFFEE000, 0xFFFEE00D, 0xFFFEE0DD
-_UID: Final = re.compile(r"(?=.*[0-9])[0-9.]{1,64}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +63,7 @@ def identify(path: Path) -> Identity:
         head = file.read(HEAD_BYTES)
     syntax = part10.meta_value(head, 0x0010)
     values: dict[int, bytes] = {}
-    if syntax != EXPLICIT_BIG_ENDIAN and syntax not in DEFLATED:
+    if syntax != EXPLICIT_BIG_ENDIAN and syntax not in _DEFLATED:
         # A walk off the rails means that the data set is not what the presentation context said: pydicom may know
         # better.
         with suppress(struct.error, ValueError):
@@ -81,17 +80,17 @@ def claimed(path: Path) -> Identity | None:
     with path.open("rb") as file:
         head = file.read(HEAD_BYTES)
     sop_class, sop, syntax = (part10.meta_value(head, element) for element in (0x0002, 0x0003, 0x0010))
-    return Identity("", "", sop, sop_class, syntax, "", 0) if _UID.fullmatch(sop) else None
+    return Identity("", "", sop, sop_class, syntax, "", 0) if is_uid(sop) else None
 
 
 def _identity(values: dict[int, bytes], head: bytes, syntax: str) -> Identity:
     def uid(tag: int, name: str) -> str:
         text = values.get(tag, b"").decode("ascii", "replace").strip(" \0")
-        if not _UID.fullmatch(text):
+        if not is_uid(text):
             raise UnreadableError(f"no usable {name}")
         return text
 
-    if not _UID.fullmatch(syntax):
+    if not is_uid(syntax):
         raise UnreadableError("no usable transfer syntax")
     try:
         number = int(values.get(_INSTANCE_NUMBER, b"").strip(b" \0") or b"0")
@@ -129,7 +128,7 @@ def walk(head: bytes, at: int, *, explicit: bool) -> dict[int, bytes]:
             tag, vr, length, at = element_header(head, at, explicit=explicit)
             if tag > _PROCEDURE_PRIORITY:
                 break
-            if length == _UNDEFINED:
+            if length == UNDEFINED:
                 at = skip_sequence(head, at, explicit=explicit and vr != b"UN")
                 continue
             if tag in _WANTED:
@@ -141,45 +140,6 @@ def walk(head: bytes, at: int, *, explicit: bool) -> dict[int, bytes]:
         if tag <= _INSTANCE_NUMBER:
             raise
     return found
-
-
-def element_header(head: bytes, at: int, *, explicit: bool) -> tuple[int, bytes, int, int]:
-    """Tag, VR, length, and where the value begins. Raises struct.error, ValueError."""
-    group, element = struct.unpack_from("<HH", head, at)
-    tag = group << 16 | element
-    if group == 0xFFFE or not explicit:
-        (length,) = struct.unpack_from("<I", head, at + 4)
-        return tag, b"", length, at + 8
-    vr = head[at + 4 : at + 6]
-    if vr in _LONG_VRS:
-        (length,) = struct.unpack_from("<I", head, at + 8)
-        return tag, vr, length, at + 12
-    if not vr.isalpha() or not vr.isupper():
-        raise ValueError("not explicit VR")
-    (length,) = struct.unpack_from("<H", head, at + 6)
-    return tag, vr, length, at + 8
-
-
-def skip_sequence(head: bytes, at: int, *, explicit: bool) -> int:
-    """The offset after a sequence of undefined length whose value starts at ``at``; nesting is counted, not
-    recursed.
-    """
-    depth = 1
-    while depth:
-        tag, vr, length, at = element_header(head, at, explicit=explicit)
-        if tag == _ITEM:
-            # The elements of an item are walked like any other: undefined lengths below end with their own delimiters.
-            depth += length == _UNDEFINED
-            at += 0 if length == _UNDEFINED else length
-        elif tag in (_ITEM_END, _SEQUENCE_END):
-            depth -= 1
-        elif length == _UNDEFINED:
-            if explicit and vr == b"UN":
-                raise ValueError("UN of undefined length inside a sequence: implicit VR within explicit")
-            depth += 1
-        else:
-            at += length
-    return at
 
 
 def _by_pydicom(path: Path) -> dict[int, bytes]:

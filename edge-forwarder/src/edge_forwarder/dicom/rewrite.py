@@ -11,14 +11,12 @@ import struct
 from collections.abc import Iterator
 from typing import BinaryIO, Final
 
+from edge_forwarder.dicom.elements import ITEM, ITEM_END, LONG_VRS, SEQUENCE_END, UNDEFINED
 from edge_forwarder.errors import UnreadableError
 
 _PIECE: Final = 256 * 1024
-_UNDEFINED: Final = 0xFFFFFFFF
-_ITEM, _ITEM_END, _SEQUENCE_END = 0xFFFEE000, 0xFFFEE00D, 0xFFFEE0DD
 _END_OF_ITEM: Final = struct.pack("<HHI", 0xFFFE, 0xE00D, 0)
 _END_OF_SEQUENCE: Final = struct.pack("<HHI", 0xFFFE, 0xE0DD, 0)
-_LONG: Final = frozenset({b"OB", b"OD", b"OF", b"OL", b"OV", b"OW", b"SQ", b"SV", b"UC", b"UN", b"UR", b"UT", b"UV"})
 #: Nobody nests deeper.
 _MAX_DEPTH: Final = 100
 
@@ -69,14 +67,14 @@ class _Rewriter:
         vr = head[4:6]
         if not vr.isalpha():
             raise UnreadableError("not explicit VR")
-        if vr in _LONG:
+        if vr in LONG_VRS:
             (length,) = struct.unpack("<I", self._take(4))
         else:
             (length,) = struct.unpack_from("<H", head, 6)
-        if vr == b"SQ" and length not in (0, _UNDEFINED):
+        if vr == b"SQ" and length not in (0, UNDEFINED):
             self._enter(length, _END_OF_SEQUENCE)
-            length = _UNDEFINED
-        elif length == _UNDEFINED and vr not in (b"SQ", b"UN"):
+            length = UNDEFINED
+        elif length == UNDEFINED and vr not in (b"SQ", b"UN"):
             raise UnreadableError("encapsulated pixels have no implicit VR")
         elif vr != b"SQ" and number == 0:
             self._take(length)
@@ -84,16 +82,16 @@ class _Rewriter:
         yield head[:4] + struct.pack("<I", length)
         if vr == b"SQ":
             return
-        if length == _UNDEFINED:
+        if length == UNDEFINED:
             yield from self._implicit_already()
         else:
             yield from self._copy(length)
 
     def _delimiter(self, tag: int, head: bytes) -> Iterator[bytes]:
         (length,) = struct.unpack_from("<I", head, 4)
-        if tag == _ITEM and length not in (0, _UNDEFINED):
+        if tag == ITEM and length not in (0, UNDEFINED):
             self._enter(length, _END_OF_ITEM)
-            yield head[:4] + struct.pack("<I", _UNDEFINED)
+            yield head[:4] + struct.pack("<I", UNDEFINED)
         else:
             yield head
 
@@ -110,11 +108,11 @@ class _Rewriter:
             yield head
             group, number, length = struct.unpack("<HHI", head)
             tag = group << 16 | number
-            if tag in (_ITEM_END, _SEQUENCE_END):
+            if tag in (ITEM_END, SEQUENCE_END):
                 depth -= 1
-            elif length == _UNDEFINED:
+            elif length == UNDEFINED:
                 depth += 1
-            elif tag != _ITEM:
+            elif tag != ITEM:
                 yield from self._copy(length)
 
     def _take(self, size: int) -> bytes:

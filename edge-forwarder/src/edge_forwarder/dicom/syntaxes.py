@@ -1,13 +1,14 @@
-"""The transfer syntaxes that an image may have before and after it was compressed here (PS3.5 annex A, PS3.6 A.1)."""
+"""Transfer syntaxes (PS3.5 annex A, PS3.6 A.1), and which an image may have before and after it was compressed here."""
 
 from __future__ import annotations
 
 from typing import Final
 
-from edge_forwarder.dicom.peek import IMPLICIT_LITTLE_ENDIAN
-
+IMPLICIT_LITTLE_ENDIAN: Final = "1.2.840.10008.1.2"
 EXPLICIT_LITTLE_ENDIAN: Final = "1.2.840.10008.1.2.1"
 DEFLATED_LITTLE_ENDIAN: Final = "1.2.840.10008.1.2.1.99"
+EXPLICIT_BIG_ENDIAN: Final = "1.2.840.10008.1.2.2"
+JPIP_REFERENCED_DEFLATE: Final = "1.2.840.10008.1.2.4.95"
 JPEG_LS_LOSSLESS: Final = "1.2.840.10008.1.2.4.80"
 HTJ2K_LOSSLESS: Final = "1.2.840.10008.1.2.4.201"
 #: What is compressed, and what it may become. Nothing that a device sends in one of the second kind is touched.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from io import BytesIO
-from typing import Final
 
 from pydicom import config
 from pydicom.dataset import Dataset
@@ -11,12 +10,11 @@ from pydicom.filebase import DicomBytesIO
 from pydicom.filereader import read_dataset
 from pydicom.filewriter import write_dataset
 
+from edge_forwarder.dicom.syntaxes import IMPLICIT_LITTLE_ENDIAN
 from edge_forwarder.errors import UnreadableError
 
 # Other people's values may be wrong; pydicom would print them, and they are patients' data.
 config.settings.reading_validation_mode = config.IGNORE
-
-IMPLICIT: Final = "1.2.840.10008.1.2"
 
 
 def decode(data: bytes, transfer_syntax: str) -> Dataset:
@@ -24,9 +22,9 @@ def decode(data: bytes, transfer_syntax: str) -> Dataset:
     ASCII is a part.
     """
     try:
-        dataset = read_dataset(BytesIO(data), transfer_syntax == IMPLICIT, True)
+        dataset = read_dataset(BytesIO(data), transfer_syntax == IMPLICIT_LITTLE_ENDIAN, True)
         if not dataset.get("SpecificCharacterSet"):
-            dataset.set_original_encoding(transfer_syntax == IMPLICIT, True, ["utf8"])
+            dataset.set_original_encoding(transfer_syntax == IMPLICIT_LITTLE_ENDIAN, True, ["utf8"])
         for element in dataset.iterall():  # values are read when they are touched: touch them here
             _ = element.value
     except Exception as error:  # pydicom raises nearly anything on bytes that are not DICOM
@@ -36,7 +34,7 @@ def decode(data: bytes, transfer_syntax: str) -> Dataset:
 
 def encode(dataset: Dataset, transfer_syntax: str) -> bytes:
     buffer = DicomBytesIO()
-    buffer.is_implicit_VR, buffer.is_little_endian = transfer_syntax == IMPLICIT, True
+    buffer.is_implicit_VR, buffer.is_little_endian = transfer_syntax == IMPLICIT_LITTLE_ENDIAN, True
     write_dataset(buffer, dataset)
     return buffer.getvalue()
 

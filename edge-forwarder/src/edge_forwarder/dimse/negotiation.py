@@ -9,6 +9,7 @@ from functools import cache
 from typing import Final
 
 from edge_forwarder.config import Config
+from edge_forwarder.dicom.syntaxes import EXPLICIT_BIG_ENDIAN, EXPLICIT_LITTLE_ENDIAN, IMPLICIT_LITTLE_ENDIAN
 from edge_forwarder.dimse.pdu import APPLICATION_CONTEXT, AnsweredContext, AssociateRequest, ProposedContext, Role
 from edge_forwarder.dimse.services import Context
 from edge_forwarder.dimse.statuses import Command, ContextResult, RejectReason, RejectResult, RejectSource
@@ -25,7 +26,7 @@ SERVICES: Final = {
     **{f"{_QR}{root}.3": (RETRIEVE, Command.C_GET_RQ) for root in (1, 2)},
 }
 #: What is sent or read here by services of our own making, in order of preference: never compressed or big endian.
-PLAIN: Final[tuple[str, ...]] = ("1.2.840.10008.1.2.1", "1.2.840.10008.1.2")
+PLAIN: Final[tuple[str, ...]] = (EXPLICIT_LITTLE_ENDIAN, IMPLICIT_LITTLE_ENDIAN)
 #: What else archives hold (PS3.5 A.4), most frequent first; one proposes each in a context of its own.
 COMPRESSED: Final = tuple(
     f"1.2.840.10008.1.2.{end}"
@@ -42,7 +43,7 @@ _VIDEO_CLASSES: Final = frozenset(f"1.2.840.10008.5.1.4.1.1.77.1.{kind}.1" for k
 _VIDEO: Final = re.compile(r"1\.2\.840\.10008\.1\.2\.4\.10[0-8](\.1)?")
 #: So many SOP classes can be proposed in one association in every syntax, beside a service.
 CLASSES_AT_ONCE: Final = (MAX_CONTEXTS - 1) // (len(COMPRESSED) + 1)
-_UNCOMPRESSED: Final = ("1.2.840.10008.1.2.1", "1.2.840.10008.1.2", "1.2.840.10008.1.2.2")
+_UNCOMPRESSED: Final = (*PLAIN, EXPLICIT_BIG_ENDIAN)
 #: Syntaxes that cannot lose anything (PS3.5 A.4). Deflated is one: the whole data set is compressed.
 LOSSLESS: Final = frozenset(
     {

@@ -7,6 +7,7 @@ from typing import Final
 
 from edge_forwarder.chore import Chore
 from edge_forwarder.config import Config
+from edge_forwarder.dicom.syntaxes import EXPLICIT_LITTLE_ENDIAN, IMPLICIT_LITTLE_ENDIAN
 from edge_forwarder.dimse.negotiation import VERIFICATION
 from edge_forwarder.dimse.pdu import ProposedContext
 from edge_forwarder.dimse.scu import Peer, Requestor
@@ -17,7 +18,7 @@ from edge_forwarder.logs import Log
 
 #: A device that is switched off must not hold up the others for long (seconds).
 TIMEOUT: Final = 10.0
-_SYNTAXES: Final = ("1.2.840.10008.1.2", "1.2.840.10008.1.2.1")
+_SYNTAXES: Final = (IMPLICIT_LITTLE_ENDIAN, EXPLICIT_LITTLE_ENDIAN)
 
 
 def echo(peer: Peer) -> None:

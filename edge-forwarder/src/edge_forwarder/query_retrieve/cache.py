@@ -10,7 +10,6 @@ import contextlib
 import errno
 import json
 import os
-import re
 import secrets
 import threading
 import time
@@ -19,9 +18,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from edge_forwarder.dicom.uids import is_uid
 from edge_forwarder.spool.folder import free_bytes
 
-_UID: Final = re.compile(r"(?=.*[0-9])[0-9.]{1,64}")
 _LISTING: Final = "listing.json"
 #: Enough is dropped at once that the next images find room.
 _TRIM_TO: Final = 0.9
@@ -42,7 +41,7 @@ class Instance:
     sop_class: str
 
     def __post_init__(self) -> None:
-        if not all(_UID.fullmatch(uid) for uid in (self.study, self.series, self.sop)):
+        if not all(map(is_uid, (self.study, self.series, self.sop))):
             raise ValueError("not a UID")
 
 
@@ -161,7 +160,7 @@ class Cache:
 
     def remembered(self, study: str) -> list[Instance] | None:
         """None when it is not known, or one of its images is not here (any more)."""
-        if not _UID.fullmatch(study):
+        if not is_uid(study):
             return None
         try:
             text = (self._folder / study / _LISTING).read_text(encoding="ascii")
@@ -175,7 +174,7 @@ class Cache:
 
     def drop(self, study: str, series: str = "", sop: str = "") -> int:
         """Forget a study, a series of it or one instance. Returns how many images went. Raises OSError."""
-        if not all(_UID.fullmatch(uid) for uid in (study, *filter(None, (series, sop)))):
+        if not all(map(is_uid, (study, *filter(None, (series, sop))))):
             return 0
         with self._lock:
             folder = self._folder / study

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Final
@@ -15,6 +14,7 @@ from pydicom.tag import BaseTag, Tag
 
 from edge_forwarder.cloud.dicomweb import Item, value
 from edge_forwarder.dicom import values
+from edge_forwarder.dicom.uids import is_uid
 from edge_forwarder.errors import QueryError
 
 STUDY_ROOT: Final = "1.2.840.10008.5.1.4.1.2.2."
@@ -32,7 +32,6 @@ _UNIQUE: Final = {
 _ABOUT: Final = frozenset({0x00080005, 0x00080052, 0x00080054, 0x00080056, 0x00080201})
 #: Counted here, for no study knows them: related studies, series and instances of a patient.
 _COUNTS: Final = frozenset({0x00201200, 0x00201202, 0x00201204})
-_UID: Final = re.compile(r"(?=.*[0-9])[0-9.]{1,64}")
 UTF8: Final = "ISO_IR 192"
 
 
@@ -60,7 +59,7 @@ def uids(identifier: Dataset, keyword: str) -> tuple[str, ...]:
     held = identifier.get(keyword)
     listed = list(held) if isinstance(held, MultiValue) else [held or ""]
     found = tuple(str(uid).strip(" \0") for uid in listed if str(uid).strip(" \0"))
-    if not all(_UID.fullmatch(uid) for uid in found):
+    if not all(map(is_uid, found)):
         raise QueryError(f"{keyword} is not a UID")
     return found
 

@@ -15,8 +15,8 @@ from pydicom.dataset import Dataset
 
 from edge_forwarder.cloud.dicomweb import DicomWeb, value
 from edge_forwarder.dicom import rewrite, values
+from edge_forwarder.dicom.syntaxes import EXPLICIT_LITTLE_ENDIAN, IMPLICIT_LITTLE_ENDIAN
 from edge_forwarder.dimse.messages import Suboperations
-from edge_forwarder.dimse.negotiation import PLAIN
 from edge_forwarder.dimse.scu import Peer
 from edge_forwarder.dimse.services import Context, Dialogue
 from edge_forwarder.dimse.statuses import Command, Status
@@ -34,7 +34,6 @@ from edge_forwarder.query_retrieve.cache import EXPLICIT, Instance
 from edge_forwarder.query_retrieve.fetch import Fetcher, Target, part_10
 from edge_forwarder.query_retrieve.receiver import Receiver, ReceiverGoneError, by_class
 
-EXPLICIT_LE, IMPLICIT_LE = PLAIN
 _PIECE: Final = 256 * 1024
 #: A pending response is sent at most this often (seconds).
 _PENDING_SECONDS: Final = 0.5
@@ -192,14 +191,14 @@ class Retrieve:
             context = contexts.get(syntax)
             if context is not None:
                 return store(context, instance.sop_class, instance.sop, _data_set(path, offset))
-            if syntax != EXPLICIT_LE:
+            if syntax != EXPLICIT_LITTLE_ENDIAN:
                 path = self._fetcher.one(instance, EXPLICIT)
                 syntax, offset = part_10(path)
-            if syntax != EXPLICIT_LE:
+            if syntax != EXPLICIT_LITTLE_ENDIAN:
                 return None  # lossy: the archive gives it as it is, and so it stays
-            if (context := contexts.get(EXPLICIT_LE)) is not None:
+            if (context := contexts.get(EXPLICIT_LITTLE_ENDIAN)) is not None:
                 return store(context, instance.sop_class, instance.sop, _data_set(path, offset))
-            if (context := contexts.get(IMPLICIT_LE)) is not None:
+            if (context := contexts.get(IMPLICIT_LITTLE_ENDIAN)) is not None:
                 # Rewritten twice rather than kept: what cannot be rewritten must not be found out in mid-sentence.
                 for _ in _implicit(path, offset):
                     pass
