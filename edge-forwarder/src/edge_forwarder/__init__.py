@@ -27,8 +27,9 @@ errors, logs       what everybody raises and says; chore, ports, progress       
 =================  ============================================================  ===============================
 
 Threads: `dimse.listener` (one, and one an association), `stow.server` (the same), `packing.keeper`, `packing.intake`,
-`upload.uploader` (several), `upload.watcher`, `upload.tidying`, `commitment`, `query_retrieve.cache` and `.erased`,
-`health`: each owns its state; they meet in queues, in the databases (one connection, one lock each) and in the spool.
+`upload.uploader` (several), `upload.watcher`, `upload.tidying`, `commitment.commitments`, `query_retrieve.cache` and
+`.erased`, `health`: each owns its state; they meet in queues, in the databases (one connection, one lock each) and in
+the spool.
 """
 
 __version__ = "0.1.0"

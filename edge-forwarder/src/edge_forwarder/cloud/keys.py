@@ -8,7 +8,6 @@ goes on with the key of a new enrolment by itself.
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import os
 import secrets
@@ -24,6 +23,7 @@ from urllib.parse import quote
 from edge_forwarder.cloud.client import Cloud
 from edge_forwarder.config import CloudConfig, load_credentials, save_credentials
 from edge_forwarder.errors import ConfigError, RefusedError
+from edge_forwarder.spool.lock import lock
 
 #: What the console's API keys look like.
 _PREFIX: Final = "mpk_"
@@ -100,12 +100,10 @@ def rotate(config: CloudConfig, path: Path) -> None:
 @contextmanager
 def _alone(path: Path) -> Iterator[None]:
     """The service and the command must not both replace the key. Raises ConfigError."""
-    descriptor = os.open(path.with_name(f".{path.name}.lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    descriptor = lock(path.with_name(f".{path.name}.lock"), mode=0o600)
+    if descriptor is None:
+        raise ConfigError("the key is being replaced at this moment")
     try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise ConfigError("the key is being replaced at this moment") from None
         yield
     finally:
         os.close(descriptor)

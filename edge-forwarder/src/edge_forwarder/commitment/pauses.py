@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Hashable
 
@@ -12,14 +13,16 @@ class Pauses:
     """Threads may share it."""
 
     def __init__(self) -> None:
+        self._lock = threading.Lock()
         self._of: dict[Hashable, tuple[int, float]] = {}
         """Failures in a row, and until when."""
 
     def begin(self, key: Hashable, longest: float) -> float:
         """It failed (again): how many seconds it is left alone, ``longest`` at most."""
-        failures = self.failures(key) + 1
-        seconds = retry.pause(failures, longest)
-        self._of[key] = failures, time.monotonic() + seconds
+        with self._lock:
+            failures = self.failures(key) + 1
+            seconds = retry.pause(failures, longest)
+            self._of[key] = failures, time.monotonic() + seconds
         return seconds
 
     def over(self, key: Hashable) -> None:

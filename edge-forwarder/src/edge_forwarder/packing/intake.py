@@ -29,6 +29,8 @@ _QUIET_SECONDS: Final = 5.0
 
 
 class Intake:
+    """A thread of its own, from which it calls the keeper and the uploader."""
+
     def __init__(
         self,
         spool: Spool,

@@ -102,7 +102,9 @@ class _OpenPack:
 
 
 class Planner:
-    """The open packs. Every call returns or yields the packs it closes."""
+    """The open packs. Every call returns or yields the packs it closes. One thread calls it; only `configure` may come
+    from another.
+    """
 
     def __init__(self, limits: Limits) -> None:
         self._limits = limits

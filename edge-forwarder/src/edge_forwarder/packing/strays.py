@@ -21,6 +21,8 @@ _SHARE: Final = 50
 
 
 class Strays:
+    """The keeper's thread looks and takes note; what is counted and named, any thread may ask."""
+
     def __init__(self, spool: Spool, journal: Journal, log: Log) -> None:
         self._spool, self._journal, self._log = spool, journal, log
         self.due = 0.0
@@ -35,7 +37,7 @@ class Strays:
         return len(self._unread)
 
     def senders(self) -> frozenset[str]:
-        """Whose images these are that nobody has read yet: which, is not known. Any thread may ask."""
+        """Whose images these are that nobody has read yet: which, is not known."""
         names = frozenset(self._unread) | frozenset(self._unsettled)
         return frozenset(naming.sender(name).strip() for name in names if naming.is_ours(name))
 

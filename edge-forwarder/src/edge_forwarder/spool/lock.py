@@ -7,9 +7,9 @@ import os
 from pathlib import Path
 
 
-def lock(path: Path) -> int | None:
+def lock(path: Path, mode: int = 0o640) -> int | None:
     """Its descriptor, which holds the lock until it is closed; None: another has it. Raises OSError."""
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640)
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, mode)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

@@ -31,6 +31,8 @@ _AGAIN_SECONDS: Final = 60.0
 
 
 class Settler:
+    """Threads share it (the watcher and the uploaders), each with a pack of its own."""
+
     def __init__(
         self, spool: Spool, journal: Journal, log: Log, ledger: Ledger | None = None, inbox: Inbox | None = None
     ) -> None:

@@ -41,6 +41,8 @@ def _lanes(parallel: int) -> list[Sequence[Lane]]:
 
 
 class Uploader:
+    """Threads of its own; `submit`, `hurry` and `stop` may be called from any."""
+
     def __init__(
         self,
         config: CloudConfig,

@@ -64,6 +64,8 @@ class Pace:
 
 
 class Watcher:
+    """A thread of its own; `watch` may be called from any. What is set by the composition is called from its thread."""
+
     def __init__(
         self, settler: Settler, journal: Journal, inbox: Inbox, line: Line, log: Log, *, longest_pause: float = 15.0
     ) -> None:
