@@ -32,7 +32,7 @@ export async function* jsonObjects<T>(body: AsyncIterable<Uint8Array>): AsyncGen
 
 /** Where each object of an array begins and ends; what is inside is left to JSON.parse. */
 class ObjectSplitter {
-  readonly #decoder = new TextDecoder('utf-8', { fatal: true });
+  readonly #decoder = new TextDecoder();
   /** Of the object that has begun, the part in earlier chunks. */
   #begun = '';
   #depth = 0;
@@ -40,30 +40,31 @@ class ObjectSplitter {
   #escaped = false;
   #list: 'before' | 'inside' | 'after' = 'before';
 
-  *push(chunk: Uint8Array): Generator<string> {
-    let start = 0;
+  push(chunk: Uint8Array): string[] {
+    const found: string[] = [];
+    // Every byte passes here: what changes with each is not looked up in the object.
+    let [start, depth, inText, escaped] = [0, this.#depth, this.#inText, this.#escaped];
     for (let at = 0; at < chunk.length; at += 1) {
       const byte = chunk[at];
-      if (this.#inText) {
-        if (this.#escaped) this.#escaped = false;
-        else if (byte === BACKSLASH) this.#escaped = true;
-        else if (byte === QUOTE) this.#inText = false;
-      } else if (this.#depth === 0) {
-        if (byte === OPEN && this.#list === 'inside') {
-          this.#depth = 1;
-          start = at;
-        } else this.#between(byte);
-      } else if (byte === QUOTE) this.#inText = true;
-      else if (byte === OPEN) this.#depth += 1;
+      if (inText) {
+        if (escaped) escaped = false;
+        else if (byte === BACKSLASH) escaped = true;
+        else if (byte === QUOTE) inText = false;
+      } else if (depth === 0) {
+        if (byte !== OPEN || this.#list !== 'inside') this.#between(byte);
+        else [depth, start] = [1, at];
+      } else if (byte === QUOTE) inText = true;
+      else if (byte === OPEN) depth += 1;
       else if (byte === CLOSE) {
-        this.#depth -= 1;
-        if (this.#depth > 0) continue;
-        const text = this.#begun + this.#decoder.decode(chunk.subarray(start, at + 1));
+        depth -= 1;
+        if (depth > 0) continue;
+        found.push(this.#begun + this.#decoder.decode(chunk.subarray(start, at + 1)));
         this.#begun = '';
-        yield text;
       }
     }
-    if (this.#depth > 0) this.#begun += this.#decoder.decode(chunk.subarray(start), { stream: true });
+    if (depth > 0) this.#begun += this.#decoder.decode(chunk.subarray(start), { stream: true });
+    [this.#depth, this.#inText, this.#escaped] = [depth, inText, escaped];
+    return found;
   }
 
   end(): void {

@@ -90,8 +90,11 @@ const seriesPath = (names: StudyNames, series: string): string =>
 export const studyThumbnailPath = (names: StudyNames): string => `${studyPath(names)}/thumbnail`;
 export const seriesThumbnailPath = (names: StudyNames, series: string): string =>
   `${seriesPath(names, series)}/thumbnail`;
-export const framePath = (names: StudyNames, series: string, instance: string, frame: number): string =>
-  `${seriesPath(names, series)}/instances/${encodeURIComponent(instance)}/frames/${frame}`;
+/** Where the frames of an instance of this series lie; for thousands of instances. */
+export function framesPath(names: StudyNames, series: string): (instance: string) => string {
+  const path = seriesPath(names, series);
+  return (instance) => `${path}/instances/${encodeURIComponent(instance)}/frames`;
+}
 
 export async function listArchives(client: Client, signal: AbortSignal): Promise<Archive[]> {
   return (await client.json<{ archives: Archive[] }>('/api/archives', { signal })).archives;

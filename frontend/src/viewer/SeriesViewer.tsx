@@ -1,6 +1,7 @@
 import { Button, Loader, Text } from '@mantine/core';
+import { useMediaQuery } from '@mantine/hooks';
 import { useQuery } from '@tanstack/react-query';
-import { useEffect, useMemo, useRef, useState, useSyncExternalStore } from 'react';
+import { useEffect, useRef, useState, useSyncExternalStore } from 'react';
 import { useTranslation } from 'react-i18next';
 import { readPacks, readSeriesMetadata, type SeriesItem, type StudyNames } from '../api/pacs';
 import { useServices } from '../app/services';
@@ -12,6 +13,7 @@ import { type Frame, framesOf } from './frames';
 import { Overlay } from './Overlay';
 import { prepare } from './prepare';
 import classes from './SeriesViewer.module.css';
+import { SliceField } from './SliceField';
 import { SliceSlider } from './SliceSlider';
 import { StackController, type StackState } from './StackController';
 import { Toolbar } from './Toolbar';
@@ -27,29 +29,29 @@ interface Props {
 export function SeriesViewer({ names, series, study }: Props) {
   const { t } = useTranslation();
   const { client } = useServices();
-  const metadata = useQuery({
-    queryKey: ['metadata', names.archive, names.study, series.uid],
+  const found = useQuery({
+    queryKey: ['frames', names.archive, names.study, series.uid],
     queryFn: async ({ signal }) => {
       const instances = await readSeriesMetadata(client, names, series.uid, signal);
-      return Promise.all(instances.map((instance) => prepare(client, instance, signal)));
+      const prepared = await Promise.all(instances.map((instance) => prepare(client, instance, signal)));
+      return framesOf(names, series.uid, prepared, window.location.origin);
     },
     staleTime: 5 * 60_000,
+    // Of 20,000 slices it is tens of megabytes: not for long when nothing shows them.
+    gcTime: 60_000,
   });
-  const frames = useMemo(
-    () => (metadata.data === undefined ? null : framesOf(names, series.uid, metadata.data, window.location.origin)),
-    [metadata.data, names, series.uid],
-  );
+  const frames = found.data;
   // biome-ignore lint/correctness/useExhaustiveDependencies: pictures are kept as long as their study is on the screen.
   useEffect(() => () => void forgetImages(), [names]);
 
-  if (metadata.isError) {
+  if (found.isError) {
     return (
       <div className={classes.message}>
-        <TroubleAlert error={metadata.error} onRetry={() => void metadata.refetch()} />
+        <TroubleAlert error={found.error} onRetry={() => void found.refetch()} />
       </div>
     );
   }
-  if (frames === null) {
+  if (frames === undefined) {
     return (
       <div className={classes.message} role="status">
         <Loader size="sm" color="gray" />
@@ -78,6 +80,7 @@ function Stack({ names, frames, series, study }: Props & { frames: readonly Fram
   const tool = useRef<Tool>('window');
   const [controller, setController] = useState<StackController | null>(null);
   const [broken, setBroken] = useState(false);
+  const phone = useMediaQuery('(max-width: 48em)', undefined, { getInitialValueInEffect: false });
 
   useEffect(() => {
     if (element.current === null) return;
@@ -101,7 +104,7 @@ function Stack({ names, frames, series, study }: Props & { frames: readonly Fram
 
   return (
     <div className={classes.viewer}>
-      {controller !== null && <ConnectedToolbar controller={controller} modality={series.modality} />}
+      {controller !== null && <ConnectedToolbar controller={controller} modality={series.modality} phone={phone} />}
       <div className={classes.stage}>
         <div
           ref={element}
@@ -119,7 +122,9 @@ function Stack({ names, frames, series, study }: Props & { frames: readonly Fram
             <Text>{t('viewer.unavailable')}</Text>
           </div>
         )}
-        {controller !== null && <Face controller={controller} frames={frames} series={series} study={study} />}
+        {controller !== null && (
+          <Face controller={controller} frames={frames} series={series} study={study} phone={phone} />
+        )}
       </div>
     </div>
   );
@@ -129,8 +134,20 @@ function useStackState(controller: StackController): StackState {
   return useSyncExternalStore(controller.subscribe, () => controller.state);
 }
 
-function ConnectedToolbar({ controller, modality }: { controller: StackController; modality: string }) {
-  return <Toolbar controller={controller} state={useStackState(controller)} modality={modality} />;
+/** On a phone the number of the slice stands beside the slider: the toolbar is full. */
+function ConnectedToolbar({
+  controller,
+  modality,
+  phone,
+}: Pick<FaceProps, 'controller' | 'phone'> & { modality: string }) {
+  const state = useStackState(controller);
+  return (
+    <Toolbar controller={controller} state={state} modality={modality}>
+      {!phone && controller.count > 1 ? (
+        <SliceField controller={controller} index={state.index} count={controller.count} />
+      ) : undefined}
+    </Toolbar>
+  );
 }
 
 interface FaceProps {
@@ -138,10 +155,11 @@ interface FaceProps {
   frames: readonly Frame[];
   series: SeriesItem;
   study: StudyText;
+  phone: boolean;
 }
 
 /** What lies over and beside the picture. */
-function Face({ controller, frames, series, study }: FaceProps) {
+function Face({ controller, frames, series, study, phone }: FaceProps) {
   const { t } = useTranslation();
   const state = useStackState(controller);
   const shown = state.shown === null ? undefined : frames[state.shown];
@@ -171,7 +189,9 @@ function Face({ controller, frames, series, study }: FaceProps) {
           count={frames.length}
           loaded={state.loaded}
           onChange={(i) => controller.goTo(i)}
-        />
+        >
+          {phone && <SliceField controller={controller} index={state.index} count={frames.length} />}
+        </SliceSlider>
       )}
     </>
   );

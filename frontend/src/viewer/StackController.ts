@@ -42,6 +42,7 @@ export class StackController {
   readonly #tools: ToolSet;
   readonly #input: StackInput;
   readonly #listeners = new Set<() => void>();
+  readonly #digitListeners = new Set<(digit: string) => void>();
   readonly #slices: SeriesSource;
   readonly #abort = new AbortController();
   readonly #resize: ResizeObserver;
@@ -99,6 +100,21 @@ export class StackController {
     this.#listeners.add(listener);
     return () => this.#listeners.delete(listener);
   };
+
+  /** Tells of digits that are typed on the picture. */
+  onDigit(listener: (digit: string) => void): () => void {
+    this.#digitListeners.add(listener);
+    return () => this.#digitListeners.delete(listener);
+  }
+
+  digit(digit: string): void {
+    for (const listener of this.#digitListeners) listener(digit);
+  }
+
+  /** The keys go to the picture. */
+  focus(): void {
+    this.#element.focus({ preventScroll: true });
+  }
 
   destroy(): void {
     this.#abort.abort();

@@ -18,9 +18,11 @@ interface Props {
   controller: StackController;
   state: StackState;
   modality: string;
+  /** What stands at its end. */
+  children?: ReactNode;
 }
 
-export function Toolbar({ controller, state, modality }: Props) {
+export function Toolbar({ controller, state, modality, children }: Props) {
   const { t } = useTranslation();
   return (
     <div className={classes.toolbar} role="toolbar" aria-label={t('viewer.tools')}>
@@ -72,6 +74,7 @@ export function Toolbar({ controller, state, modality }: Props) {
       <Action label={t('viewer.reset')} onClick={() => controller.reset()}>
         <ResetIcon />
       </Action>
+      {children !== undefined && <div className={classes.end}>{children}</div>}
     </div>
   );
 }

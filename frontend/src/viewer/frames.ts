@@ -1,4 +1,4 @@
-import { framePath, type StudyNames } from '../api/pacs';
+import { framesPath, type StudyNames } from '../api/pacs';
 import { type Dataset, number, TAG, text, texts } from '../dicom/dataset';
 import { hasImage, sortInstances } from '../dicom/sorting';
 
@@ -13,12 +13,14 @@ export interface Frame {
 
 /** The pictures of a series in reading order. Instances without pixels (reports, plans …) give none. */
 export function framesOf(names: StudyNames, series: string, instances: readonly Dataset[], origin: string): Frame[] {
+  const pathOf = framesPath(names, series);
   return sortInstances(instances.filter(hasImage)).flatMap((dataset) => {
     const instance = text(dataset, TAG.SOPInstanceUID);
     if (instance === undefined) return [];
     const count = Math.max(1, Math.trunc(number(dataset, TAG.NumberOfFrames) ?? 1));
+    const path = pathOf(instance);
     return Array.from({ length: count }, (_, index) => ({
-      imageId: `wadors:${origin}${framePath(names, series, instance, index + 1)}`,
+      imageId: `wadors:${origin}${path}/${index + 1}`,
       dataset,
       frame: index + 1,
     }));

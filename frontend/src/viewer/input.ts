@@ -7,6 +7,7 @@ export interface Handled {
   readonly state: { tool: Tool };
   step(slices: number): void;
   goTo(index: number): void;
+  digit(digit: string): void;
   invert(): void;
   fit(): void;
   reset(): void;
@@ -89,7 +90,7 @@ export class StackInput {
       '+': () => stack.zoomBy(1.2),
       '-': () => stack.zoomBy(1 / 1.2),
     };
-    const action = actions[event.key];
+    const action = /^\d$/.test(event.key) ? () => stack.digit(event.key) : actions[event.key];
     if (action === undefined) return;
     event.preventDefault();
     action();

@@ -4,6 +4,7 @@ import { framesOf, isLossy } from './frames';
 import { cacheBytes } from './memory';
 import { nextToLoad, spanAround } from './prefetch';
 import { expandSegments, firstPart, paletteEntries } from './prepare';
+import { sliceTyped } from './typed';
 import { WheelSteps } from './wheel';
 import { CT_PRESETS, sameRange, toRange, toWindow } from './windows';
 
@@ -103,6 +104,24 @@ describe('the memory for pictures', () => {
 
   it('holds a mammogram on the smallest phone', () => {
     expect(megabytes(true, 0.25)).toBe(64);
+  });
+});
+
+describe('a typed number', () => {
+  it.each([
+    ['1', 0],
+    [' 250 ', 249],
+    ['0', 0],
+    ['501', 499],
+    ['999999999', 499],
+    ['', null],
+    [null, null],
+    ['12a', null],
+    ['-3', null],
+    ['1.5', null],
+    ['99999999999999999999', null],
+  ])('%j names slice %j of 500', (typed, index) => {
+    expect(sliceTyped(typed, 500)).toBe(index);
   });
 });
 

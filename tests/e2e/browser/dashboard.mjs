@@ -140,6 +140,17 @@ async function onPc(browser) {
     await sliceShown(page, middle);
     assert.notEqual((await pixels(page)).print, second.print);
   });
+  await step('a number that is typed on the picture leads to that slice, and the keys go on from there', async () => {
+    await page.getByTestId('picture').focus();
+    await page.keyboard.type('21');
+    await page.keyboard.press('Enter');
+    await sliceShown(page, 21);
+    await page.keyboard.press('ArrowDown');
+    await sliceShown(page, 22);
+    await page.keyboard.type('9');
+    await page.keyboard.press('Escape');
+    await sliceShown(page, 22);
+  });
   await step('a series comes in packs, and looks as it does when every frame is asked for', async () => {
     const frames = (await requested(page)).filter((path) => path.includes('/frames/'));
     const packs = (await requested(page)).filter((path) => path.startsWith('/blobs/packs/'));
@@ -290,6 +301,11 @@ async function onPhone(browser) {
     const count = Number((await sliceLabel(page)).split('/')[1]);
     await page.locator('input[type=range]').fill(String(Math.round(count / 2)));
     await sliceShown(page, Math.round(count / 2));
+    const field = page.getByLabel('Tới lát số');
+    await field.tap();
+    await field.fill('7');
+    await page.keyboard.press('Enter');
+    await sliceShown(page, 7);
     await page.waitForLoadState('networkidle');
     await accessible(page, 'study on a phone');
   });
