@@ -44,6 +44,8 @@ class StrangePacs:
     """Images that are listed and never sent."""
     drops: int = 0
     """So many retrieves break off after one image."""
+    is_unable: bool = False
+    """C-MOVE ends with a status of the kind C000 (unable to process), and no image was tried."""
     known: str = ""
     """The only AE title that may call."""
     queries: list[Dataset] = field(default_factory=list)
@@ -119,6 +121,8 @@ class StrangePacs:
         found = self._matching(event.identifier)
         self.retrieves.append(event.identifier)
         self.retrieved_at.append(time.monotonic())
+        if self.is_unable:
+            raise RuntimeError("unable to process")
         yield self.destination or (None, None)
         yield len(found)
         yield from self._send(event, found)

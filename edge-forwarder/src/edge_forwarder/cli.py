@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sqlite3
 import sys
 from collections.abc import Sequence
@@ -59,6 +60,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return int(options.run(options))
     except EdgeError as error:
         print(f"maypacs-edge: {error}", file=sys.stderr)
+    except BrokenPipeError:  # whoever reads has seen enough, `head` for one; Python would complain again at its end
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
         print(f"maypacs-edge: {where}{error.strerror or error}", file=sys.stderr)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,8 +15,7 @@ def told_of(section: str, host: str, port: int) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        # The words of a host that is no name are of no errno.
-        why = os.strerror(error.errno) if error.errno and error.errno > 0 else error.strerror or type(error).__name__
+        why = (error.strerror or type(error).__name__).partition(" (while")[0]
         raise ConfigError(f"cannot listen on {host}:{port}: {why}. Change [{section}] {_setting(section)}") from None
 
 

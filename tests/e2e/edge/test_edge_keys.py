@@ -89,6 +89,8 @@ def test_a_revoked_edge_that_enrols_again_loses_nothing_and_is_not_restarted(
     assert edge.storescu(*write_series(tmp_path / "ct", 3)).returncode == 0
     cloud.wait_for(lambda: cloud.seen("boundaries") + cloud.seen("uploads") > 0)
     assert len(edge.spooled()) == 3
+    rotated = enroll(edge, "--rotate")
+    assert (rotated.returncode, "Get a code in the console" in rotated.stderr) == (1, True)
     again = enroll(edge, "--url", cloud.url, "--code", CODE)
     assert again.returncode == 0, again.stderr
     cloud.wait_for(lambda: len(cloud.parts()) == 3, 90)

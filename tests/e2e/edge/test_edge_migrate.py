@@ -234,6 +234,19 @@ def test_a_rate_is_kept_and_a_rejection_says_what_to_do(tmp_path: Path, cloud: S
     assert {part.sop for part in cloud.parts()} == {"2.25.11.1", "2.25.21.1", "2.25.31.1"}
 
 
+def test_a_source_that_tries_nothing_may_not_know_where_to_send(tmp_path: Path, cloud: StubCloud) -> None:
+    """Not every PACS answers A801 to a destination that is not entered there: the report says what to look at."""
+    images = [image(tmp_path, "2.25.1", 1)]
+    with (
+        StrangePacs(images, is_unable=True) as pacs,
+        edge_of(tmp_path, cloud, pacs.port, "STRANGE") as edge,
+    ):
+        done = migrate(edge, "--from", "STRANGE", "--dates", "20240101")
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert "ends with status C5" in done.stdout
+    assert f"Is entered there: our AE title {AET}, this machine's address and port {edge.port}?" in done.stdout
+
+
 @pytest.mark.parametrize("status", [0x0000, 0xA700], ids=["silently", "with a status"])
 def test_a_day_of_which_the_source_lists_only_some_is_asked_by_halves(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, status: int

@@ -8,7 +8,7 @@ from edge_forwarder.cloud.keys import rotate
 from edge_forwarder.commands import Command
 from edge_forwarder.config import load
 from edge_forwarder.enroll import enroll
-from edge_forwarder.errors import ConfigError
+from edge_forwarder.errors import ConfigError, UnauthorizedError
 
 
 def _arguments(parser: argparse.ArgumentParser) -> None:
@@ -23,7 +23,10 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
 def _run(options: argparse.Namespace) -> int:
     if options.rotate:
         config = load(options.config)
-        rotate(config.cloud, config.credentials_file)
+        try:
+            rotate(config.cloud, config.credentials_file)
+        except UnauthorizedError as error:
+            raise ConfigError(f"{error}: it was revoked. Get a code in the console and enrol again with it") from None
         print("This edge has a new key; the old one works no more. A service that runs uses the new one by itself.")
         return 0
     if not options.url or not options.code:

@@ -182,11 +182,18 @@ class Migrating:
         finally:
             self._await_arrival(study)
         if got.status == Status.MOVE_DESTINATION_UNKNOWN:
-            raise ConfigError(
-                f"the source does not know where to send: enter there our AE title {self._config.edge.ae_title}, "
-                f"this machine's address and port {self._config.edge.port}"
-            )
-        return "" if got.status == Status.SUCCESS else f"the source ends with status {got.status:04X}{_counts(got)}"
+            raise ConfigError(f"the source does not know where to send: enter there {self._where_we_are}")
+        if got.status == Status.SUCCESS:
+            return ""
+        note = f"the source ends with status {got.status:04X}{_counts(got)}"
+        # One that tried nothing may have no other answer to a destination that it does not know.
+        is_lost = not self._plan.by_get and not got.done.completed and not got.done.failed
+        return f"{note}. Is entered there: {self._where_we_are}?" if is_lost else note
+
+    @property
+    def _where_we_are(self) -> str:
+        edge = self._config.edge
+        return f"our AE title {edge.ae_title}, this machine's address and port {edge.port}"
 
     def _await_arrival(self, study: str) -> None:
         """The keeper takes note of what came; images that were not listed are noted, too."""
