@@ -107,7 +107,9 @@ class Migration(threading.Thread):
             return {}
         with self._report.open(newline="", encoding="utf-8") as file:
             rows = [*csv.DictReader(file)]
-        done = {row["study"] for row in rows if row["state"] == "done" and row["counted"] == row["in the cloud"]}
+        # More is there when modalities have sent other images of the study.
+        whole = [row for row in rows if row["state"] == "done" and int(row["in the cloud"]) >= int(row["counted"])]
+        done = {row["study"] for row in whole}
         fates = {sop: "indexed" for sop, study in self._studies.items() if study in done}
         return fates | {row["image"]: row["fate"] for row in rows if row["image"]}
 
