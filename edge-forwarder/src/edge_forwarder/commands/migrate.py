@@ -15,7 +15,7 @@ from edge_forwarder.dimse import tls
 from edge_forwarder.dimse.negotiation import STORE
 from edge_forwarder.dimse.peers import advice, peer_of
 from edge_forwarder.errors import ConfigError, NotAssociatedError
-from edge_forwarder.importing.sending import company
+from edge_forwarder.importing.company import company
 from edge_forwarder.migrating.periods import Days, Window, per_hour
 from edge_forwarder.migrating.run import Migrating, Plan
 from edge_forwarder.migrating.source_pacs import SourcePacs

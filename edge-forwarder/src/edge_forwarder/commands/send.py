@@ -10,7 +10,8 @@ from pathlib import Path
 from edge_forwarder.commands import Command
 from edge_forwarder.config import load
 from edge_forwarder.errors import ConfigError
-from edge_forwarder.importing.sending import Report, Sending, company
+from edge_forwarder.importing.company import company
+from edge_forwarder.importing.sending import Report, Sending
 from edge_forwarder.importing.sources import Source, Unusable, find
 from edge_forwarder.progress import Progress, size_text
 

@@ -17,37 +17,11 @@ import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any, Final
+from typing import Any
 
+from edge_forwarder.databases import journal_schema
 from edge_forwarder.databases.database import Database
 from edge_forwarder.dicom.peek import Identity
-
-_SCHEMA_VERSION: Final = 3
-_SCHEMA: Final = """
-create table instances (
-  name text primary key, size integer not null, pack text,
-  study text, series text, sop text, sop_class text, syntax text, modality text, number integer,
-  stat integer not null default 0
-) without rowid;
-create index instances_by_pack on instances (pack);
-create index instances_by_sop on instances (sop);
-create table packs (
-  id text primary key, state text not null, created_at real not null, boundary text,
-  arrival text, length integer, sha256 text, sent_at real, attempts integer not null default 0, error text,
-  stat integer not null default 0
-) without rowid;
-create index packs_by_state on packs (state);
-create table boundaries (study text primary key, boundary text not null) without rowid;
-create table facts (name text primary key, value) without rowid;
-"""
-_MIGRATIONS: Final = {
-    1: """
-alter table instances add column stat integer not null default 0;
-alter table packs add column stat integer not null default 0;
-alter table packs add column doubt integer not null default 0;
-""",
-    2: "alter table packs drop column doubt;",
-}
 
 
 class PackState(StrEnum):
@@ -101,9 +75,9 @@ class Queue:
 
 class Journal(Database):
     noun = "journal"
-    schema = _SCHEMA
-    schema_version = _SCHEMA_VERSION
-    migrations = _MIGRATIONS
+    schema = journal_schema.SCHEMA
+    schema_version = journal_schema.VERSION
+    migrations = journal_schema.MIGRATIONS
     rebuilt = True
     #: The spool is the truth: a journal that is a moment old after a power cut costs a repeated upload, nothing more.
     synced = False

@@ -1,1 +1,1 @@
-"""DICOM files and data sets as bytes. Pure: what is read here comes in by argument, but for a file's own path."""
+"""DICOM files and data sets as bytes: read and written by hand where it has to be quick or exact, else by pydicom."""

@@ -24,9 +24,7 @@ from edge_forwarder.dicom.peek import HEAD_BYTES, identify
 from edge_forwarder.errors import SourceError, SpoolFullError, TooLargeError, UnreadableError
 from edge_forwarder.importing.memory import Imports, ImportState
 from edge_forwarder.importing.sources import Source, Unusable, find
-from edge_forwarder.logs import Log
 from edge_forwarder.progress import Progress
-from edge_forwarder.service import Service
 from edge_forwarder.spool import attention
 from edge_forwarder.spool.handover import Handover
 from edge_forwarder.spool.lock import is_locked
@@ -63,22 +61,6 @@ class Report:
     """Handed over, and not yet known to be in the cloud: the edge goes on with them."""
     skipped: list[Unusable] = field(default_factory=list)
     failed: list[Unusable] = field(default_factory=list)
-
-
-@contextmanager
-def company(config: Config) -> Iterator[bool]:
-    """An edge that uploads what is handed over: the one that runs, or, if none does, one in this process that listens
-    to nobody (True). Raises EdgeError.
-    """
-    if is_locked(config.spool_folder):
-        yield False
-        return
-    service = Service(config, Log(level="error"), listen=False)
-    service.start()
-    try:
-        yield True
-    finally:
-        service.stop()
 
 
 class Sending:
