@@ -55,6 +55,23 @@ def test_the_edges_readme_tells_of_the_hospitals_day_what_was_simulated() -> Non
     assert f"took {cpu} ms of CPU an image; memory grew by {float(grown):.0f} %" in text
 
 
+def test_what_compression_at_the_edge_saves_and_takes_is_what_was_measured() -> None:
+    """Otherwise: the words of edge-forwarder/README.md and docs/performance.md, after `python -m tests.bench.edge`."""
+    measured = (ROOT / "docs" / "benchmarks-edge.md").read_text(encoding="utf-8")
+    wire = re.findall(
+        r"^\| bytes on the wire, CT compressed without loss \| ([0-9.]+) \| (.+) \|$", measured, re.MULTILINE
+    )
+    spent = re.findall(r"^\| CPU ms an image, received, .* \| ([0-9.]+) \| (.+) \|$", measured, re.MULTILINE)
+    (plain,) = re.findall(r"^\| edge, uploading .* \| ([0-9.]+) \| after fsync \|$", measured, re.MULTILINE)
+    text = words("edge-forwarder", "README.md")
+    assert f"CPU from reception to upload, {plain} ms an image as it came" in text
+    for (share, codec), (cpu, same) in zip(wire, spent, strict=True):
+        assert codec == same
+        assert f"{1 / float(share):.1f} times smaller; {cpu} ms" in text, codec
+    by_codec = {codec: 1 / float(share) for share, codec in wire}
+    assert f"{by_codec['JPEG-LS']:.1f} times less for this CT" in words("docs", "performance.md")
+
+
 @pytest.fixture(scope="module")
 def bill() -> Any:
     """Of the hospital that docs/cost.md speaks of."""
