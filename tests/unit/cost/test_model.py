@@ -282,4 +282,4 @@ def test_a_mix_that_is_none_is_refused(text: str) -> None:
 )
 def test_numbers_that_no_hospital_has_are_refused(nonsense: dict[str, Any]) -> None:
     with pytest.raises(CostError):
-        Hospital(**nonsense)
+        Hospital(**nonsense).check({"CR": 1, "US": 1, "CT": 1, "MR": 1, "MG": 1})

@@ -92,6 +92,7 @@ def test_a_price_file_of_ones_own_is_taken(capsys: pytest.CaptureFixture[str], t
     [
         (("--studies-per-day", "0"), "studies per day"),
         (("--studies-per-day", "nan"), "studies per day"),
+        (("--studies-per-day", "1000001"), "not 1,000,001"),
         (("--studies-per-day", "1", "--years", "0"), "years"),
         (("--studies-per-day", "1", "--edges", "-5"), "edges"),
         (("--studies-per-day", "1", "--mix", "CT:3"), "--mix"),
@@ -106,6 +107,13 @@ def test_nonsense_is_one_sentence(capsys: pytest.CaptureFixture[str], arguments:
     assert err.startswith("maypacs: ")
     assert err.count("\n") == 1
     assert why in err
+
+
+def test_the_largest_hospital_that_is_allowed_is_answered(capsys: pytest.CaptureFixture[str]) -> None:
+    """The tables vary it: a hundred edges more, twice the reads."""
+    largest = ("--edges", "10000", "--reads-per-study", "1000", "--years", "50", "--mb-per-study", "100000")
+    found = document(capsys, *largest)
+    assert found["sensitivities"]["twice the reads"] > sum(found["month"].values())
 
 
 @pytest.mark.parametrize("arguments", [(), ("--studies-per-day", "many"), ("--studies-per-day", "1", "--viewer", "x")])

@@ -65,7 +65,7 @@ def document(arguments: argparse.Namespace) -> dict[str, Any]:
         mb_per_study=arguments.mb_per_study,
     )
     counted = counts.load()
-    hospital.check_shapes(counted.studies)
+    hospital.check(counted.studies)
     ours = Ours(counted, hospital, arguments.storage_class, arguments.viewer, arguments.kms)
     return report.Report(ours, prices.load(arguments.region, arguments.prices), arguments.free_tier).document()
 

@@ -29,14 +29,20 @@ class Hospital:
     mb_per_study: float | None = None
     """The hospital's own average (1 MB = 1,000,000 bytes); None: what the mix gives."""
 
-    def __post_init__(self) -> None:
-        """Raises CostError."""
+    def check(self, known: Mapping[str, object]) -> None:
+        """As somebody entered it; ``known``: the shapes that were counted. What a table varies may be above the limits.
+
+        Raises CostError."""
         _within("studies per day", self.studies_per_day, 0.001, _LARGEST_STUDIES_A_DAY)
         _within("years", self.years, 0.1, 50)
         _within("edges", self.edges, 0, 10_000)
         _within("reads per study", self.reads_per_study, 0, 1000)
         if self.mb_per_study is not None:
             _within("MB per study", self.mb_per_study, 0.01, 100_000)
+        for modality in self.mix:
+            if _SHAPE.get(modality, modality) not in known:
+                counted = ", ".join(sorted({*known, *_SHAPE}))
+                raise CostError(f"--mix: nobody counted a study of {modality!r}; known: {counted}")
 
     @property
     def shares(self) -> Mapping[str, float]:
@@ -47,13 +53,6 @@ class Hospital:
             shape = _SHAPE.get(modality, modality)
             shares[shape] = shares.get(shape, 0.0) + share / total
         return shares
-
-    def check_shapes(self, known: Mapping[str, object]) -> None:
-        """Raises CostError for a modality that nobody counted."""
-        for modality in self.mix:
-            if _SHAPE.get(modality, modality) not in known:
-                counted = ", ".join(sorted({*known, *_SHAPE}))
-                raise CostError(f"--mix: nobody counted a study of {modality!r}; known: {counted}")
 
 
 def parse_mix(text: str) -> dict[str, float]:
@@ -78,4 +77,4 @@ def parse_mix(text: str) -> dict[str, float]:
 
 def _within(what: str, value: float, least: float, most: float) -> None:
     if not least <= value <= most:  # NaN is in no range
-        raise CostError(f"{what}: {least:g} to {most:,.9g} is needed, not {value:g}")
+        raise CostError(f"{what}: {least:g} to {most:,.9g} is needed, not {value:,.9g}")
