@@ -239,6 +239,18 @@ def test_a_context_that_was_not_accepted_is_not_used(peer: Peer) -> None:
     assert peer.stored == []
 
 
+def test_who_may_not_store_stores_by_no_other_context(tmp_path: Path) -> None:
+    """0x0124: C-ECHO needs no right, so its context is accepted; the data set is read and forgotten."""
+    peer = start(tmp_path, rights=["query"])
+    peer.associate((3, VERIFICATION, (EXPLICIT,)))
+    peer.send(pdata((3, 3, command(1, sop_class=VERIFICATION)), (3, 2, b"x" * 5000)))
+    assert peer.status() == 0x0124
+    peer.send(pdata((3, 3, command(0x30, data_set=False, sop_class=VERIFICATION))))
+    assert peer.status() == 0
+    assert not list(peer.spool.files())
+    finish(peer)
+
+
 def test_a_store_without_a_data_set_is_refused(peer: Peer) -> None:
     """0x0212: there is nothing to keep."""
     peer.associate()

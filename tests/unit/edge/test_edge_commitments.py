@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import socket
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -10,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from pydicom.dataset import Dataset
 from tests.support.commitment_scu import CT, CommitmentSCU
 from tests.support.processes import wait_until
 
@@ -20,8 +22,14 @@ from edge_forwarder.config import Config, load
 from edge_forwarder.databases import commitments as commitment_table
 from edge_forwarder.databases.commitments import CommitmentState, Reference
 from edge_forwarder.databases.ledger import Ledger
+from edge_forwarder.dicom import values
+from edge_forwarder.dicom.syntaxes import IMPLICIT_LITTLE_ENDIAN
+from edge_forwarder.dimse import messages
+from edge_forwarder.dimse.association import COMMITMENT, COMMITMENT_INSTANCE
 from edge_forwarder.dimse.scu import Peer
-from edge_forwarder.dimse.statuses import FailureReason
+from edge_forwarder.dimse.services import Caller, Context, Dialogue
+from edge_forwarder.dimse.statuses import Command, FailureReason
+from edge_forwarder.dimse.wire import Wire
 from edge_forwarder.errors import CloudAwayError, CloudError, RefusedError
 from edge_forwarder.logs import Log
 
@@ -263,3 +271,47 @@ def test_what_waits_for_the_uplink_is_not_judged_at_each_look(
     cloud.spooled.clear()
     assert judged() == 6
     assert len(ledger.numbers(CommitmentState.DUE)) == 1
+
+
+ACTION = messages.Request(Command.N_ACTION_RQ, 7, True, COMMITMENT, COMMITMENT_INSTANCE, action_type=1)
+
+
+def asked_for(*uids: str, transaction: str = "2.25.7") -> bytes:
+    information = Dataset()
+    information.TransactionUID = transaction
+    information.ReferencedSOPSequence = [Dataset() for _ in uids]
+    for item, uid in zip(information.ReferencedSOPSequence, uids, strict=True):
+        item.ReferencedSOPClassUID, item.ReferencedSOPInstanceUID = CT, uid
+    return values.encode(information, IMPLICIT_LITTLE_ENDIAN)
+
+
+@pytest.mark.parametrize(
+    ("request_", "data_set", "status"),
+    [
+        pytest.param(ACTION, asked_for("2.25.1", "2.25.2"), 0x0000, id="as many as may be"),
+        pytest.param(ACTION, asked_for("2.25.1", "2.25.2", "2.25.3"), 0x0213, id="too many"),
+        pytest.param(ACTION, asked_for("2.25.1", "2.25.1", "2.25.1"), 0x0000, id="one of them thrice"),
+        pytest.param(replace(ACTION, action_type=2), asked_for("2.25.1"), 0x0123, id="another action"),
+        pytest.param(replace(ACTION, sop_instance_uid="2.25.9"), asked_for("2.25.1"), 0x0112, id="another instance"),
+        pytest.param(ACTION, None, 0x0115, id="no information"),
+        pytest.param(ACTION, b"\xff" * 40, 0x0115, id="no data set"),
+        pytest.param(ACTION, asked_for(), 0x0115, id="nothing asked for"),
+        pytest.param(ACTION, asked_for("2.25.1", transaction=""), 0x0115, id="no transaction"),
+        pytest.param(ACTION, asked_for("2.25.4", transaction="2.25.6"), 0x0110, id="the UID of another that is open"),
+    ],
+)
+def test_every_request_has_its_status(
+    tmp_path: Path, ledger: Ledger, request_: messages.Request, data_set: bytes | None, status: int
+) -> None:
+    """PS3.4 J.3.2, PS3.7 C.5; what is refused is not kept."""
+    ledger.ask("THU-CT1", "2.25.6", WANTED)
+    commitments = Commitments(config(tmp_path, max_instances=2), ledger, Cloud(), Devices(), Log(io.StringIO()))
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        caller = Caller(1, "THU-CT1", "127.0.0.1", {})
+        commitments.action(
+            Dialogue(Wire(ours), caller, request_, Context(1, COMMITMENT, IMPLICIT_LITTLE_ENDIAN), data_set)
+        )
+        _, answer = Wire(theirs).command()
+    assert (answer.command, answer.responds_to, answer.status) == (0x8130, 7, status)
+    assert len(ledger.numbers(CommitmentState.OPEN)) == 1 + (status == 0)
