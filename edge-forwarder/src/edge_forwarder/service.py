@@ -58,9 +58,9 @@ class Service:
             if strange := len(self.spool.strange_folders):
                 log.warning("folders in incoming/ of the spool are not the edge's, and stay", files=strange)
             note_tenant(config.spool_folder, keys.archive, config.cache_folder)
-            self.journal = Journal.open(config.spool_folder / "journal.sqlite")
+            self.journal = Journal.open(self.spool.layout.journal)
             undo.callback(self.journal.close)
-            self.ledger = Ledger.open(config.spool_folder / "ledger.sqlite")
+            self.ledger = Ledger.open(self.spool.layout.ledger)
             undo.callback(self.ledger.close)
             for kept in (self.journal, self.ledger):
                 kept.tell_of_damage(log)

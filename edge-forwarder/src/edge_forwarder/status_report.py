@@ -20,7 +20,7 @@ from edge_forwarder.health.findings import WORDS, Finding, level_of
 from edge_forwarder.health.heartbeat import HEALTH
 from edge_forwarder.spool import attention
 from edge_forwarder.spool.folder import free_bytes
-from edge_forwarder.spool.handover import FOLDER
+from edge_forwarder.spool.layout import Layout
 from edge_forwarder.spool.lock import is_locked
 from edge_forwarder.spool.naming import SpooledFile
 from edge_forwarder.upload.compressor import LEFT
@@ -38,11 +38,12 @@ _TIMES: Final = ("last_received_at", "last_upload_at", "last_indexed_at", "last_
 def collect(config: Config, now: float | None = None) -> dict[str, Any]:
     """Everything, as JSON values. Times and ages in seconds, sizes in bytes. Raises OSError, sqlite3.Error."""
     now = time.time() if now is None else now
-    folder = config.spool_folder
-    queues, facts, known, failing = _read_journal(folder / "journal.sqlite")
-    commitments = _read_ledger(folder / "ledger.sqlite")
+    folder, layout = config.spool_folder, Layout(config.spool_folder)
+    queues, facts, known, failing = _read_journal(layout.journal)
+    commitments = _read_ledger(layout.ledger)
     # What was handed over is not in the journal yet. It moves to `received`, so it is looked for first.
-    on_disk = sorted({f.name: f for at in (FOLDER, "received") for f in _files(folder / at)}.values(), key=_by_name)
+    by_name = {file.name: file for place in (layout.handed, layout.received) for file in _files(place)}
+    on_disk = sorted(by_name.values(), key=_by_name)
     unknown = [file for file in on_disk if file.name not in known]
     states = {state: _queue(queues.get(state), now) for state in STATES}
     # What the keeper has not taken up yet, or what waits for the service to start.
@@ -66,7 +67,7 @@ def collect(config: Config, now: float | None = None) -> dict[str, Any]:
             "oldest_age": _oldest_age(on_disk, now),
         },
         "failing": [{"pack": row.id, "attempts": row.attempts, "error": row.error} for row in failing[:_SHOWN]],
-        "attention": _attention(folder / "attention"),
+        "attention": _attention(layout.attention),
         "disk": {"free_bytes": free, "refusing": full},
         "cloud": {
             "url": config.cloud.url,

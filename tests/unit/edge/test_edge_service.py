@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian
+from tests.support.ports import ReservedPort
 from tests.support.processes import free_port
 
 from edge_forwarder import config as configuration
@@ -32,12 +33,13 @@ Make = Callable[[], Service]
 def make(tmp_path: Path) -> Iterator[Make]:
     """A service that has every part there is; its cloud is away."""
     made: list[Service] = []
+    stow, health = ReservedPort(), ReservedPort()
     raw = {
         "cloud": {"url": f"http://127.0.0.1:{free_port()}"},
         "edge": {"bind": "127.0.0.1", "port": 0},
         "spool": {"min_free_mib": 0},
-        "stow": {"port": free_port(), "api_keys": ["thu-nghiem-0123456789abcdef0123456789"]},
-        "health": {"port": free_port()},
+        "stow": {"port": stow.number, "api_keys": ["thu-nghiem-0123456789abcdef0123456789"]},
+        "health": {"port": health.number},
     }
     configuration.save_credentials(
         tmp_path / "credentials.json", configuration.Credentials("hosp1", "edge-1", "mpk_test")
@@ -52,6 +54,8 @@ def make(tmp_path: Path) -> Iterator[Make]:
     yield make
     for service in made:
         service.stop()
+    stow.close()
+    health.close()
 
 
 def test_an_edge_lives_while_all_its_parts_do(make: Make) -> None:

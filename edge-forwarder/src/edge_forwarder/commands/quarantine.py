@@ -13,6 +13,7 @@ from edge_forwarder.errors import EdgeError
 from edge_forwarder.progress import size_text
 from edge_forwarder.spool import attention
 from edge_forwarder.spool.attention import Entry
+from edge_forwarder.spool.layout import Layout
 from edge_forwarder.spool.lock import is_locked
 
 _MANUAL = """
@@ -40,7 +41,7 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
 
 def _run(options: argparse.Namespace) -> int:
     spool = load(options.config).spool_folder
-    entries = attention.entries(spool / "attention")
+    entries = attention.entries(Layout(spool).attention)
     if options.action == "list":
         for entry in entries:
             print(_line(entry))

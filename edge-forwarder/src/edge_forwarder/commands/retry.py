@@ -8,6 +8,7 @@ from edge_forwarder.commands import Command
 from edge_forwarder.config import load
 from edge_forwarder.errors import EdgeError
 from edge_forwarder.spool import attention, handover
+from edge_forwarder.spool.layout import Layout
 from edge_forwarder.spool.lock import is_locked
 
 _MANUAL = """
@@ -31,7 +32,7 @@ def _run(options: argparse.Namespace) -> int:
     config = load(options.config)
     spool = config.spool_folder
     done, met = 0, set()
-    for entry in attention.entries(spool / "attention"):
+    for entry in attention.entries(Layout(spool).attention):
         files = attention.chosen(entry, options.uids) if options.uids else entry.files
         done += attention.release(entry, files, spool) if files else 0
         met |= {entry.name} if files else set()

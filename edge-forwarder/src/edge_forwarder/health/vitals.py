@@ -91,7 +91,7 @@ class Vitals:
             "refusing": _is_full(parts.spool),
             "attention": attention.count(parts.spool.attention),
             "failing": sum(1 for pack in failed if pack.attempts >= _FAILED_OFTEN),
-            "ledger_put_aside": int(was_put_aside(parts.spool.folder / "ledger.sqlite")),
+            "ledger_put_aside": int(was_put_aside(parts.spool.layout.ledger)),
             "commitments_untold": commitments.get(CommitmentState.DEAD, 0),
             "uplink": str(uplink),
             "uplink_since": uplink_since,

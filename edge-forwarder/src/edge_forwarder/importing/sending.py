@@ -27,6 +27,7 @@ from edge_forwarder.importing.sources import Source, Unusable, find
 from edge_forwarder.progress import Progress
 from edge_forwarder.spool import attention
 from edge_forwarder.spool.handover import Handover
+from edge_forwarder.spool.layout import Layout
 from edge_forwarder.spool.lock import is_locked
 
 #: In the place of a calling AE title: too long to be one.
@@ -70,6 +71,7 @@ class Sending:
         self._config, self._progress, self._again = config, progress, again
         self.report = Report()
         self._handover = Handover(config, "send")
+        self._layout = Layout(config.spool_folder)
         self._waiting: dict[str, Source] = {}
         """Handed over, by the spool's name, in that order."""
         self._ahead = 0
@@ -79,7 +81,7 @@ class Sending:
 
     def __enter__(self) -> Sending:
         self._handover.open()
-        self._imports = Imports.open(self._config.spool_folder / "imports.sqlite")
+        self._imports = Imports.open(self._layout.imports)
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -170,8 +172,8 @@ class Sending:
 
     def _is_under_way(self, name: str) -> bool:
         """In this order: a file moves on while we look, and is in the ledger before it goes."""
-        spool = self._config.spool_folder
-        return self._handover.path(name).exists() or (spool / "received" / name).exists() or self._is_in_ledger(name)
+        received = self._layout.received / name
+        return self._handover.path(name).exists() or received.exists() or self._is_in_ledger(name)
 
     def _is_in_ledger(self, name: str) -> bool:
         with suppress(sqlite3.Error), self._ledger() as ledger:
@@ -181,7 +183,7 @@ class Sending:
     @contextmanager
     def _ledger(self) -> Iterator[Ledger]:
         """Raises sqlite3.Error, also while there is none yet."""
-        ledger = Ledger.read_only(self._config.spool_folder / "ledger.sqlite")
+        ledger = Ledger.read_only(self._layout.ledger)
         try:
             yield ledger
         finally:
@@ -207,7 +209,7 @@ class Sending:
     def _count(self, name: str, source: Source, state: ImportState, *, known: bool) -> None:
         report = self.report
         if state != ImportState.INDEXED:
-            told = attention.why(self._config.spool_folder / "attention", name)
+            told = attention.why(self._layout.attention, name)
             self._fail(source, f"{_WORDS[state]}{f' ({told})' if told else ''}")
         elif known:
             report.there += 1

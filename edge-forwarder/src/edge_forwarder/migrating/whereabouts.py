@@ -13,6 +13,7 @@ from edge_forwarder.databases.ledger import Ledger
 from edge_forwarder.databases.sent import SentState
 from edge_forwarder.errors import CloudError
 from edge_forwarder.migrating.state import Fate, Image
+from edge_forwarder.spool.layout import Layout
 
 _FATES: Final = {
     SentState.SPOOLED: Fate.ARRIVED,
@@ -26,7 +27,7 @@ class Whereabouts:
     """Asks the cloud's archive, and the ledger of the edge that runs. Raises ConfigError."""
 
     def __init__(self, config: Config) -> None:
-        self._ledger = config.spool_folder / "ledger.sqlite"
+        self._ledger = Layout(config.spool_folder).ledger
         self._archive = DicomWeb(config.cloud, load_credentials(config.credentials_file), config.retrieve)
 
     def close(self) -> None:

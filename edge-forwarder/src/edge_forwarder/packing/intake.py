@@ -18,7 +18,7 @@ from edge_forwarder.errors import EdgeError
 from edge_forwarder.logs import Log
 from edge_forwarder.spool import naming
 from edge_forwarder.spool.folder import Spool
-from edge_forwarder.spool.handover import FOLDER, HURRY
+from edge_forwarder.spool.handover import HURRY
 from edge_forwarder.spool.naming import SpooledFile
 
 _LOOK_SECONDS: Final = 0.5
@@ -46,7 +46,7 @@ class Intake:
         """When the last file was taken; None when that is long ago."""
         self.not_taken = 0
         """How many files could not be taken when it last looked."""
-        self.folder = spool.folder / FOLDER
+        self.folder = spool.layout.handed
         # The disk, the ledger: what was handed over stays, and is looked at again.
         complaint = "what was handed over cannot be taken"
         self._chore = Chore("intake", self._turn, log, again=_LOOK_SECONDS, complaint=complaint)

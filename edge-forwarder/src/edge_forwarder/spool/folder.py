@@ -1,11 +1,4 @@
-"""The spool: the folder that is the truth about what was received.
-
-``incoming/``   being written; its files go at start, for nothing in it was ever acknowledged
-``received/``   acknowledged: one Part 10 file an instance, written once, ``<ULID>~<calling AE title, quoted>.dcm``
-``attention/``  what the cloud would not take as it is (a conflict, a quarantine), with the reason, for a person
-``journal.sqlite``  can be deleted: it is rebuilt from ``received/``
-``handed/``     what commands of this machine hand over (`handover`)
-``lock``        held by the one process that works on this spool
+"""The spool: the folder that is the truth about what was received. What lies where in it: `layout`.
 
 The order is temp, write, fsync, rename, fsync of the folder; only then may anybody say success.
 """
@@ -23,6 +16,7 @@ from typing import Final
 from edge_forwarder.durable import sync_folder
 from edge_forwarder.errors import ConfigError, SpoolError, SpoolFullError
 from edge_forwarder.spool import naming
+from edge_forwarder.spool.layout import Layout
 from edge_forwarder.spool.lock import lock
 from edge_forwarder.spool.naming import SpooledFile
 from edge_forwarder.spool.writer import SpoolWriter, spool_error
@@ -41,7 +35,6 @@ class Spool:
 
     max_instance_bytes = 2**63
     """Of one file: what the cloud would not take must not be acknowledged."""
-    lock_name = "lock"
     busy = "another process works on the spool {folder}"
 
     def __init__(
@@ -53,9 +46,9 @@ class Spool:
         free: Callable[[Path], int] = free_bytes,
     ) -> None:
         self.folder = folder
-        self.incoming = folder / "incoming"
-        self.received = folder / "received"
-        self.attention = folder / "attention"
+        self.layout = layout = Layout(folder)
+        self.incoming, self.received, self.attention = layout.incoming, layout.received, layout.attention
+        self.lock_path = layout.lock
         self._min_free, self._max, self._free = min_free_bytes, max_bytes, free
         self._lock = threading.Lock()
         self._held = 0
@@ -72,7 +65,7 @@ class Spool:
         try:
             for folder in (self.folder, self.incoming, self.received, self.attention):
                 _make(folder)
-            self._process_lock = lock(self.folder / self.lock_name)
+            self._process_lock = lock(self.lock_path)
             if self._process_lock is None:
                 raise ConfigError(self.busy.format(folder=self.folder))
             for leftover in self.incoming.iterdir():

@@ -19,8 +19,8 @@ from typing import Final
 
 from edge_forwarder.config import MIB, Config
 from edge_forwarder.spool.folder import Spool
+from edge_forwarder.spool.layout import Layout
 
-FOLDER: Final = "handed"
 #: A file of this name asks the edge to try again now what it would try later.
 HURRY: Final = "hurry"
 #: What a command knows of the spool's size is at most so old (seconds).
@@ -42,14 +42,14 @@ class Handover(Spool):
             max_bytes=config.spool.max_mib * MIB,
         )
         self.max_instance_bytes = config.spool.max_instance_mib * MIB
-        self._truth = self.received
-        self.lock_name = f"{FOLDER}/{command}.lock"
-        self.incoming, self.received = self.folder / FOLDER / f"{command}.writing", self.folder / FOLDER
+        handed = self.layout.handed
+        self.lock_path = handed / f"{command}.lock"
+        self.incoming, self.received = handed / f"{command}.writing", handed
         self._counted_at = -_COUNT_SECONDS
 
     def check_room(self, more: int) -> None:
         if self._max and time.monotonic() > self._counted_at + _COUNT_SECONDS:
-            self._held = sum(_size(folder) for folder in (self._truth, self.received, self.incoming))
+            self._held = sum(_size(folder) for folder in (self.layout.received, self.received, self.incoming))
             self._counted_at = time.monotonic()
         super().check_room(more)
 
@@ -66,7 +66,7 @@ def _size(folder: Path) -> int:
 
 def folder(spool: Path) -> Path:
     """Where another process hands over what is complete, by one rename within the file system. Raises OSError."""
-    handed = spool / FOLDER
+    handed = Layout(spool).handed
     handed.mkdir(parents=True, exist_ok=True, mode=0o750)
     return handed
 

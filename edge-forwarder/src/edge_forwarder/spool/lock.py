@@ -6,6 +6,8 @@ import fcntl
 import os
 from pathlib import Path
 
+from edge_forwarder.spool.layout import Layout
+
 
 def lock(path: Path, mode: int = 0o640) -> int | None:
     """Its descriptor, which holds the lock until it is closed; None: another has it. Raises OSError."""
@@ -24,7 +26,7 @@ def lock(path: Path, mode: int = 0o640) -> int | None:
 def is_locked(folder: Path) -> bool:
     """Whether a process works on this spool now."""
     try:
-        descriptor = os.open(folder / "lock", os.O_RDWR | os.O_CLOEXEC)
+        descriptor = os.open(Layout(folder).lock, os.O_RDWR | os.O_CLOEXEC)
     except OSError:
         return False
     try:

@@ -17,7 +17,7 @@ from urllib.parse import quote
 from edge_forwarder.config import write_private
 from edge_forwarder.durable import sync_folder
 from edge_forwarder.errors import ConfigError
-from edge_forwarder.spool.handover import FOLDER as HANDED
+from edge_forwarder.spool.layout import Layout
 
 _FILE: Final = "archive"
 #: What there is of the edge's memory, the files of SQLite beside each included.
@@ -31,10 +31,11 @@ def check_tenant(spool: Path, archive: str) -> None:
     known = _known(spool)
     if known in ("", archive):
         return
-    waiting = sum(1 for folder in ("received", HANDED) for _ in (spool / folder).glob("*.dcm"))
-    aside = sum(1 for _ in (spool / "attention").glob("*/*.dcm"))
+    layout = Layout(spool)
+    waiting = sum(1 for folder in (layout.received, layout.handed) for _ in folder.glob("*.dcm"))
+    aside = sum(1 for _ in layout.attention.glob("*/*.dcm"))
     words = [f"{waiting} images in {spool} wait for archive {known}"] if waiting else []
-    words += [f"{aside} images that archive {known} did not take are in {spool / 'attention'}"] if aside else []
+    words += [f"{aside} images that archive {known} did not take are in {layout.attention}"] if aside else []
     if words:
         raise ConfigError(
             f"{' and '.join(words)}, and the key is of archive {archive}: enrol with a code of {known}"
