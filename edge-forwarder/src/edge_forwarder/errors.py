@@ -26,6 +26,7 @@ EdgeError
     ├── UnauthorizedError   our key is not accepted (401, 403 on the API)
     ├── GrantExpiredError   the granted URL is not accepted any more (403 on the upload)
     └── RefusedError        it answered with another error; has the HTTP status
+        └── NotAsGrantedError   ... for what arrived are not the bytes that were granted
 """
 
 from __future__ import annotations
