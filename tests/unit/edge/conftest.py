@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from edge_forwarder.databases.ledger import Ledger
 from edge_forwarder.spool.folder import Spool
 
 
@@ -16,3 +17,10 @@ def spool(tmp_path: Path) -> Iterator[Spool]:
     spool.open()
     yield spool
     spool.close()
+
+
+@pytest.fixture
+def ledger(spool: Spool) -> Iterator[Ledger]:
+    ledger = Ledger.open(spool.layout.ledger)
+    yield ledger
+    ledger.close()

@@ -6,12 +6,14 @@ import io
 import sqlite3
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 from tests.support.stub_edge import write_ct
 
 from edge_forwarder.databases.journal import Journal, PackState
+from edge_forwarder.databases.ledger import Ledger
 from edge_forwarder.dicom.peek import Identity
 from edge_forwarder.logs import Log
 from edge_forwarder.packing import keeper as keeper_module
@@ -39,10 +41,11 @@ def put(spool: Spool, data: bytes, title: str = "THU-CT1") -> SpooledFile:
 def work(spool: Spool, journal: Journal, feed: Callable[[Keeper], None] = lambda keeper: None) -> list[str]:
     """A keeper's whole life: what it finds, what it is told, and the packs it hands on."""
     submitted: list[str] = []
-    keeper = Keeper(spool, journal, Planner(Limits()), submitted.append, Log(io.StringIO()))
-    keeper.start()
-    feed(keeper)
-    keeper.stop()
+    with closing(Ledger.open(spool.layout.ledger)) as ledger:
+        keeper = Keeper(spool, journal, Planner(Limits()), submitted.append, Log(io.StringIO()), ledger)
+        keeper.start()
+        feed(keeper)
+        keeper.stop()
     return submitted
 
 
@@ -67,9 +70,9 @@ def test_the_keeper_counts_what_packs_hold(spool: Spool, journal: Journal, tmp_p
     assert facts["packed_bytes.CT"] == sum(file.size for file in spool.files())
 
 
-def test_what_is_stat_is_so_after_a_restart(spool: Spool, journal: Journal, tmp_path: Path) -> None:
+def test_what_is_stat_is_so_after_a_restart(spool: Spool, journal: Journal, ledger: Ledger, tmp_path: Path) -> None:
     """By whoever sent it; the pack's row says it to the uploader."""
-    keeper = Keeper(spool, journal, Planner(Limits()), lambda pack: None, Log(io.StringIO()))
+    keeper = Keeper(spool, journal, Planner(Limits()), lambda pack: None, Log(io.StringIO()), ledger)
     keeper.registrar.is_stat = lambda ae_title, identity: ae_title == "ER"
     keeper.start()
     keeper.stored(put(spool, write_ct(tmp_path / "1.dcm", sop="2.25.1").read_bytes(), "ER"), 1)
@@ -115,7 +118,7 @@ def test_a_file_that_vanished_costs_nothing_but_itself(spool: Spool, journal: Jo
 
 
 def test_a_journal_that_cannot_be_written_for_a_while_costs_nothing(
-    spool: Spool, journal: Journal, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    spool: Spool, journal: Journal, ledger: Ledger, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The disk is full for the journal too: what was acknowledged meanwhile is taken up from the files afterwards."""
     data = [write_ct(tmp_path / f"{n}.dcm", sop=f"2.25.{n}", number=n).read_bytes() for n in (1, 2)]
@@ -133,7 +136,7 @@ def test_a_journal_that_cannot_be_written_for_a_while_costs_nothing(
 
     monkeypatch.setattr(keeper_module, "_RETRY_SECONDS", 0.05)
     monkeypatch.setattr(journal, "add_instance", fail)
-    keeper = Keeper(spool, journal, Planner(Limits()), submit, Log(io.StringIO()))
+    keeper = Keeper(spool, journal, Planner(Limits()), submit, Log(io.StringIO()), ledger)
     keeper.start()
     keeper.stored(put(spool, data[0]), 1)
     keeper.stored(put(spool, data[1]), 1)

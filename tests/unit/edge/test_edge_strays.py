@@ -13,6 +13,7 @@ from tests.support.processes import wait_until
 from tests.support.stub_edge import write_ct
 
 from edge_forwarder.databases.journal import Journal, PackState
+from edge_forwarder.databases.ledger import Ledger
 from edge_forwarder.logs import Log
 from edge_forwarder.packing import keeper as keeper_module
 from edge_forwarder.packing import strays
@@ -31,12 +32,12 @@ def journal(tmp_path: Path) -> Iterator[Journal]:
 
 
 @pytest.fixture
-def keeper(spool: Spool, journal: Journal, monkeypatch: pytest.MonkeyPatch) -> Iterator[Keeper]:
+def keeper(spool: Spool, journal: Journal, ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> Iterator[Keeper]:
     """One that tries again at once, and closes each pack at once."""
     monkeypatch.setattr(strays, "_LOOK_SECONDS", 0.02)
     monkeypatch.setattr(naming, "SETTLED_SECONDS", 0.0)
     monkeypatch.setattr(keeper_module, "_RETRY_SECONDS", 0.02)
-    keeper = Keeper(spool, journal, Planner(Limits(quiet=0.0)), lambda pack: None, Log(io.StringIO()))
+    keeper = Keeper(spool, journal, Planner(Limits(quiet=0.0)), lambda pack: None, Log(io.StringIO()), ledger)
     yield keeper
     if keeper.is_alive:
         keeper.stop()

@@ -7,7 +7,6 @@ process, the spool's files tell the next one everything.
 
 from __future__ import annotations
 
-import contextlib
 import queue
 import sqlite3
 import threading
@@ -59,7 +58,7 @@ class Keeper:
         planner: Planner,
         submit: Callable[[str], None],
         log: Log,
-        ledger: Ledger | None = None,
+        ledger: Ledger,
     ) -> None:
         self._spool, self._journal, self._ledger, self._log = spool, journal, ledger, log
         self._planner, self._submit = planner, submit
@@ -137,8 +136,7 @@ class Keeper:
         """Do it in one transaction. If the journal or the disk fails, the files stay: begin again from them, later."""
         try:
             # The ledger is committed first: what the journal knows, the ledger knows.
-            ledger = self._ledger.transaction(synced=False) if self._ledger is not None else contextlib.nullcontext()
-            with self._journal.transaction(), ledger:
+            with self._journal.transaction(), self._ledger.transaction(synced=False):
                 work()
         except Exception as error:
             self._is_behind()

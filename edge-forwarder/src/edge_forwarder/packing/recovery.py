@@ -30,9 +30,7 @@ def batches(files: Sequence[SpooledFile]) -> Iterator[Sequence[SpooledFile]]:
 class Recovery:
     """Called by the keeper's thread alone."""
 
-    def __init__(
-        self, journal: Journal, planner: Planner, registrar: Registrar, log: Log, ledger: Ledger | None
-    ) -> None:
+    def __init__(self, journal: Journal, planner: Planner, registrar: Registrar, log: Log, ledger: Ledger) -> None:
         self._journal, self._planner, self._registrar = journal, planner, registrar
         self._log, self._ledger = log, ledger
 
@@ -55,7 +53,7 @@ class Recovery:
         waiting = journal.waiting_for_pack()
         gone = [row.name for row in waiting if row.name not in here]
         journal.forget_instances(gone)
-        if lost := gone if self._ledger is None else self._ledger.lost(gone):
+        if lost := self._ledger.lost(gone):
             self._log.error("files are gone from the spool", files=len(lost))
             journal.count("missing", len(lost))
         for row in waiting:

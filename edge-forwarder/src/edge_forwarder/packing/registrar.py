@@ -25,7 +25,7 @@ from edge_forwarder.spool.naming import SpooledFile
 
 class Registrar:
     def __init__(
-        self, spool: Spool, journal: Journal, planner: Planner, strays: Strays, log: Log, ledger: Ledger | None
+        self, spool: Spool, journal: Journal, planner: Planner, strays: Strays, log: Log, ledger: Ledger
     ) -> None:
         self._spool, self._journal, self._planner, self._strays = spool, journal, planner, strays
         self._log, self._ledger = log, ledger
@@ -126,5 +126,5 @@ class Registrar:
 
     def _enter(self, file: SpooledFile, entry: Identity | None, other: str | None = None) -> None:
         """In the ledger."""
-        if entry is not None and self._ledger is not None:
+        if entry is not None:
             self._ledger.add(file.name, file.calling_ae_title, entry, other)

@@ -54,7 +54,7 @@ class Sender:
         cloud: Cloud,
         settler: Settler,
         log: Log,
-        ledger: Ledger | None = None,
+        ledger: Ledger,
         *,
         throttle: Throttle | None = None,
         compressor: Compressor | None = None,
@@ -99,7 +99,7 @@ class Sender:
         row = self._journal.pack(row.id) or row
         body, digest = self._prepare(row, members)
         asked: list[Named] = []
-        if self._ledger is not None and not row.arrival:  # what was begun was asked for then
+        if not row.arrival:  # what was begun was asked for then
             asked = named(self._ledger, members, as_they_came=True)
         while True:
             try:
@@ -120,7 +120,7 @@ class Sender:
         members = self._journal.members(pack)
         missing = [m.name for m in members if not _is_there(self._spool.path(m.name))]
         if missing:
-            lost = missing if self._ledger is None else self._ledger.lost(missing)
+            lost = self._ledger.lost(missing)
             if lost:
                 self._log.error("files are gone from the spool", pack=pack, files=len(lost))
             with self._journal.transaction():
@@ -165,15 +165,14 @@ class Sender:
         if row.sha256 and row.length == body.length:
             return body, packs.Digest(row.length, row.sha256)
         digest = body.digest()
-        if self._ledger is not None:
-            data_sets = {path.name: sha256 for path, sha256 in digest.data_sets.items()}
-            syntaxes = {m.name: m.identity.transfer_syntax_uid if m.identity else None for m in members}
-            known = self._ledger.digests_of(syntaxes)
-            if any(data_sets[name] != sha256 for name, sha256 in known.items()):
-                self.doubt(row.id)
-                raise SpoolError("a spooled file is not what it was")
-            # Synced, for `_sound` believes it: what the journal knows of a body, the ledger knows of its files.
-            self._ledger.digests(data_sets, syntaxes, synced=True)
+        data_sets = {path.name: sha256 for path, sha256 in digest.data_sets.items()}
+        syntaxes = {m.name: m.identity.transfer_syntax_uid if m.identity else None for m in members}
+        known = self._ledger.digests_of(syntaxes)
+        if any(data_sets[name] != sha256 for name, sha256 in known.items()):
+            self.doubt(row.id)
+            raise SpoolError("a spooled file is not what it was")
+        # Synced, for `_sound` believes it: what the journal knows of a body, the ledger knows of its files.
+        self._ledger.digests(data_sets, syntaxes, synced=True)
         self._journal.update_pack(
             row.id, boundary=body.boundary or None, length=digest.length, sha256=digest.sha256, arrival=None
         )

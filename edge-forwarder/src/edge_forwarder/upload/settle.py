@@ -12,7 +12,6 @@ from __future__ import annotations
 import sqlite3
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
-from contextlib import nullcontext
 from typing import Any, Final
 
 from ulid import ULID
@@ -33,9 +32,7 @@ _AGAIN_SECONDS: Final = 60.0
 class Settler:
     """Threads share it (the watcher and the uploaders), each with a pack of its own."""
 
-    def __init__(
-        self, spool: Spool, journal: Journal, log: Log, ledger: Ledger | None = None, inbox: Inbox | None = None
-    ) -> None:
+    def __init__(self, spool: Spool, journal: Journal, log: Log, ledger: Ledger, inbox: Inbox | None = None) -> None:
         self._spool, self._journal, self._log, self._ledger, self._inbox = spool, journal, log, ledger, inbox
         self.settled: Callable[[], None] = lambda: None
         """Told when the fate of instances is known; set by the composition."""
@@ -49,13 +46,12 @@ class Settler:
         """The cloud is done with an upload: *indexed*, *partial* or *quarantined*. Raises CloudError, OSError."""
         members = self._journal.members(pack)
         aside = self._to_set_aside(members, answer)
-        if self._ledger is not None:
-            # Before the files go: a file that is not there is known not to be spooled any more.
-            with self._ledger.transaction():
-                indexed = (m.name for m in members if m not in aside)
-                self._ledger.settle(indexed, SentState.INDEXED, arrival=answer.arrival)
-                for member in aside:
-                    self._ledger.settle([member.name], _fate(member, answer))
+        # Before the files go: a file that is not there is known not to be spooled any more.
+        with self._ledger.transaction():
+            indexed = (m.name for m in members if m not in aside)
+            self._ledger.settle(indexed, SentState.INDEXED, arrival=answer.arrival)
+            for member in aside:
+                self._ledger.settle([member.name], _fate(member, answer))
         if aside:
             self._set_aside(pack, aside, _told(answer))
         with self._journal.transaction():
@@ -69,9 +65,7 @@ class Settler:
         """The cloud has these of its members already, in the transfer syntax that it says, which promises the same as
         *indexed*. True if nothing else is left of the pack.
         """
-        with self._ledger.transaction() if self._ledger is not None else nullcontext():
-            if self._ledger is not None:
-                self._ledger.settle((member.name for member in known), SentState.INDEXED, known=True)
+        self._ledger.settle((member.name for member in known), SentState.INDEXED, known=True)
         whole = len(known) == len(members)
         with self._journal.transaction():
             done = pack if whole else str(ULID())
@@ -108,8 +102,7 @@ class Settler:
     def _aside_spoilt(self, pack: str, bad: Mapping[InstanceRow, str]) -> None:
         """All that the pack has."""
         reasons = sorted(set(bad.values()))
-        if self._ledger is not None:
-            self._ledger.settle([member.name for member in bad], SentState.REFUSED)
+        self._ledger.settle([member.name for member in bad], SentState.REFUSED)
         uids = {member: member.identity.sop_instance_uid if member.identity else None for member in bad}
         told = {
             "state": "unreadable",
@@ -147,7 +140,7 @@ class Settler:
             return found
         # The answer does not name each of them. What the cloud has, byte for byte, is indexed; the rest is kept.
         rest = [member for member in members if member not in found]
-        known = held(self._inbox, self._ledger, rest) if self._inbox is not None and self._ledger is not None else []
+        known = held(self._inbox, self._ledger, rest) if self._inbox is not None else []
         return [member for member in members if member not in known]
 
     def _set_aside(self, folder: str, members: Collection[InstanceRow], told: Mapping[str, Any]) -> None:

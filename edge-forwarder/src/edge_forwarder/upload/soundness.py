@@ -28,7 +28,7 @@ FAILURES: Final = 3
 _ITS_OWN: Final = frozenset({errno.EIO, errno.EISDIR, errno.EUCLEAN, errno.EBADMSG, errno.ENODATA, errno.EILSEQ})
 
 
-def unsound(spool: Spool, members: Sequence[InstanceRow], ledger: Ledger | None) -> dict[InstanceRow, str]:
+def unsound(spool: Spool, members: Sequence[InstanceRow], ledger: Ledger) -> dict[InstanceRow, str]:
     """Which of them, and why, by what journal and ledger know of each. Raises OSError for what is not a file's own
     fault.
     """
@@ -38,7 +38,7 @@ def unsound(spool: Spool, members: Sequence[InstanceRow], ledger: Ledger | None)
         try:
             now, identity = packs.data_set_sha256(path), identify(path) if member.identity else None
             syntax = identity.transfer_syntax_uid if identity else None
-            known = ledger.digests_of({member.name: syntax}) if ledger is not None else {}
+            known = ledger.digests_of({member.name: syntax})
             if known.get(member.name, now) != now or not _is_same(member, identity, path.stat().st_size):
                 found[member] = SPOILT
         except FileNotFoundError:  # the next look counts it
