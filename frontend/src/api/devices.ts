@@ -67,3 +67,20 @@ export interface Edges {
 export async function listEdges(client: Client, archive: string, signal: AbortSignal): Promise<Edges> {
   return client.json<Edges>(`/api/archives/${encodeURIComponent(archive)}/devices`, { signal });
 }
+
+export interface EnrolmentCode {
+  /** XXXXX-XXXXX-XXXXX-XXXXX, told once: for one edge. */
+  code: string;
+  /** Seconds since 1970. */
+  expires_at: number;
+}
+
+export async function addEnrolmentCode(client: Client, archive: string): Promise<EnrolmentCode> {
+  return client.post<EnrolmentCode>(`/api/archives/${encodeURIComponent(archive)}/enrolment-codes`, {});
+}
+
+/** Its key works no more; what it sent stays. */
+export async function removeEdge(client: Client, archive: string, edge: string): Promise<void> {
+  const path = `/api/archives/${encodeURIComponent(archive)}/edges/${encodeURIComponent(edge)}`;
+  await client.request(path, { method: 'DELETE' });
+}

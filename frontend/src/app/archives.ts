@@ -14,3 +14,6 @@ export function useArchives() {
 
 /** Whether somebody may see how edges and devices are. */
 export const mayMonitor = (archive: Archive): boolean => archive.actions.includes('monitor');
+
+/** Whether somebody may add edges, and remove them. */
+export const mayManage = (archive: Archive): boolean => archive.actions.includes('manage');

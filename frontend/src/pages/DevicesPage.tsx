@@ -3,7 +3,7 @@ import { useQuery } from '@tanstack/react-query';
 import { useNavigate, useSearch } from '@tanstack/react-router';
 import { useTranslation } from 'react-i18next';
 import { listEdges } from '../api/devices';
-import { mayMonitor, useArchives } from '../app/archives';
+import { mayManage, mayMonitor, useArchives } from '../app/archives';
 import type { DevicesSearch } from '../app/router';
 import { useServices } from '../app/services';
 import { ArchivePicker } from '../ui/ArchivePicker';
@@ -12,6 +12,7 @@ import { TroubleAlert } from '../ui/TroubleAlert';
 import classes from './DevicesPage.module.css';
 import { worstFirst } from './devices';
 import { EdgeCard } from './EdgeCard';
+import { EnrolEdge } from './EnrolEdge';
 
 /** Edges speak each minute. */
 export const REFRESH_DEVICES_MS = 30_000;
@@ -23,7 +24,9 @@ export function DevicesPage() {
   const search = useSearch({ strict: false }) as DevicesSearch;
   const archives = useArchives();
   const known = (archives.data ?? []).filter(mayMonitor);
-  const archive = known.find((item) => item.archive === search.archive)?.archive ?? known[0]?.archive ?? null;
+  const chosen = known.find((item) => item.archive === search.archive) ?? known[0];
+  const archive = chosen?.archive ?? null;
+  const managed = chosen !== undefined && mayManage(chosen) ? chosen.archive : null;
   const query = useQuery({
     queryKey: ['devices', archive],
     queryFn: ({ signal }) => listEdges(client, archive ?? '', signal),
@@ -54,9 +57,10 @@ export function DevicesPage() {
           <TroubleAlert error={query.error} onRetry={() => void query.refetch()} />
         )}
         {(archives.isPending || (archive !== null && query.isPending)) && <Loader aria-label={t('app.loading')} />}
+        {managed !== null && <EnrolEdge key={managed} archive={managed} />}
         {query.data?.edges.length === 0 && <Alert color="gray">{t('devices.none')}</Alert>}
         {edges.map((edge) => (
-          <EdgeCard key={edge.edge} edge={edge} now={query.data?.now ?? 0} />
+          <EdgeCard key={edge.edge} edge={edge} now={query.data?.now ?? 0} managed={managed} />
         ))}
       </main>
     </div>

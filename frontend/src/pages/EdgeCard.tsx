@@ -4,12 +4,16 @@ import { LevelBadge } from '../ui/LevelBadge';
 import { DeviceTable } from './DeviceTable';
 import { amount, duration, isKnown, size } from './devices';
 import classes from './EdgeCard.module.css';
+import { RemoveEdge } from './RemoveEdge';
 
 /** The console's answer takes a moment: less than this is no difference between two clocks. */
 const RIGHT_SECONDS = 2;
 
-/** One edge: how it is, what to do about it, its figures, and the devices behind it. */
-export function EdgeCard({ edge, now }: { edge: Edge; now: number }) {
+/**
+ * One edge: how it is, what to do about it, its figures, and the devices behind it. `managed`: its archive, for who may
+ * remove it.
+ */
+export function EdgeCard({ edge, now, managed }: { edge: Edge; now: number; managed: string | null }) {
   const { t, i18n } = useTranslation();
   const heard = edge.heard_at === null ? null : duration(i18n.language, now - edge.heard_at);
   return (
@@ -37,6 +41,7 @@ export function EdgeCard({ edge, now }: { edge: Edge; now: number }) {
           <DeviceTable devices={edge.health.devices} findings={edge.findings} now={now} />
         </>
       )}
+      {managed !== null && <RemoveEdge archive={managed} edge={edge} />}
     </section>
   );
 }

@@ -328,6 +328,34 @@ describe('the devices', () => {
     }
   });
 
+  it('give a code for a new edge and remove an old one, for who manages the archive', async () => {
+    let edges = [edge()];
+    const admin = [{ archive: 'demo', name: 'Thử', role: 'admin', actions: ['monitor', 'manage'] }];
+    const { requests } = start('/devices', (path) => {
+      if (path === '/api/archives') return Response.json({ archives: admin });
+      if (asked(path)) return told(...edges);
+      if (path === '/api/archives/demo/enrolment-codes')
+        return Response.json({ code: 'AAAAA-BBBBB-CCCCC-DDDDD', expires_at: NOW + 600 }, { status: 201 });
+      if (path !== '/api/archives/demo/edges/e1') return undefined;
+      edges = [];
+      return new Response(null, { status: 204 });
+    });
+    fireEvent.click(await screen.findByRole('button', { name: 'Thêm trạm' }));
+    const origin = window.location.origin;
+    expect(await screen.findByText(new RegExp(`enroll --url ${origin} --code AAAAA-BBBBB-CCCCC-DDDDD`))).toBeTruthy();
+    fireEvent.click(screen.getByRole('button', { name: 'Gỡ trạm này' }));
+    expect(requests.map(([path]) => path)).not.toContain('/api/archives/demo/edges/e1');
+    fireEvent.click(screen.getByRole('button', { name: 'Gỡ' }));
+    expect(await screen.findByText('Kho ảnh này chưa có trạm gửi ảnh nào.')).toBeTruthy();
+  });
+
+  it('let nobody else add or remove an edge', async () => {
+    start('/devices', (path) => (asked(path) ? told(edge()) : undefined));
+    await screen.findByRole('region', { name: 'Trạm CĐHA' });
+    expect(screen.queryByRole('button', { name: 'Thêm trạm' })).toBeNull();
+    expect(screen.queryByRole('button', { name: 'Gỡ trạm này' })).toBeNull();
+  });
+
   it('are offered to who works with them, not to who only looks at pictures', async () => {
     const { requests } = start('/', (path) => (searched(path) ? found(study(STUDY_UID, 'A^B')) : undefined));
     expect(await screen.findByRole('link', { name: 'Thiết bị' })).toBeTruthy();
