@@ -304,12 +304,22 @@ def test_a_connection_that_breaks_within_a_data_set_leaves_nothing(peer: Peer) -
     assert list(peer.spool.received.iterdir()) == []
 
 
-def test_a_silent_peer_is_let_go(tmp_path: Path) -> None:
-    """Within a message the network timeout counts."""
-    peer = start(tmp_path, network_timeout_seconds=0.2)
+@pytest.mark.parametrize("half", [b"", pdata((1, 3, command(1)), (1, 0, b"abcd"))], ids=["between", "within"])
+def test_a_silent_peer_is_let_go(tmp_path: Path, half: bytes) -> None:
+    """Within a message the network timeout counts, between two the other; its association is aborted."""
+    limits = (0.2, 3600.0) if half else (3600.0, 0.2)
+    peer = start(tmp_path, network_timeout_seconds=limits[0], idle_timeout_seconds=limits[1])
     peer.associate()
-    peer.send(pdata((1, 3, command(1)), (1, 0, b"abcd")))
+    peer.send(half)
+    assert peer.read() == (7, b"\0\0\0\0")
     assert peer.ended.wait(5)
+    finish(peer)
+
+
+def test_who_connects_and_says_nothing_is_let_go_without_a_word(tmp_path: Path) -> None:
+    """There is no association to abort (PS3.8 9.2, ARTIM timer)."""
+    peer = start(tmp_path, network_timeout_seconds=0.2)
+    assert peer.socket.recv(1) == b""
     finish(peer)
 
 

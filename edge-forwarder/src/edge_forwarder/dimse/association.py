@@ -31,7 +31,7 @@ from edge_forwarder.dimse.statuses import (
     of_refusal,
 )
 from edge_forwarder.dimse.wire import Wire, gone
-from edge_forwarder.errors import PeerGoneError, SpoolError, TooLongError, WireError
+from edge_forwarder.errors import PeerGoneError, SilentError, SpoolError, TooLongError, WireError
 from edge_forwarder.logs import Log
 from edge_forwarder.spool.folder import Spool
 from edge_forwarder.spool.naming import SpooledFile
@@ -100,6 +100,8 @@ class Association:
                 log.info("association released", association=self.number)
         except PeerGoneError as error:
             log.warning("association lost", association=self.number, why=str(error))
+            if isinstance(error, SilentError) and self.caller.contexts:  # before it is open, PS3.8 9.2 (AA-2) has none
+                self._wire.abort(AbortSource.SERVICE_USER)
         except WireError as error:
             log.warning("association aborted", association=self.number, why=str(error))
             self._wire.abort(AbortSource.PROVIDER, error.reason)

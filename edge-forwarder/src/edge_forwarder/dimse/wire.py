@@ -20,6 +20,8 @@ from edge_forwarder.errors import AbortedError, PeerGoneError, SilentError, TooL
 
 #: The most of one fragment that is in memory at once (bytes).
 PIECE: Final = 256 * 1024
+#: A peer that does not even take an abort for so long is left without (seconds).
+_ABORT_SECONDS: Final = 1.0
 #: What a peer that says "no limit" gets in one P-DATA-TF (bytes).
 _UNLIMITED: Final = 1024 * 1024
 
@@ -50,6 +52,7 @@ class Wire:
 
     def abort(self, source: AbortSource, reason: int = 0) -> None:
         with contextlib.suppress(OSError):
+            self.socket.settimeout(_ABORT_SECONDS)
             self.socket.sendall(pdu.encode_abort(source, reason))
 
     def await_end(self) -> None:
