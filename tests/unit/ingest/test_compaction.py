@@ -4,8 +4,9 @@ comes meanwhile or after."""
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -27,7 +28,7 @@ from maypacs.pack import grammar
 from maypacs.receipts import Receipt
 from maypacs.reindex import reindex
 from maypacs.restore import restore
-from maypacs.uids import Uid
+from maypacs.uids import ArchiveId, Uid
 from maypacs.workspace import Workspace
 
 STUDY, SERIES = Uid("1.2.3"), Uid("1.2.3.1")
@@ -448,6 +449,39 @@ def test_a_run_stops_when_it_has_had_enough(hospital: Hospital) -> None:
     done = compact(hospital.workspace, quiet_hours=24, effects=hospital.effects, enough=lambda: next(looks))
     assert done.series == 2
     assert hospital.compact().series == 1
+
+
+def test_what_one_archive_does_not_need_of_the_time_another_has(
+    hospital: Hospital, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first of ten archives has all the work: not a tenth of the time, but all that the others leave."""
+    for series in range(1, 8):
+        for number in range(1, 9):
+            hospital.send(number, series=f"1.2.3.{series}")
+    hospital.clock.advance(2 * DAY)
+    clock = Clock()
+    whole = compaction.SeriesWork.run
+
+    def run(work: compaction.SeriesWork) -> None:
+        clock.advance(20)
+        whole(work)
+
+    monkeypatch.setattr(compaction.SeriesWork, "run", run)
+    archives = [hospital.bench.archive_id, *(ArchiveId(f"empty{number}") for number in range(9))]
+    opened: list[ArchiveId] = []
+
+    def workspace_of(archive_id: ArchiveId) -> Workspace:
+        opened.append(archive_id)
+        return replace(hospital.workspace, archive_id=archive_id)
+
+    monkeypatch.setattr(compaction, "compact", partial(compaction.compact, effects=hospital.effects))
+    done = [
+        found
+        for _, found in compaction.compact_archives(archives, workspace_of, quiet_hours=24, seconds=100, clock=clock)
+    ]
+    assert sum(found.series for found in done) == 6, "of seven, twenty seconds each: what is begun in time is finished"
+    assert opened[: len(archives)] == archives
+    assert set(opened[len(archives) :]) == {hospital.bench.archive_id}
 
 
 def test_a_node_whose_disk_is_full_only_takes_away(hospital: Hospital) -> None:

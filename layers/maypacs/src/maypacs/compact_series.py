@@ -41,6 +41,7 @@ class Compacted:
     cleaned: int = 0  #: replaced packs that were taken away
     failed: int = 0  #: series; their rows wait, and they are tried again
     faults: list[str] = field(default_factory=list)  #: kinds of errors, no data
+    unfinished: bool = False  #: something waits for which there was no time
 
     def put_together(self, group: Sequence[OpenPack], size: int) -> None:
         self.packs += len(group)
@@ -203,9 +204,9 @@ class SeriesWork:
             self._change(clean=self._now() + due.GRACE)
         if not over or self._row.clean > self._now():
             return series
-        self._done.cleaned += clean_up(
-            self._workspace, series.heads, series.removals, effects=self._effects, enough=self._enough
-        )
+        cleaned = clean_up(self._workspace, series.heads, series.removals, effects=self._effects, enough=self._enough)
+        self._done.cleaned += cleaned
+        self._done.unfinished |= cleaned < len(over)
         series = self._read()
         if series_rows.replaced(series.heads):
             self._is_unfinished = True
@@ -221,7 +222,7 @@ class SeriesWork:
         try:
             for group, chosen in list(groups(self._workspace, self._row, before)):
                 if series is not before and self._enough():
-                    self._is_unfinished = True
+                    self._is_unfinished = self._done.unfinished = True
                     break
                 series = self._put_group(series, group, chosen)
         finally:

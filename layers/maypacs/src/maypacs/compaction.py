@@ -28,13 +28,20 @@ def compact_archives(
     clock: Callable[[], float],
     clean_only: bool = False,
 ) -> Iterator[tuple[ArchiveId, Compacted]]:
-    """What the schedule does, for about so many seconds: each archive has its share of what is left."""
-    end = clock() + seconds
-    for number, archive_id in enumerate(archives):
-        until = clock() + (end - clock()) / (len(archives) - number)
-        enough = _later_than(until, clock)
-        workspace = open_workspace(archive_id)
-        yield archive_id, compact(workspace, quiet_hours=quiet_hours, enough=enough, clean_only=clean_only)
+    """What the schedule does, for about so many seconds: each archive has its share of what is left, and those that had
+    too little have shares of what the others did not need."""
+    end, waiting = clock() + seconds, list(archives)
+    while waiting:
+        unfinished = []
+        for number, archive_id in enumerate(waiting):
+            until = clock() + (end - clock()) / (len(waiting) - number)
+            enough = _later_than(until, clock)
+            workspace = open_workspace(archive_id)
+            done = compact(workspace, quiet_hours=quiet_hours, enough=enough, clean_only=clean_only)
+            if done.unfinished:
+                unfinished.append(archive_id)
+            yield archive_id, done
+        waiting = unfinished if clock() < end else []
 
 
 def _later_than(moment: float, clock: Callable[[], float]) -> Callable[[], bool]:
@@ -55,11 +62,12 @@ def compact(
     done = Compacted()
     rows = sorted(due.waiting(workspace.table, workspace.archive_id), key=lambda row: row.due)
     for row in rows:
-        if enough():
-            break
         moment = now_of(effects)
         if row.due > moment and (row.worker or not at_once):
             continue
+        if enough():
+            done.unfinished = True
+            break
         try:
             if taken := due.take(workspace.table, row, moment):
                 SeriesWork(

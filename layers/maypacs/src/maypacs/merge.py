@@ -10,10 +10,11 @@ import dataclasses
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from maypacs.errors import PreconditionFailedError, StorageError
-from maypacs.index import cascade
+from maypacs.index import cascade, reading
 from maypacs.index.pack_rows import PackHead, arrival_of
 from maypacs.index.resolution import Copy, OpenPack
 from maypacs.pack import grammar, instance_table
@@ -46,8 +47,11 @@ def compose(workspace: Workspace, members: Sequence[OpenPack], chosen: Sequence[
     says; ObjectNotFoundError: one has gone."""
     first = members[0].head
     study, series = first.study_instance_uid, first.series_instance_uid
-    bodies = {pack.head.pack_id: _read(workspace, pack.head) for pack in members}
-    datasets = {pack.head.pack_id: _datasets(workspace, pack) for pack in members}
+    # As many at once as the table takes calls: on a node one, on AWS as many as a function has connections.
+    read = reading.gather(workspace.table, [partial(_read, workspace, pack.head) for pack in members])
+    told = reading.gather(workspace.table, [partial(_datasets, workspace, pack) for pack in members])
+    bodies = {pack.head.pack_id: body for pack, body in zip(members, read, strict=True)}
+    datasets = {pack.head.pack_id: found for pack, found in zip(members, told, strict=True)}
     ordered = sorted(chosen, key=lambda copy: (copy.row.instance_number or 0, copy.row.sop_instance_uid))
     plan = grammar.plan_pack(
         [
@@ -69,11 +73,11 @@ def compose(workspace: Workspace, members: Sequence[OpenPack], chosen: Sequence[
         dataclasses.replace(copy.row, offset=offset, arrival=arrival_of(copy.pack.head, copy.row))
         for copy, offset in zip(ordered, offsets, strict=True)
     )
-    told = facts(max(pack.head.arrival for pack in members), written, [pack.head.life_id for pack in members])
+    about = facts(max(pack.head.arrival for pack in members), written, [pack.head.life_id for pack in members])
     chosen_datasets = [datasets[copy.pack.head.pack_id][copy.position] for copy in ordered]
     size = len(instance_table.encode(rows))
-    head = head_of(workspace, study, series, told, written.pack_id, rows, chosen_datasets, size)
-    return Merged(written, b"".join(plan.chunks), rows, chosen_datasets, told, head)
+    head = head_of(workspace, study, series, about, written.pack_id, rows, chosen_datasets, size)
+    return Merged(written, b"".join(plan.chunks), rows, chosen_datasets, about, head)
 
 
 def _read(workspace: Workspace, head: PackHead) -> memoryview:
