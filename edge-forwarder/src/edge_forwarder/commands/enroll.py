@@ -45,7 +45,8 @@ COMMAND = Command(
     _run,
     _arguments,
     """
-The code comes from the console (an archive's Edges); it is good for ten minutes and one use. Written
+The code comes from the console (the dashboard's page Devices, or `maypacs edge code` on a private
+node); it is good for ten minutes and one use. Written
 are FILE, with every setting and its default, and beside it credentials.json, readable by its owner
 alone. Nothing is written unless the cloud takes the code.
 
