@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
+from functools import partial
 
 from maypacs import merge
 from maypacs.errors import ConditionFailedError, ObjectNotFoundError
 from maypacs.exports import drop_exports
 from maypacs.holds import pass_gate
 from maypacs.housekeeping import EXPORT_AGE
-from maypacs.index import series_rows
+from maypacs.index import reading, series_rows
 from maypacs.index.cascade import Effects
 from maypacs.index.pack_rows import PackHead, arrival_of
 from maypacs.index.removals import Removals
@@ -46,10 +47,11 @@ def clean_up(
     pass_gate(workspace, study, series, effects=effects)
     # Answers of before may be lists of ranges of these packs; whose time is over are gone, if the housekeeper came.
     drop_exports(workspace.store, study, before=datetime.fromtimestamp(effects.clock(), UTC) - EXPORT_AGE)
-    for count, head in enumerate(over):
+    at_once: int = getattr(workspace.table, "concurrency", 1)
+    for start in range(0, len(over), at_once):
         if enough():
-            return count
-        _remove(workspace, head)
+            return start
+        reading.gather(workspace.table, [partial(_remove, workspace, head) for head in over[start : start + at_once]])
     return len(over)
 
 
