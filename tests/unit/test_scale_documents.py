@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from tests.bench import beyond, growth, scale
 from tests.bench.search import Measured
+from tests.support import hospital
 
 from maypacs_node.cost import counts
 from maypacs_node.cost.hospital import Hospital
@@ -41,6 +42,17 @@ def test_the_text_says_what_the_tables_say(figures: Any) -> None:
     assert f"the API's rate would be full at {frames:.1f}x and the account's functions at {functions:.0f}x" in words
     assert f"make {beyond.REQUESTS_BY_FRAMES} requests of the same study" in words
     assert f"The dashboard reads by packs, {beyond.REQUESTS_A_READ} requests a study" in words
+    examinations = next(kind.share for kind in hospital.MIX if kind.modality == "US") * 100 * 1_000
+    assert f"({examinations:,.0f} ultrasound studies a day at 1x)" in words
+
+
+def test_the_text_says_how_many_lists_fill_a_month() -> None:
+    """A page of 25 reads 25 studies' own partitions; the rest is the month's."""
+    kept = json.loads((scale.DOCS / "measured.json").read_text(encoding="utf-8"))
+    units = kept["searches"]["the dashboard's list (25)"][-1]["read_units"] - 25
+    words = " ".join(TEXT.split())
+    assert f"the dashboard's list reads {units:.0f} units of the present month" in words
+    assert f"{round(3_000 / units, -1):.0f} lists a second" in words
 
 
 def test_the_requests_of_a_reader_are_those_that_were_counted() -> None:
