@@ -46,9 +46,8 @@ COMMAND = Command(
     _arguments,
     """
 The code comes from the console (the dashboard's page Devices, or `maypacs edge code` on a private
-node); it is good for ten minutes and one use. Written
-are FILE, with every setting and its default, and beside it credentials.json, readable by its owner
-alone. Nothing is written unless the cloud takes the code.
+node); it is good for ten minutes and one use. FILE is written, with every setting and its default,
+and beside it credentials.json, readable by its owner alone: nothing unless the cloud takes the code.
 
 An edge that is enrolled may be enrolled again, after its key was revoked for one: FILE stays as it
 is, what waits in the spool stays, and goes up with the new key. A service that runs goes on with it.
