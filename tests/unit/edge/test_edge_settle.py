@@ -266,3 +266,16 @@ def test_the_counts_tell_what_is_not_listed() -> None:
     assert [(s.unlisted, s.unlisted_failures) for s in (status(), status(stored=9, failed=1))] == [(False, False)] * 2
     assert (status(conflict=1, failed=1).unlisted, status(conflict=1, failed=1).unlisted_failures) == (True, False)
     assert (status(failed=2).unlisted, status(failed=2).unlisted_failures) == (True, True)
+
+
+@pytest.mark.parametrize(
+    ("whole", "told"),
+    [("unreadable", ["failed: unreadable"]), ("too-large", ["failed: unreadable", "too-large"])],
+    ids=["the same", "another"],
+)
+def test_a_person_reads_each_reason_once(edge: Edge, whole: str, told: list[str]) -> None:
+    """The cloud says why it has quarantined an upload, and why each instance of it."""
+    edge.sent("01PACK", "2.25.111")
+    problem = Problem("2.25.111", "failed: unreadable")
+    edge.settler.heard("01PACK", UploadStatus("arrival of 01PACK", "quarantined", False, whole, (problem,)))
+    assert [list(entry.reasons) for entry in edge.entries()] == [told]

@@ -157,10 +157,14 @@ def _syntax(member: InstanceRow) -> str | None:
 
 
 def _told(answer: UploadStatus) -> dict[str, Any]:
+    reasons = {problem.reason for problem in answer.problems}
+    # The reason of the whole is mostly that of its one instance: once is enough.
+    if answer.reason and not any(answer.reason in reason for reason in reasons):
+        reasons.add(answer.reason)
     return {
         "arrival": answer.arrival,
         "state": answer.state,
-        "reasons": sorted({p.reason for p in answer.problems} | ({answer.reason} if answer.reason else set())),
+        "reasons": sorted(reasons),
         "instances": [{"sop_instance_uid": p.sop_instance_uid, "reason": p.reason} for p in answer.problems],
     }
 
