@@ -55,13 +55,14 @@ bench: setup ## the table of docs/benchmarks.md, measured here: 15 minutes, 15 G
 	$(BIN)/python -m tests.bench --install
 
 SCALE_FOLDER ?= $(or $(TMPDIR),/tmp)/maypacs-scale
-bench-all: setup ## every measurement and every document of docs/ that holds one: 65 minutes or more, 15 GB of disk
+bench-all: setup ## every measurement and every document of docs/ that holds one (but for make simulate): 65 minutes or more, 15 GB of disk
 	@echo 'One after the other, on a machine that does nothing else:'
 	@echo '  bench   15 min, 15 GB  docs/benchmarks.md, .json, the goals of docs/performance.md'
 	@echo '  viewer  12 min,  2 GB  docs/benchmarks-viewer.md (chromium, dcmtk)'
 	@echo '  edge     5 min,  2 GB  docs/benchmarks-edge.md'
 	@echo '  scale   15 min, 14 GB  docs/scale/ (the first time 10 to 20 min more: archives are filled and kept in $(SCALE_FOLDER))'
 	@echo '  beyond  10 s           docs/scale.md'
+	@echo '  compaction 2 min       docs/compaction.json, its tables in docs/performance.md'
 	@echo '  cost     2 min,  1 GB  docs/cost.md, docs/scale/cost.svg, the figures of README'
 	@df -h $(or $(TMPDIR),/tmp) | tail -1 | awk '{print "Disk left for it: " $$4}'
 	$(BIN)/python -m tests.bench --install
@@ -69,6 +70,7 @@ bench-all: setup ## every measurement and every document of docs/ that holds one
 	$(BIN)/python -m tests.bench.edge
 	$(BIN)/python -m tests.bench.scale --folder $(SCALE_FOLDER)
 	$(BIN)/python -m tests.bench.beyond --write
+	$(BIN)/python -m tests.bench.compaction
 	$(BIN)/python -m tests.bench.cost
 	$(BIN)/python -m tests.bench.cost.document
 

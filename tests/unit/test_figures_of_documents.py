@@ -12,9 +12,10 @@ from tests.bench import compaction, scale, search
 from tests.bench.cost.document import printed
 from tests.bench.questions import QUESTIONS, Archive
 from tests.bench.search import Filled, Measured
+from tests.bench.table import FIGURES
 from tests.support.deployer import ROOT
 
-from maypacs_node.cost import prices
+from maypacs_node.cost import counts, prices
 from maypacs_node.cost.command import DEFAULT_REGION
 
 
@@ -70,6 +71,18 @@ def test_what_compression_at_the_edge_saves_and_takes_is_what_was_measured() -> 
         assert f"{1 / float(share):.1f} times smaller; {cpu} ms" in text, codec
     by_codec = {codec: 1 / float(share) for share, codec in wire}
     assert f"{by_codec['JPEG-LS']:.1f} times less for this CT" in words("docs", "performance.md")
+
+
+def test_the_write_units_of_a_ct_are_told_as_they_were_counted() -> None:
+    """By `make bench` (ingest alone, another patient) and by `make cost`; docs/cost.md says why they differ."""
+    rows = json.loads(FIGURES.read_text(encoding="utf-8"))["rows"]
+    found = {row["work"]: row["maypacs"] for row in rows}
+    units, requests = (found[f"{what}, CT of 500 slices"] for what in ("write units", "S3 requests"))
+    counted = counts.load().studies["CT500"].ingest["table.index.write_units"]
+    assert f"finds {units:.0f} where the table says {counted:.0f}" in words("docs", "cost.md")
+    text = words("docs", "performance.md")
+    assert f"A CT of 500 slices: {requests:.0f} requests to S3 with its uploads, {units:.0f} write units" in text
+    assert f"counts everything, finds {counted:.0f}, and says why" in text
 
 
 @pytest.fixture(scope="module")
