@@ -42,6 +42,29 @@ describe('tabs of one browser', () => {
     expect(other.session).toBeNull();
   });
 
+  it('take an answer that comes late, but no session after a logout', async () => {
+    const [busy, late] = [openTab(), openTab()];
+    const [busyChannel] = channels;
+    const hear = busyChannel?.onmessage;
+    const heard: MessageEvent<Message>[] = [];
+    if (busyChannel !== undefined) busyChannel.onmessage = (event) => heard.push(event);
+    busy.begin(session(1));
+    await late.ask(1);
+    expect(late.session).toBeNull();
+    for (const event of heard) hear?.(event);
+    expect(late.session).toEqual(session(1));
+    late.end('logout');
+    for (const event of heard) hear?.(event);
+    expect(late.session).toBeNull();
+  });
+
+  it('that asked in vain do not log in when another tab does', async () => {
+    const [one, other] = [openTab(), openTab()];
+    await other.ask(1);
+    one.begin(session(1));
+    expect(other.session).toBeNull();
+  });
+
   it('wait no longer than told when nobody is logged in', async () => {
     const [, lonely] = [openTab(), openTab()];
     await lonely.ask(1);

@@ -25,6 +25,7 @@ const KEY = 'maypacs.session';
 /** What tabs say to each other. */
 export type Message =
   | { kind: 'hello' }
+  | { kind: 'answer'; session: Session }
   | { kind: 'session'; session: Session; replaces: string | null }
   | { kind: 'end'; refreshToken: string; why: Ending };
 
@@ -60,6 +61,7 @@ export class SessionStore {
   #listeners = new Set<() => void>();
   readonly #storage: Storage;
   readonly #channel: Channel | null;
+  /** Called by the first answer of another tab; null when none is hoped for. */
   #answered: (() => void) | null = null;
 
   constructor(storage: Storage, channel: Channel | null = null) {
@@ -77,7 +79,10 @@ export class SessionStore {
     return this.#state.session;
   }
 
-  /** Asks the other tabs for their session; resolves when one answers, or after `ms` when none does. */
+  /**
+   * Asks the other tabs for their session; resolves when one answers, or after `ms` when none does. A later answer is taken
+   * too: a tab that draws pictures on a slow PC is busy for longer than anybody should look at nothing.
+   */
   async ask(ms: number): Promise<void> {
     if (this.#state.session !== null || this.#channel === null) return;
     await new Promise<void>((resolve) => {
@@ -85,7 +90,6 @@ export class SessionStore {
       setTimeout(resolve, ms);
       this.#channel?.postMessage({ kind: 'hello' });
     });
-    this.#answered = null;
   }
 
   /** `replaces`: the refresh token that was given for this session, if any. */
@@ -104,12 +108,14 @@ export class SessionStore {
   #hear(message: Message): void {
     const { session } = this.#state;
     if (message.kind === 'hello' && session !== null) {
-      this.#channel?.postMessage({ kind: 'session', session, replaces: null });
+      this.#channel?.postMessage({ kind: 'answer', session });
+    } else if (message.kind === 'answer' && isSession(message.session)) {
+      const answered = this.#answered;
+      if (answered === null || session !== null) return;
+      this.#keep(message.session);
+      answered();
     } else if (message.kind === 'session' && isSession(message.session)) {
-      const asked = session === null && this.#answered !== null;
-      const ours = session !== null && session.refreshToken === message.replaces;
-      if (asked || ours) this.#keep(message.session);
-      this.#answered?.();
+      if (session !== null && session.refreshToken === message.replaces) this.#keep(message.session);
     } else if (message.kind === 'end' && session?.refreshToken === message.refreshToken) this.#forget(message.why);
   }
 
@@ -131,6 +137,7 @@ export class SessionStore {
 
   #set(state: SessionState): void {
     this.#state = state;
+    this.#answered = null;
     for (const listener of this.#listeners) listener();
   }
 }

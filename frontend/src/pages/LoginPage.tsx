@@ -1,6 +1,6 @@
 import { Alert, Button, PasswordInput, Stack, Text, TextInput, Title } from '@mantine/core';
 import { useRouter, useSearch } from '@tanstack/react-router';
-import { type FormEvent, useState } from 'react';
+import { type FormEvent, useEffect, useState } from 'react';
 import { useTranslation } from 'react-i18next';
 import { asApiError } from '../api/errors';
 import { useServices, useSessionState } from '../app/services';
@@ -11,7 +11,7 @@ import classes from './LoginPage.module.css';
 export function LoginPage() {
   const { t } = useTranslation();
   const { client } = useServices();
-  const { ended } = useSessionState();
+  const { ended, session } = useSessionState();
   const router = useRouter();
   const { next } = useSearch({ strict: false }) as { next?: string };
   const [user, setUser] = useState('');
@@ -19,13 +19,17 @@ export function LoginPage() {
   const [busy, setBusy] = useState(false);
   const [error, setError] = useState<unknown>(null);
 
+  // After a login here, or when another tab answers late.
+  useEffect(() => {
+    if (session !== null) router.history.replace(next ?? '/');
+  }, [session, router, next]);
+
   const submit = async (event: FormEvent) => {
     event.preventDefault();
     setBusy(true);
     setError(null);
     try {
       await client.login(user.trim(), password);
-      router.history.replace(next ?? '/');
     } catch (failure) {
       setPassword('');
       setError(failure);
