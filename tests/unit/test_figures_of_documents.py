@@ -32,6 +32,9 @@ def test_the_tables_of_compaction_are_of_its_figures() -> None:
         for name, (before, cost, after) in kept.items()
     }
     assert compaction.render(results) in (ROOT / "docs" / "performance.md").read_text(encoding="utf-8")
+    (ultrasound,) = (cost for name, (_, cost, _) in results.items() if name.startswith("US, an image a minute: 25"))
+    told = f"take {sum(ultrasound.requests.values())} requests to S3 and {ultrasound.write_units:.0f} write units"
+    assert told in words("docs", "cost.md")
 
 
 def test_the_table_of_searches_is_of_the_measurements() -> None:
