@@ -52,7 +52,9 @@ class Server:
         query = parse_qs(urlsplit(path).query)
         first, size = int(query["offset"][0]), int(query["limit"][0])
         items = [{"0020000D": {"vr": "UI", "Value": [f"1.{n}"]}} for n in range(first, min(first + size, self.total))]
-        return (200, {}, json.dumps(items).encode()) if items else (204, {}, b"")
+        left = self.total - first - len(items)
+        warning = {"Warning": f"299 x: There are {left} additional results that can be requested"} if left > 0 else {}
+        return (200, warning, json.dumps(items).encode()) if items else (204, {}, b"")
 
     def close(self) -> None:
         self._server.shutdown()
@@ -88,6 +90,15 @@ def test_pages_are_read_up_to_the_limit_and_one_more_is_looked_for(
     path, authorization = server.seen[0]
     assert path.startswith("/dicomweb/hosp1/studies?PatientName=NGUY%E1%BB%84N%2A&")
     assert authorization == "Bearer mpk_key"
+
+
+def test_a_search_that_was_cut_short_is_not_taken_for_all(server: Server, archive: DicomWeb) -> None:
+    """The archive looks at so many rows and says so (PS3.18 8.3.4.4): a page that is not full is not the end."""
+    study = json.dumps([{"0020000D": {"vr": "UI", "Value": ["1.1"]}}]).encode()
+    for headers, more in (({"Warning": "299 x: only the newest 5000 rows were examined"}, True), ({}, False)):
+        server.replies = [(200, headers, study)]
+        answer = archive.search("/studies", limit=10)
+        assert (len(answer.items), answer.more) == (1, more)
 
 
 def test_our_key_follows_a_redirect_at_home_and_nowhere_else(server: Server, archive: DicomWeb) -> None:

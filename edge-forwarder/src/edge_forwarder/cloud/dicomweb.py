@@ -41,11 +41,10 @@ Item = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """``more``: there are others; ``warned``: the cloud says that it has not looked at everything, or not as asked."""
+    """``more``: there are others, or may be, for the cloud has not looked at everything."""
 
     items: list[Item]
     more: bool = False
-    warned: bool = False
 
 
 class DicomWeb:
@@ -63,16 +62,16 @@ class DicomWeb:
     def search(self, path: str, query: Sequence[tuple[str, str]] = (), *, limit: int) -> Found:
         """Matches below a path such as ``/studies``, at most ``limit``. Raises CloudError."""
         found: list[Item] = []
-        warned = False
         while True:
             size = min(PAGE, limit + 1 - len(found))
-            page, warning = self._page(path, [*query, ("limit", str(size)), ("offset", str(len(found)))])
+            page, is_warned = self._page(path, [*query, ("limit", str(size)), ("offset", str(len(found)))])
             found += page
-            warned = warned or warning
             if len(found) > limit:
-                return Found(found[:limit], True, warned)
+                return Found(found[:limit], True)
             if len(page) < size or len(found) > _LAST_OFFSET:
-                return Found(found, len(page) == size, warned)
+                # Of a page that is not full, a warning says that the search was cut short; of a full one, that there
+                # is another. What we ask for are attributes: none is ignored.
+                return Found(found, len(page) == size or is_warned)
 
     def _page(self, path: str, query: Sequence[tuple[str, str]]) -> tuple[list[Item], bool]:
         url = f"{self._root}{path}?{urlencode(query, quote_via=quote)}"
