@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import io
 import os
+import sqlite3
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -145,3 +146,27 @@ def test_a_keeper_that_can_write_nothing_down_is_told_of(
     monkeypatch.setattr(journal, "add_instance", add)
     wait_until(lambda: keeper.not_taken == 0, what="none")
     assert len(packed(journal)) == 2
+
+
+def test_a_pack_that_could_not_be_submitted_is_later(
+    spool: Spool, journal: Journal, keeper: Keeper, tmp_path: Path
+) -> None:
+    """The uploader reads the journal for it, which a disk may refuse for a moment: each pack goes once, none is left
+    until the next start, and the keeper lives.
+    """
+    submitted: list[str] = []
+    errors = [sqlite3.OperationalError("disk I/O error")] * 2
+
+    def submit(pack: str) -> None:
+        if errors:
+            raise errors.pop()
+        submitted.append(pack)
+
+    keeper._submit = submit
+    keeper.start()
+    for number in (1, 2):
+        keeper.stored(put(spool, tmp_path, number))
+    wait_until(lambda: len(packed(journal)) == 2, what="two that are packed")
+    wait_until(lambda: sorted(submitted) == sorted(p.id for p in journal.packs(PackState.PACKED)), what="each once")
+    assert keeper.is_alive
+    assert not errors

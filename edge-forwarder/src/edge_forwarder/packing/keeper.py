@@ -62,6 +62,8 @@ class Keeper:
     ) -> None:
         self._spool, self._journal, self._ledger, self._log = spool, journal, ledger, log
         self._planner, self._submit = planner, submit
+        self._to_submit: list[str] = []
+        """Packs that are in the journal, and not yet with the uploader."""
         self._events: queue.SimpleQueue[_Stored | _Ended | _Barrier | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._run, name="keeper", daemon=True)
         self._behind_since: float | None = None
@@ -142,8 +144,14 @@ class Keeper:
             self._is_behind()
             self.registrar.rolled_back()
             self._log.error("the keeper could not do its work", why=f"{type(error).__name__}: {error}")
-        for pack in self.registrar.committed():
-            self._submit(pack)
+        self._to_submit += self.registrar.committed()
+        try:
+            while self._to_submit:
+                self._submit(self._to_submit[0])
+                del self._to_submit[0]
+        except sqlite3.Error as error:  # they are in the journal, which cannot be read now: later
+            self._is_behind()
+            self._log.error("packs cannot be submitted", why=f"{type(error).__name__}: {error}")
 
     def _is_behind(self) -> None:
         self._behind_since = time.monotonic()
