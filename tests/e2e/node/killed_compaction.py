@@ -70,7 +70,9 @@ def main(data: str, archive: str, stride: int) -> None:
         def forked(dies_at: int, hours: float) -> bool:
             """Whether it was killed."""
             if child := os.fork():
-                return os.WIFSIGNALED(os.waitpid(child, 0)[1])
+                status = os.waitpid(child, 0)[1]
+                assert not os.WIFEXITED(status) or not os.WEXITSTATUS(status), "one that lived failed"
+                return os.WIFSIGNALED(status)
             try:
                 work(admin.runtime(home, store), name, dies_at, hours)
             except BaseException as error:
