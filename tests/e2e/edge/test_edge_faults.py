@@ -339,7 +339,7 @@ def test_kill_9_at_random_points_loses_nothing_acknowledged(tmp_path: Path, clou
 
         results = raw_scu.send(edge.port, batch, acknowledged=kill_at)
         acknowledged |= {path for path, status in results.items() if status == 0}
-        assert len(results) >= last
+        assert len(results) >= len(set(batch[:last]))  # some are sent twice
         assert edge.process is not None
         edge.process.wait(10)
     edge.run()

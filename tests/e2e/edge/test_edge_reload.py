@@ -34,7 +34,8 @@ def reload(edge: StubEdge, change: Callable[[str], str]) -> dict[str, str]:
         with edge.log.open() as log:
             log.seek(seen)
             told = [json.loads(line) for line in log if line.startswith("{")]
-        return {line["message"]: line.get("why", "") for line in told}
+        # The end of the association before may be told only now.
+        return {line["message"]: line.get("why", "") for line in told if "association" not in line["message"]}
 
     wait_until(lambda: any("configuration" in message for message in lines()), what="an answer to SIGHUP")
     return lines()
