@@ -1,6 +1,6 @@
 """`make torture`: random faults against real processes until the time is over; exit code 1 when anything was lost.
 
-python -m tests.torture [--minutes 30] [--storm 120] [--instances 1000] [--seed N] [--keep]
+python -m tests.torture [--minutes 30] [--storm 120] [--cut 120] [--instances 1000] [--seed N] [--keep]
 
 Runs one storm after another, each with a seed that it prints; ``--seed`` runs that one alone, once.
 """
@@ -19,6 +19,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.torture", description=__doc__.partition("\n")[0])
     parser.add_argument("--minutes", type=float, default=30, help="begin no new storm after so long (default 30)")
     parser.add_argument("--storm", type=float, default=120, help="seconds of one storm (default 120)")
+    parser.add_argument("--cut", type=float, default=120, help="seconds without the cloud before each (default 120)")
     parser.add_argument("--instances", type=int, default=1000, help="images of one storm (default 1000)")
     parser.add_argument("--seed", type=int, help="this storm alone")
     parser.add_argument("--keep", action="store_true", help="keep the folder of a run in which something was wrong")
@@ -34,7 +35,9 @@ def main() -> int:
         seed = options.seed if options.seed is not None else random.SystemRandom().getrandbits(32)
         runs += 1
         try:
-            outcome = once(seed, seconds=options.storm, instances=options.instances, keep=options.keep, say=say)
+            outcome = once(
+                seed, seconds=options.storm, cut=options.cut, instances=options.instances, keep=options.keep, say=say
+            )
         except Exception as error:
             print(f"seed {seed}: FAILED: {type(error).__name__}: {error}", flush=True)
             failed.append(seed)

@@ -40,6 +40,8 @@ class Outcome:
     verdict: Verdict = field(default_factory=Verdict)
     answers: Answers = field(default_factory=Answers)
     happened: dict[str, int] = field(default_factory=dict)
+    longest_cut: float = 0.0
+    """Seconds."""
     calm_after: float = 0.0
     """Seconds from the senders' end until the edge's spool and the inbox were empty."""
     commitments: Counter[str] = field(default_factory=Counter)
@@ -69,14 +71,17 @@ class Outcome:
             f" {self.reads[0]} retrieves brought {self.reads[1]} images; migrated {self.migrated[0]} in"
             f" {self.migrated[1]} runs",
             f"  compressed: {dict(self.compressed)}",
-            f"  storm: {self.happened}; calm after {self.calm_after:.0f} s",
+            f"  storm: {self.happened}; the cloud away for {self.longest_cut:.0f} s at the longest;"
+            f" calm after {self.calm_after:.0f} s",
         ]
         return "\n".join([*lines, *(f"  FAULT {fault}" for fault in self.faults)])
 
 
-def torture(seed: int, *, seconds: float, instances: int, folder: Path, say: Callable[[str], None] = print) -> Outcome:
-    """One storm of so many seconds with this seed, in that folder, which must not exist. Faults are in the outcome; an
-    AssertionError tells of a process that did not start, stop, or come to an end.
+def torture(
+    seed: int, *, seconds: float, instances: int, folder: Path, cut: float = 0.0, say: Callable[[str], None] = print
+) -> Outcome:
+    """One storm of so many seconds with this seed, after the cloud was away for ``cut``, in that folder, which must not
+    exist. Faults are in the outcome; an AssertionError tells of a process that did not start, stop, or come to an end.
     """
     outcome, dice, began = Outcome(seed), random.Random(seed), time.monotonic()
     folder.mkdir(parents=True)
@@ -118,8 +123,8 @@ def torture(seed: int, *, seconds: float, instances: int, folder: Path, say: Cal
             where, place = (edge.port, hospital.AET), folder / "read"
             reader = Reader(everything, originals.digest, outcome.answers, where, place, over, own_dice)
             reader.start()
-            _weather(outcome, items, imported, edge, storm, dice, seconds, over, commitments, migration)
-            outcome.happened = dict(storm.happened)
+            _weather(outcome, items, imported, edge, storm, dice, (seconds, cut), over, commitments, migration)
+            outcome.happened, outcome.longest_cut = dict(storm.happened), storm.longest_cut
             reader.join()
             _calm(outcome, edge, proxy, cloud)
             for each in commitments.values():
@@ -176,12 +181,14 @@ def _weather(
     edge: TorturedEdge,
     storm: Storm,
     dice: random.Random,
-    seconds: float,
+    lasts: tuple[float, float],
     over: threading.Event,
     commitments: dict[str, Commitments],
     migration: Migration,
 ) -> None:
-    """Senders and storm at once, until all the senders have sent all they have. Sets ``over`` when the storm is."""
+    """Senders and storm at once, until all the senders have sent all they have. Sets ``over`` when the storm is.
+    ``lasts``: how long the storm, and before it the time without the cloud.
+    """
     plain = [item for item in items if item.plain]
     some = min(len(plain), len(items) // 6)
     # What one sends others send, too: duplicates, at once and later.
@@ -201,14 +208,14 @@ def _weather(
             lambda: (edge.port, hospital.AET),
             over,
             random.Random(dice.getrandbits(32)),
-            0.8 * seconds / max(1, len(share)),
+            0.8 * sum(lasts) / max(1, len(share)),
         )
         for name, share in shares.items()
     ]
     for sender in senders:
         sender.start()
     try:
-        storm.blow(seconds)
+        storm.blow(*lasts)
     finally:
         over.set()
     for sender in senders:
@@ -241,12 +248,12 @@ def _read(outcome: Outcome, reader: Reader, state: CloudState) -> None:
     outcome.reads = (reader.retrieves, reader.images)
 
 
-def once(seed: int, *, seconds: float, instances: int, keep: bool, say: Callable[[str], None]) -> Outcome:
+def once(seed: int, *, seconds: float, cut: float, instances: int, keep: bool, say: Callable[[str], None]) -> Outcome:
     """`torture` in a folder of its own, kept when something is wrong and ``keep`` is set."""
     place = Path(tempfile.mkdtemp(prefix=f"maypacs-torture-{seed}-"))
     wrong = True
     try:
-        outcome = torture(seed, seconds=seconds, instances=instances, folder=place / "run", say=say)
+        outcome = torture(seed, seconds=seconds, instances=instances, folder=place / "run", cut=cut, say=say)
         wrong = bool(outcome.faults)
         return outcome
     finally:

@@ -46,8 +46,10 @@ class Storm:
             *([(4, "disk full", self._disk_full)] if own_disk else []),
         ]
 
-    def blow(self, seconds: float) -> None:
-        """For so long; afterwards everything runs and the weather is fair."""
+    def blow(self, seconds: float, cut: float = 0.0) -> None:
+        """For so long, after the cloud was away for ``cut``; afterwards everything runs and the weather is fair."""
+        if cut:
+            self._long_cut(cut)
         end = time.monotonic() + seconds
         longest = max(2.0, seconds / 10)
         # Each kind comes once, in a random order, before the dice choose freely.
@@ -74,6 +76,21 @@ class Storm:
         if uplink is not None:
             uplink.join()
         self._proxy.weather = Weather.FAIR
+
+    def _long_cut(self, seconds: float) -> None:
+        """The cloud is away for minutes, whatever else happens meanwhile."""
+        end = time.monotonic() + seconds
+        here = [(weight, name, fault) for weight, name, fault in self._faults if not name.startswith("uplink")]
+        self._say(f"uplink: cut, for long ({seconds:.0f} s)")
+        self._proxy.weather = Weather.CUT
+        while (left := end - time.monotonic()) > 0:
+            ((_, name, fault),) = self._dice.choices(here, [weight for weight, _, _ in here])
+            self._say(f"{name}, meanwhile")
+            self.happened[name] += 1
+            fault(min(left, self._dice.uniform(0.5, 5.0)))
+            time.sleep(max(0.0, min(self._dice.expovariate(0.2), end - time.monotonic())))
+        self._proxy.weather = Weather.FAIR
+        self.longest_cut = seconds
 
     def _uplink(self, weather: Weather) -> Callable[[float], None]:
         def change(seconds: float) -> None:
