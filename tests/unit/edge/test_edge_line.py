@@ -101,6 +101,36 @@ def test_packs_that_break_their_connection_hold_up_nobody(
     assert [pack.id for pack in journal.packs(PackState.FAILED, PackState.UPLOADING)] == ["bad 0", "bad 1"]
 
 
+def test_a_failure_that_is_told_late_is_no_outage(
+    journal: Journal, line: Line, storage: Storage, uploader: Uploader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of the first pack, judged when nothing had gone yet; before the line hears of it another one goes."""
+    judge, went, judged = uploader._breaks, threading.Event(), threading.Event()
+
+    def slowly(pack: str) -> bool:
+        its_own = judge(pack)
+        if not judged.is_set():
+            judged.set()
+            went.wait(1)  # one that waits for the judge cannot be told of: then it comes after us
+        return its_own
+
+    def tell_and_note() -> None:
+        worked()
+        went.set()
+
+    worked = line.worked
+    monkeypatch.setattr(uploader, "_breaks", slowly)
+    monkeypatch.setattr(line, "worked", tell_and_note)
+    journal.add_pack("bad", [])
+    uploader.start()
+    assert judged.wait(30)
+    journal.add_pack("good", [])
+    uploader.submit("good")
+    assert went.wait(30)
+    assert storage.wait_for_tries("bad", 4)
+    assert line.uplink[0] == Uplink.OK
+
+
 def test_after_an_outage_everything_goes(journal: Journal, line: Line, storage: Storage, uploader: Uploader) -> None:
     """Storage that takes nothing: the line says so for as long as it lasts, whatever answers questions."""
     storage.there = False

@@ -65,6 +65,10 @@ class Uploader:
         """When an upload last went, by the clock of `time.monotonic`."""
         self._broke_at: dict[str, float] = {}
         """Packs whose upload broke the connection, and when it first did."""
+        self._judging = threading.Lock()
+        """Held while an outcome is judged and told to the line: one that was judged before another upload went must
+        not be told after it, or the line would be away until something else goes.
+        """
         self._stopping = False
         self.is_bulk: Callable[[str], bool] = lambda ae_title: False
         """Whether nobody waits for what this sender sends; set by the composition."""
@@ -136,17 +140,21 @@ class Uploader:
             self._unmarked.discard(pack)
         try:
             went = self._upload(pack)
-            self._broke_at.pop(pack, None)
-            if went or not self._journal.has_packs(PackState.PACKED, PackState.FAILED):
-                self._line.worked()
-            else:
-                self._line.answered()
+            idle = not went and not self._journal.has_packs(PackState.PACKED, PackState.FAILED)
+            with self._judging:
+                self._broke_at.pop(pack, None)
+                if went or idle:
+                    self._line.worked()
+                else:
+                    self._line.answered()
         except PausedError:
             self._journal.update_pack(pack, PackState.PACKED)
             self.submit(pack)
         except CloudError as error:
-            its_own = isinstance(error, CloudAwayError) and self._breaks(pack)
-            self._again(pack, str(error), everywhere=not its_own and self._line.failed(error, upload=True))
+            with self._judging:
+                its_own = isinstance(error, CloudAwayError) and self._breaks(pack)
+                everywhere = not its_own and self._line.failed(error, upload=True)
+            self._again(pack, str(error), everywhere=everywhere)
         except (OSError, EdgeError) as error:
             self._again(pack, str(error) or type(error).__name__, everywhere=False)
 
