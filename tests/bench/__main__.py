@@ -119,7 +119,7 @@ def introduction(made: Made, loads: list[float], minutes: float, disk: int) -> s
     return f"""\
 Made by `make bench` on {today()}: {os.cpu_count()} cores, {platform.machine()}, Python {platform.python_version()};
 clients, servers and storage on one machine; {len(made.cts)} CT studies of {len(made.ct)} slices of 530 KB beside
-{STUDIES} small ones, a CT in JPEG-LS, and instances of {' and '.join(map(str, made.multi))} frames of 512 KiB{fits};
+{STUDIES} small ones, a CT in JPEG-LS, and instances of {" and ".join(map(str, made.multi))} frames of 512 KiB{fits};
 a default node (2 workers, no gateway limits). It took {minutes:.0f} minutes and {disk / 1000:.1f} GB of disk. Load of
 the machine while this ran: {", ".join(f"{each:.1f}" for each in loads)}: above 2, times and rates say less than ratios,
 and ratios less than CPU.
