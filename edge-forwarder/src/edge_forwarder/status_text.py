@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from edge_forwarder.progress import size_text
+from edge_forwarder.spool.reasons import told
 
 #: So many uploads that need a person are told of one by one.
 _SHOWN: Final = 20
@@ -68,7 +69,7 @@ def as_text(report: dict[str, Any]) -> str:
     for entry in report["failing"]:
         lines.append(f"Upload {entry['pack']} failed {entry['attempts']} times, is tried again: {entry['error']}.")
     for entry in report["attention"][:_SHOWN]:
-        why = "; ".join(entry["reasons"]) or entry["state"]
+        why = told(entry["reasons"], entry["state"])
         goes = " WILL BE DELETED HERE within a day, for its age or size." if entry["will_be_deleted"] else ""
         lines.append(f"Needs a person: {entry['instances']} images in attention/{entry['pack']}: {why}.{goes}")
     if (more := len(report["attention"]) - _SHOWN) > 0:

@@ -15,6 +15,7 @@ from edge_forwarder.spool import attention
 from edge_forwarder.spool.attention import Entry
 from edge_forwarder.spool.layout import Layout
 from edge_forwarder.spool.lock import is_locked
+from edge_forwarder.spool.reasons import in_words, told
 
 _MANUAL = """
 list     what lies there: the name of the upload, since when, how many images, why (the default)
@@ -88,14 +89,15 @@ def _is_sure(images: int) -> bool:
 
 def _line(entry: Entry) -> str:
     since = datetime.fromtimestamp(entry.at, UTC).astimezone().strftime("%Y-%m-%d %H:%M")
-    return f"{entry.name}  {since}  {len(entry.files):>5} images  {'; '.join(entry.reasons) or entry.state}"
+    return f"{entry.name}  {since}  {len(entry.files):>5} images  {told(entry.reasons, entry.state)}"
 
 
 def _show(entry: Entry) -> None:
     print(_line(entry))
     for file in entry.files:
         uid = attention.sop_instance_uid(file)
-        why = entry.reason_of.get(uid) or "; ".join(entry.reasons) or entry.state
+        own = entry.reason_of.get(uid)
+        why = in_words(own) if own else told(entry.reasons, entry.state)
         print(f"  {uid or 'no UID can be read'}  {size_text(file.stat().st_size)}  {why}")
 
 
