@@ -386,4 +386,8 @@ def test_an_edge_uploads_in_parts_and_is_told_what_it_need_not_send(deployed: De
         ],
     }
     known = deployed.ask("POST", f"{uploads}/known", document=question)
-    assert known.json() == {"known": [header.sop_instance_uid for header in headers], "others": []}
+    assert known.json() == {
+        "known": [header.sop_instance_uid for header in headers],
+        "known_at": [0, 1],
+        "others": [],
+    }

@@ -96,4 +96,4 @@ def test_it_finds_no_error_that_the_stored_file_lacked(
     assert {key: said for key, said in found.items() if key not in KNOWN} == {}
     names = {sample.name for sample, _, _ in stored}
     assert {key for key in KNOWN if key[1] == syntax and key[0] in names} == set(found), "what is known is still so"
-    assert converted >= 5
+    assert converted >= 3  # of the samples in this repository alone
