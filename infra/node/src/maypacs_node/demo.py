@@ -85,7 +85,7 @@ class Demo:
         """A child whose output goes to its log, once it has said that it is ready."""
         reading, writing = os.pipe()
         log = self.home.log_file(name)
-        process = processes.spawn(command, env=os.environ, cwd=self.home.run, log=log, stdout=writing)
+        process = processes.spawn(command, env=os.environ, cwd=self.home.run, log=log, stdout=writing, own_session=True)
         os.close(writing)
         stack.callback(os.close, reading)
         stack.callback(processes.stop, process, seconds=20)

@@ -14,6 +14,8 @@ from contextlib import suppress
 from pathlib import Path
 
 _PR_SET_PDEATHSIG = 1
+#: As nice as this our session is to others: a third of their weight (sched(7)).
+_SESSION_NICE = 5
 _LIBC = ctypes.CDLL(None, use_errno=True) if hasattr(ctypes, "CDLL") else None
 
 
@@ -30,8 +32,13 @@ def spawn(
     log: Path | None = None,
     fds: Sequence[int] = (),
     stdout: int | None = None,
+    own_session: bool = False,
 ) -> subprocess.Popen[bytes]:
-    """A child in a session of its own (Ctrl-C of a terminal reaches us alone), killed by the kernel when we die.
+    """A child in a process group of its own (Ctrl-C of a terminal reaches us alone), killed by the kernel when we die.
+
+    Linux shares the processor among sessions first (sched(7), autogroup). In one session the parts of a node take one
+    share together, not one each, beside an edge that receives on the same machine; and `nice` means something among
+    them. ``own_session``: the child is a program for itself.
 
     ``log`` takes what it writes (``stdout`` apart, when it is given).
     All our children may be killed at any time: what they acknowledged is on disk.
@@ -53,13 +60,27 @@ def spawn(
             stdin=subprocess.DEVNULL,
             stdout=output if stdout is None else stdout,
             stderr=output,
-            start_new_session=True,
+            start_new_session=own_session,
+            process_group=None if own_session else 0,
             pass_fds=tuple(fds),
             preexec_fn=before_exec,
         )
     finally:
         if output:
             output.close()
+
+
+def let_others_first() -> None:
+    """Where others want the processor, too, this session takes a third of what each of theirs may: an edge on this
+    machine receives before we file away what it sent. Alone we take all there is. Only of a session that is ours, not
+    of a shell's.
+
+    Where the kernel has no autogroups, or control groups share the processor (systemd, containers), nothing changes:
+    there the edge's unit has a weight.
+    """
+    if os.getsid(0) == os.getpid():
+        with suppress(OSError):
+            Path("/proc/self/autogroup").write_text(str(_SESSION_NICE))
 
 
 def stop(process: subprocess.Popen[bytes], *, seconds: float = 10) -> None:

@@ -77,6 +77,7 @@ class Supervisor:
         """Until SIGTERM or Ctrl-C. Raises NodeError, SeaweedError."""
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             signal.signal(number, self._stop_signal)
+        processes.let_others_first()
         self.home.create()
         with ExitStack() as stack:
             stack.enter_context(self.home.lock())
