@@ -116,6 +116,37 @@ describe('where frames lie in packs', () => {
   });
 });
 
+describe('the end of an answer', () => {
+  const { segment } = nextSegment(
+    packedFrames([pack('/a', ['a', 'b'], 10)], ['a', 'b'].map(single)),
+    0,
+    () => true,
+  ) ?? {
+    segment: [],
+  };
+  const read = async (to: number, size: number) => {
+    let ended = false;
+    async function* answer() {
+      yield* inChunks(bytesAt(100, to), size);
+      ended = true;
+    }
+    let frames = 0;
+    for await (const _ of cut(segment, answer(), 100)) frames += 1;
+    return { frames, ended };
+  };
+
+  it.each([7, 35, 1000])(
+    'is read when it ends with the range, so the connection is kept (chunks of %i)',
+    async (size) => {
+      expect(await read(170, size)).toEqual({ frames: 2, ended: true });
+    },
+  );
+
+  it.each([7, 70, 1000])('is not waited for when more than the range comes (chunks of %i)', async (size) => {
+    expect(await read(100_000, size)).toEqual({ frames: 2, ended: false });
+  });
+});
+
 describe('streaming packs', () => {
   interface Options {
     count?: number;

@@ -87,6 +87,8 @@ export async function* cut(
   body: AsyncIterable<Uint8Array>,
   bodyStart: number,
 ): AsyncGenerator<{ frame: PackedFrame; bytes: Uint8Array }> {
+  const last = segment.at(-1);
+  const end = last === undefined ? bodyStart : last.offset + last.length;
   let position = bodyStart;
   let next = 0;
   let bytes: Uint8Array | null = null;
@@ -103,8 +105,10 @@ export async function* cut(
       if (bytes !== null) yield { frame, bytes };
       bytes = null;
     }
-    if (next >= segment.length) return;
     position += chunk.length;
+    // What is over is not wanted: a whole pack, where a range was asked for. An answer that ends here is read to its end,
+    // or the browser would take it for one that was broken off, and close the connection.
+    if (next >= segment.length && position > end) return;
   }
   if (next < segment.length) throw new Error('the pack ended too early');
 }
