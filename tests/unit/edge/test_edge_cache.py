@@ -7,23 +7,10 @@ import time
 from pathlib import Path
 
 import pytest
+from tests.support.spooled import cached
 
 from edge_forwarder.errors import CloudAwayError
-from edge_forwarder.query_retrieve import query
 from edge_forwarder.query_retrieve.cache import EXPLICIT, Cache, Instance
-
-
-def study(patient: str, name: str, instances: int) -> query.Item:
-    return {
-        "00100010": {"vr": "PN", "Value": [{"Alphabetic": name}]},
-        "00100020": {"vr": "LO", "Value": [patient]} if patient else {"vr": "LO"},
-        "00201206": {"vr": "IS", "Value": [1]},
-        "00201208": {"vr": "IS", "Value": [instances]},
-    }
-
-
-def instance(number: int, study: str = "1.2") -> Instance:
-    return Instance(study, "1.3", f"1.4.{number}", "1.2.840.10008.5.1.4.1.1.2")
 
 
 def keep(cache: Cache, wanted: Instance, size: int, age: float = 0.0) -> Path:
@@ -36,15 +23,15 @@ def test_the_cache_keeps_to_its_size_and_age_and_drops_the_longest_unused_first(
     """What was asked for last stays."""
     cache = Cache(tmp_path / "cache", max_bytes=350, max_age=1000)
     cache.open()
-    paths = [keep(cache, instance(n), 100, age=100 - n) for n in range(3)]
-    old = keep(cache, instance(9, "1.9"), 10, age=2000)
-    assert cache.get(instance(0)) == paths[0]
+    paths = [keep(cache, cached(n), 100, age=100 - n) for n in range(3)]
+    old = keep(cache, cached(9, "1.9"), 10, age=2000)
+    assert cache.get(cached(0)) == paths[0]
     cache.trim()
     assert (not old.exists(), not old.parent.parent.exists()) == (True, True)
     assert all(path.exists() for path in paths)
-    keep(cache, instance(3), 100)
+    keep(cache, cached(3), 100)
     cache.trim()
-    assert [cache.get(instance(n)) is not None for n in range(4)] == [True, False, True, True]
+    assert [cache.get(cached(n)) is not None for n in range(4)] == [True, False, True, True]
     assert (tmp_path / "cache").stat().st_mode & 0o077 == 0
 
 
@@ -53,18 +40,18 @@ def test_the_cache_gives_way_to_the_spool(tmp_path: Path) -> None:
     free = [10**9]
     cache = Cache(tmp_path, max_bytes=10**6, max_age=1000, min_free_bytes=500, free=lambda _: free[0])
     cache.open()
-    paths = [keep(cache, instance(n), 100, age=300 - n) for n in range(3)]
+    paths = [keep(cache, cached(n), 100, age=300 - n) for n in range(3)]
     free[0] = 350
     cache.trim()
     assert [path.exists() for path in paths] == [False, False, True]
     with pytest.raises(OSError, match="No space"):
-        cache.draft(instance(4), [b"x"])
+        cache.draft(cached(4), [b"x"])
 
 
 def test_what_may_be_on_its_way_to_somebody_stays_for_a_moment(tmp_path: Path) -> None:
     """Even in a cache that keeps nothing."""
     cache = Cache(tmp_path, max_bytes=0, max_age=1000)
-    fresh, old = keep(cache, instance(1), 100), keep(cache, instance(2), 100, age=100)
+    fresh, old = keep(cache, cached(1), 100), keep(cache, cached(2), 100, age=100)
     cache.trim()
     assert (fresh.exists(), old.exists()) == (True, False)
 
@@ -75,16 +62,16 @@ def test_a_file_of_the_spool_is_adopted_by_a_second_name(tmp_path: Path) -> None
     cache.open()
     spooled = tmp_path / "spooled.dcm"
     spooled.write_bytes(b"image")
-    assert cache.adopt(instance(1), spooled)
+    assert cache.adopt(cached(1), spooled)
     spooled.unlink()
-    assert (cache.get(instance(1)) or spooled).read_bytes() == b"image"
-    assert not cache.adopt(instance(2), tmp_path / "none")
+    assert (cache.get(cached(1)) or spooled).read_bytes() == b"image"
+    assert not cache.adopt(cached(2), tmp_path / "none")
 
 
 def test_a_study_is_remembered_only_while_all_of_it_is_there(tmp_path: Path) -> None:
     """Half a study would look like a whole one."""
     cache = Cache(tmp_path, max_bytes=10**6, max_age=1000)
-    both = [instance(1), instance(2)]
+    both = [cached(1), cached(2)]
     cache.remember("1.2", both)
     keep(cache, both[0], 10)
     assert cache.remembered("1.2") is None
@@ -103,9 +90,9 @@ def test_a_broken_fetch_leaves_nothing_and_a_restart_cleans_up(tmp_path: Path) -
         raise CloudAwayError("gone")
 
     with pytest.raises(CloudAwayError):
-        cache.draft(instance(1), pieces())  # type: ignore[arg-type]
-    assert cache.get(instance(1)) is cache.get(instance(1), EXPLICIT) is None
-    cache.draft(instance(1), [b"left"])
+        cache.draft(cached(1), pieces())  # type: ignore[arg-type]
+    assert cache.get(cached(1)) is cache.get(cached(1), EXPLICIT) is None
+    cache.draft(cached(1), [b"left"])
     cache.open()
     assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
 

@@ -8,29 +8,16 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from tests.support.spooled import cached
 from tests.support.stub_edge import dataset_bytes, write_ct
 
 from edge_forwarder.cloud.dicomweb import Found
 from edge_forwarder.errors import CloudAwayError
 from edge_forwarder.logs import Log
-from edge_forwarder.query_retrieve import query
 from edge_forwarder.query_retrieve.cache import EXPLICIT, STORED, Cache, Instance
 from edge_forwarder.query_retrieve.fetch import Fetcher, Target
 
 EXPLICIT_LE, IMPLICIT_LE = "1.2.840.10008.1.2.1", "1.2.840.10008.1.2"
-
-
-def study(patient: str, name: str, instances: int) -> query.Item:
-    return {
-        "00100010": {"vr": "PN", "Value": [{"Alphabetic": name}]},
-        "00100020": {"vr": "LO", "Value": [patient]} if patient else {"vr": "LO"},
-        "00201206": {"vr": "IS", "Value": [1]},
-        "00201208": {"vr": "IS", "Value": [instances]},
-    }
-
-
-def instance(number: int, study: str = "1.2") -> Instance:
-    return Instance(study, "1.3", f"1.4.{number}", "1.2.840.10008.5.1.4.1.1.2")
 
 
 class Cloud:
@@ -78,7 +65,7 @@ def test_a_file_of_the_cache_is_given_only_if_the_archive_would_give_the_same(tm
     cache.open()
     cloud = Cloud(**{"1_4_1": images[0]})
     fetcher = Fetcher(cloud, cloud, cache, 10, Log(io.StringIO()))  # type: ignore[arg-type]
-    wanted = instance(1)
+    wanted = cached(1)
 
     def given() -> bytes:
         ((_, path),) = fetcher.files([wanted])
@@ -126,7 +113,7 @@ def test_what_another_retrieve_has_just_fetched_is_not_thrown_away(tmp_path: Pat
     for before in (None, b"damaged", old):
         cache = Cache(tmp_path / "cache", max_bytes=10**6, max_age=1000)
         cache.open()
-        wanted = [instance(1), instance(2)]
+        wanted = [cached(1), cached(2)]
         cache.path(wanted[0]).unlink(missing_ok=True)
         for each, there in zip(wanted, (before, current), strict=True):
             if there is not None:
@@ -135,11 +122,11 @@ def test_what_another_retrieve_has_just_fetched_is_not_thrown_away(tmp_path: Pat
 
         def fetch(cache: Cache = cache) -> None:
             for kind in (STORED, EXPLICIT):
-                cache.draft(instance(1), [new]).replace(cache.path(instance(1), kind))
+                cache.draft(cached(1), [new]).replace(cache.path(cached(1), kind))
 
         cloud.meanwhile = fetch
         fetcher = Fetcher(cloud, cloud, cache, 10, Log(io.StringIO()))  # type: ignore[arg-type]
         given = {each.sop: path for each, path in fetcher.files(wanted)}
         assert cloud.fetched == []
         assert [path and path.read_bytes() for path in given.values()] == [current, new]
-        assert cache.get(instance(1), EXPLICIT)
+        assert cache.get(cached(1), EXPLICIT)

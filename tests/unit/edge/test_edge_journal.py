@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -12,13 +11,6 @@ from edge_forwarder.databases.journal import InstanceRow, Journal, PackState
 from edge_forwarder.dicom.peek import Identity
 
 IDENTITY = Identity("2.25.1", "2.25.11", "2.25.111", "1.2.840.10008.5.1.4.1.1.2", "1.2.840.10008.1.2.1", "CT", 1)
-
-
-@pytest.fixture
-def journal(tmp_path: Path) -> Iterator[Journal]:
-    journal = Journal.open(tmp_path / "journal.sqlite")
-    yield journal
-    journal.close()
 
 
 def test_a_transaction_that_fails_leaves_the_journal_as_it_was(journal: Journal) -> None:

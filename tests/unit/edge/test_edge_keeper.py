@@ -3,52 +3,21 @@
 from __future__ import annotations
 
 import errno
-import io
 import os
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from tests.support.processes import wait_until
-from tests.support.stub_edge import write_ct
+from tests.support.spooled import packed, put_ct
 
 from edge_forwarder.databases.journal import Journal, PackState
-from edge_forwarder.databases.ledger import Ledger
 from edge_forwarder.dicom.peek import Identity, identify
-from edge_forwarder.logs import Log
 from edge_forwarder.packing import keeper as keeper_module
-from edge_forwarder.packing import registrar, strays
+from edge_forwarder.packing import registrar
 from edge_forwarder.packing.keeper import Keeper
-from edge_forwarder.packing.planner import Limits, Planner
-from edge_forwarder.spool import naming
 from edge_forwarder.spool.folder import Spool
-from edge_forwarder.spool.naming import SpooledFile
-
-
-@pytest.fixture
-def journal(tmp_path: Path) -> Iterator[Journal]:
-    journal = Journal.open(tmp_path / "spool" / "journal.sqlite")
-    yield journal
-    journal.close()
-
-
-@pytest.fixture
-def keeper(spool: Spool, journal: Journal, ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> Iterator[Keeper]:
-    """One that tries again at once, and closes each pack at once."""
-    monkeypatch.setattr(strays, "_LOOK_SECONDS", 0.02)
-    monkeypatch.setattr(naming, "SETTLED_SECONDS", 0.0)
-    monkeypatch.setattr(keeper_module, "_RETRY_SECONDS", 0.02)
-    keeper = Keeper(spool, journal, Planner(Limits(quiet=0.0)), lambda pack: None, Log(io.StringIO()), ledger)
-    yield keeper
-    if keeper.is_alive:
-        keeper.stop()
-
-
-def put(spool: Spool, folder: Path, number: int) -> SpooledFile:
-    writer = spool.begin("THU-CT1")
-    writer.write(write_ct(folder / f"{number}.dcm", sop=f"2.25.{number}", number=number).read_bytes())
-    return writer.commit()
 
 
 def failing(name: str, error: Callable[[], OSError]) -> Callable[[Path], Identity]:
@@ -62,10 +31,6 @@ def failing(name: str, error: Callable[[], OSError]) -> Callable[[Path], Identit
     return look
 
 
-def packed(journal: Journal) -> set[str]:
-    return {member.name for pack in journal.packs(PackState.PACKED) for member in journal.members(pack.id)}
-
-
 @pytest.mark.parametrize("known", [True, False])
 def test_what_has_no_identity_and_cannot_be_read_any_more_holds_up_nobody(
     spool: Spool, journal: Journal, keeper: Keeper, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, known: bool
@@ -77,7 +42,7 @@ def test_what_has_no_identity_and_cannot_be_read_any_more_holds_up_nobody(
     if known:
         journal.add_instance(bad.name, bad.size, None)
         journal.add_pack("p", [bad.name])
-    good = put(spool, tmp_path, 1)
+    good = put_ct(spool, tmp_path, 1)
 
     def fail(path: Path) -> Identity:
         raise OSError(errno.EIO, os.strerror(errno.EIO))
@@ -94,7 +59,7 @@ def test_a_file_that_cannot_be_read_holds_up_nobody_and_is_tried_again(
     spool: Spool, journal: Journal, keeper: Keeper, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
 ) -> None:
     """The others of its batch go; it is counted until it can be read, and goes then. So also after a restart."""
-    found, told, late = put(spool, tmp_path, 1), put(spool, tmp_path, 2), put(spool, tmp_path, 3)
+    found, told, late = put_ct(spool, tmp_path, 1), put_ct(spool, tmp_path, 2), put_ct(spool, tmp_path, 3)
     monkeypatch.setattr(registrar, "identify", failing(told.name, lambda: OSError(number, os.strerror(number))))
     keeper.start()
     keeper.stored(told, 1)
@@ -113,8 +78,8 @@ def test_a_file_that_cannot_be_deleted_ends_no_keeper(
     spool: Spool, journal: Journal, keeper: Keeper, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A duplicate, or what was indexed before a crash, on a disk that lets nothing go."""
-    put(spool, tmp_path, 1), put(spool, tmp_path, 1)
-    indexed, own = put(spool, tmp_path, 2), put(spool, tmp_path, 3)
+    put_ct(spool, tmp_path, 1), put_ct(spool, tmp_path, 1)
+    indexed, own = put_ct(spool, tmp_path, 2), put_ct(spool, tmp_path, 3)
     journal.add_instance(indexed.name, indexed.size, None)
     journal.add_pack("p", [indexed.name])
     journal.update_pack("p", PackState.INDEXED)
@@ -133,7 +98,7 @@ def test_a_keeper_that_can_write_nothing_down_is_told_of(
     spool: Spool, journal: Journal, keeper: Keeper, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Not at once, but while it lasts: how many files wait that the journal does not know."""
-    put(spool, tmp_path, 1), put(spool, tmp_path, 2)
+    put_ct(spool, tmp_path, 1), put_ct(spool, tmp_path, 2)
     add = journal.add_instance
 
     def fail(*_: object, **__: object) -> None:
@@ -165,7 +130,7 @@ def test_a_pack_that_could_not_be_submitted_is_later(
     keeper._submit = submit
     keeper.start()
     for number in (1, 2):
-        keeper.stored(put(spool, tmp_path, number))
+        keeper.stored(put_ct(spool, tmp_path, number))
     wait_until(lambda: len(packed(journal)) == 2, what="two that are packed")
     wait_until(lambda: sorted(submitted) == sorted(p.id for p in journal.packs(PackState.PACKED)), what="each once")
     assert keeper.is_alive

@@ -6,7 +6,6 @@ import io
 import threading
 from collections import Counter
 from collections.abc import Iterator
-from pathlib import Path
 from typing import cast
 
 import pytest
@@ -21,13 +20,6 @@ from edge_forwarder.upload.sender import Sender, Uploaded
 from edge_forwarder.upload.throttle import Throttle
 from edge_forwarder.upload.uploader import Uploader
 from edge_forwarder.upload.watcher import Watcher
-
-
-@pytest.fixture
-def journal(tmp_path: Path) -> Iterator[Journal]:
-    journal = Journal.open(tmp_path / "journal.sqlite")
-    yield journal
-    journal.close()
 
 
 @pytest.fixture

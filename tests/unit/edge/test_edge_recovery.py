@@ -5,11 +5,12 @@ from __future__ import annotations
 import io
 import sqlite3
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
 import pytest
+from tests.support.spooled import put
 from tests.support.stub_edge import write_ct
 
 from edge_forwarder.databases.journal import Journal, PackState
@@ -23,19 +24,6 @@ from edge_forwarder.spool.folder import Spool
 from edge_forwarder.spool.naming import SpooledFile
 
 IDENTITY = Identity("2.25.1", "2.25.11", "2.25.111", "1.2.840.10008.5.1.4.1.1.2", "1.2.840.10008.1.2.1", "CT", 1)
-
-
-@pytest.fixture
-def journal(tmp_path: Path) -> Iterator[Journal]:
-    journal = Journal.open(tmp_path / "journal.sqlite")
-    yield journal
-    journal.close()
-
-
-def put(spool: Spool, data: bytes, title: str = "THU-CT1") -> SpooledFile:
-    writer = spool.begin(title)
-    writer.write(data)
-    return writer.commit()
 
 
 def work(spool: Spool, journal: Journal, feed: Callable[[Keeper], None] = lambda keeper: None) -> list[str]:

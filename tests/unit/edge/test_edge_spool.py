@@ -7,18 +7,12 @@ import os
 from pathlib import Path
 
 import pytest
+from tests.support.spooled import put
 
 from edge_forwarder.errors import ConfigError, SpoolError, SpoolFullError
 from edge_forwarder.spool.folder import Spool
 from edge_forwarder.spool.lock import is_locked
-from edge_forwarder.spool.naming import SpooledFile
 from edge_forwarder.spool.writer import SpoolWriter
-
-
-def put(spool: Spool, data: bytes, title: str = "THU-CT1") -> SpooledFile:
-    writer = spool.begin(title)
-    writer.write(data)
-    return writer.commit()
 
 
 @pytest.mark.parametrize("title", ["CT1", "CT/1", "a~b", "ĐẶC", "..", "", " x "])

@@ -5,52 +5,20 @@ from __future__ import annotations
 import errno
 import io
 import os
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from tests.support.processes import wait_until
+from tests.support.spooled import packed, put_ct
 from tests.support.stub_edge import write_ct
 
-from edge_forwarder.databases.journal import Journal, PackState
-from edge_forwarder.databases.ledger import Ledger
+from edge_forwarder.databases.journal import Journal
 from edge_forwarder.logs import Log
-from edge_forwarder.packing import keeper as keeper_module
 from edge_forwarder.packing import strays
 from edge_forwarder.packing.keeper import Keeper
-from edge_forwarder.packing.planner import Limits, Planner
 from edge_forwarder.spool import naming
 from edge_forwarder.spool.folder import Spool
 from edge_forwarder.spool.naming import SpooledFile
-
-
-@pytest.fixture
-def journal(tmp_path: Path) -> Iterator[Journal]:
-    journal = Journal.open(tmp_path / "spool" / "journal.sqlite")
-    yield journal
-    journal.close()
-
-
-@pytest.fixture
-def keeper(spool: Spool, journal: Journal, ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> Iterator[Keeper]:
-    """One that tries again at once, and closes each pack at once."""
-    monkeypatch.setattr(strays, "_LOOK_SECONDS", 0.02)
-    monkeypatch.setattr(naming, "SETTLED_SECONDS", 0.0)
-    monkeypatch.setattr(keeper_module, "_RETRY_SECONDS", 0.02)
-    keeper = Keeper(spool, journal, Planner(Limits(quiet=0.0)), lambda pack: None, Log(io.StringIO()), ledger)
-    yield keeper
-    if keeper.is_alive:
-        keeper.stop()
-
-
-def put(spool: Spool, folder: Path, number: int) -> SpooledFile:
-    writer = spool.begin("THU-CT1")
-    writer.write(write_ct(folder / f"{number}.dcm", sop=f"2.25.{number}", number=number).read_bytes())
-    return writer.commit()
-
-
-def packed(journal: Journal) -> set[str]:
-    return {member.name for pack in journal.packs(PackState.PACKED) for member in journal.members(pack.id)}
 
 
 def test_whose_images_wait_to_be_read_is_known_by_their_names(
@@ -58,7 +26,7 @@ def test_whose_images_wait_to_be_read_is_known_by_their_names(
 ) -> None:
     """One that was put back a moment ago, and one that cannot be read; not what a person brought from elsewhere."""
     found = strays.Strays(spool, journal, Log(io.StringIO()))
-    file = put(spool, tmp_path, 1)
+    file = put_ct(spool, tmp_path, 1)
     write_ct(spool.received / "IM0001.dcm", sop="2.25.2")
     assert found.look() == []
     assert (found.senders(), found.unread) == ({"THU-CT1"}, 0)
@@ -79,7 +47,7 @@ def test_what_a_person_put_into_the_spool_goes_up_under_a_name_of_ours(
     spool: Spool, journal: Journal, keeper: Keeper, tmp_path: Path
 ) -> None:
     """Before the start or later, whatever its name, even one that is no text."""
-    own = put(spool, tmp_path, 1)
+    own = put_ct(spool, tmp_path, 1)
     first = write_ct(spool.received / "IM0001.dcm", sop="2.25.2").read_bytes()
     keeper.start()
     wait_until(lambda: len(packed(journal)) == 2, what="both")
@@ -100,7 +68,7 @@ def test_a_copy_that_is_still_written_waits(
     monkeypatch.setattr(naming, "SETTLED_SECONDS", 3600.0)
     write_ct(spool.received / "IM0001.dcm", sop="2.25.2")
     keeper.start()
-    own = put(spool, tmp_path, 1)
+    own = put_ct(spool, tmp_path, 1)
     keeper.stored(own, 1)
     wait_until(lambda: own.name in packed(journal), what="our own")
     assert packed(journal) == {own.name}
