@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from tests.conftest import SHARED_SAMPLES
 from tests.e2e.clients.conftest import Archive
 from tests.e2e.clients.corpus import Sample, samples_and_namesakes
 
@@ -96,4 +97,4 @@ def test_it_finds_no_error_that_the_stored_file_lacked(
     assert {key: said for key, said in found.items() if key not in KNOWN} == {}
     names = {sample.name for sample, _, _ in stored}
     assert {key for key in KNOWN if key[1] == syntax and key[0] in names} == set(found), "what is known is still so"
-    assert converted >= 3  # of the samples in this repository alone
+    assert converted >= (5 if SHARED_SAMPLES.is_dir() else 3)  # the repository alone has fewer that can be JPEG
